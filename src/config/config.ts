@@ -1,0 +1,36 @@
+/** Environment -> typed, frozen configuration. All mistakes are reported at once. */
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import { OPTIONS, type Option, type OptionName } from './options.ts';
+
+export type Config = { readonly [K in OptionName]: z.output<(typeof OPTIONS)[K]['schema']> };
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** `environment` is `process.env` except in tests. Throws ConfigError with one line per mistake. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const mistakes: string[] = [];
+  const entries = (Object.entries(OPTIONS) as [OptionName, Option<unknown>][]).map(([name, option]) => {
+    // An empty variable means "not set": compose files and shells write it so.
+    const result = option.schema.safeParse(environment[option.env] || undefined);
+    if (!result.success) {
+      mistakes.push(`${option.env}: ${result.error.issues.map((issue) => issue.message).join('; ')} (${option.help})`);
+    }
+    return [name, result.data];
+  });
+  if (mistakes.length > 0) throw new ConfigError(`The configuration is not valid.\n${mistakes.join('\n')}`);
+  const config = Object.fromEntries(entries) as Config;
+  return Object.freeze({ ...config, dataFolder: resolve(config.dataFolder) });
+}
+
+/** What a child process may see of our environment: enough to find programs and to speak UTF-8, nothing else. */
+export function baseEnvironment(): Readonly<Record<string, string>> {
+  const { PATH, LANG, TZ } = process.env;
+  return {
+    PATH: PATH ?? '/usr/local/bin:/usr/bin:/bin',
+    LANG: LANG ?? 'C.UTF-8',
+    ...(TZ ? { TZ } : {}),
+  };
+}

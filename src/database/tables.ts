@@ -1,0 +1,204 @@
+/** The row type of every table, on one page. `migrations/` says what the columns mean. */
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+
+/** jsonb: read as a value, written as JSON text. */
+type Json<T> = ColumnType<T, string, string>;
+/** jsonb with a default. */
+type DefaultJson<T> = ColumnType<T, string | undefined, string>;
+/** timestamptz with a default. */
+type DefaultTime = ColumnType<Date, Date | string | undefined, Date | string>;
+/** bigint: small enough for a number in all of ours; the pool parses it so. */
+type BigInt = ColumnType<number, number | undefined, number>;
+
+export interface ProjectsTable {
+  id: string;
+  slug: string;
+  name: string;
+  status: Generated<'PROVISIONING' | 'ACTIVE' | 'FAILED' | 'ARCHIVED'>;
+  repository_url: string | null;
+  default_branch: string;
+  template: string | null;
+  settings: DefaultJson<Record<string, unknown>>;
+  build_count: Generated<number>;
+  activity_seq: BigInt;
+  secret_version: Generated<number>;
+  created_by: string;
+  creation_key: string | null;
+  creation_hash: string | null;
+  created_at: DefaultTime;
+  updated_at: DefaultTime;
+  archived_at: Date | null;
+}
+
+export interface ApiTokensTable {
+  id: string;
+  name: string;
+  hash: Buffer;
+  scopes: string[];
+  project_ids: string[] | null;
+  created_by: string;
+  created_at: DefaultTime;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  last_used_at: Date | null;
+}
+
+export interface CredentialsTable {
+  id: string;
+  project_id: string;
+  name: string;
+  sealed: string;
+  created_at: DefaultTime;
+  updated_at: DefaultTime;
+}
+
+export interface AuditLogTable {
+  id: GeneratedAlways<number>;
+  at: DefaultTime;
+  actor: string;
+  action: string;
+  subject_type: string;
+  subject_id: string;
+  project_id: string | null;
+  detail: DefaultJson<Record<string, unknown>>;
+}
+
+export interface WorkersTable {
+  id: string;
+  name: string;
+  host: string;
+  process: string;
+  version: string;
+  capacity: number;
+  labels: DefaultJson<Record<string, string>>;
+  providers: DefaultJson<readonly { provider: string; version: string }[]>;
+  started_at: DefaultTime;
+  heartbeat_at: DefaultTime;
+  draining_at: Date | null;
+  stopped_at: Date | null;
+}
+
+export interface BuildAuditTable {
+  id: string;
+  project_id: string;
+  number: number;
+  status: Generated<'PENDING' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED'>;
+  phase: Generated<'QUEUED' | 'PREPARING' | 'AGENT' | 'VERIFYING' | 'PUBLISHING' | 'COLLECTING' | 'DONE'>;
+  waiting_for: 'INPUT' | 'APPROVAL' | 'QUOTA' | null;
+  source: 'API' | 'RETRY' | 'WEBHOOK' | 'SCHEDULE' | 'WORKFLOW';
+  spec: Json<unknown>;
+  provider: GeneratedAlways<string>;
+  template: GeneratedAlways<string | null>;
+  branch: GeneratedAlways<string>;
+  priority: Generated<number>;
+  run_after: Date | null;
+  attempt_no: Generated<number>;
+  lost_attempts: Generated<number>;
+  worker_id: string | null;
+  lease_until: Date | null;
+  last_seq: BigInt;
+  last_line: BigInt;
+  ledger_no: Generated<number>;
+  cancel_requested_at: Date | null;
+  cancel_reason: string | null;
+  checkpoint: DefaultJson<unknown>;
+  base_sha: string | null;
+  push_intent_sha: string | null;
+  pushed_sha: string | null;
+  result: ColumnType<unknown, string | undefined, string>;
+  failure: ColumnType<unknown, string | undefined, string | null>;
+  usage: ColumnType<unknown, string | undefined, string | null>;
+  idempotency_key: string | null;
+  input_hash: string | null;
+  retry_of: string | null;
+  requested_by: string;
+  created_at: DefaultTime;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+export interface BuildAttemptsTable {
+  build_id: string;
+  attempt_no: number;
+  worker_id: string;
+  started_at: DefaultTime;
+  ended_at: Date | null;
+  outcome: 'FINISHED' | 'LOST' | 'RELEASED' | null;
+}
+
+export interface ArtifactsTable {
+  id: string;
+  build_id: string;
+  name: string;
+  content_type: string;
+  size_bytes: BigInt;
+  sha256: string;
+  created_at: DefaultTime;
+}
+
+export interface BuildEventsTable {
+  build_id: string;
+  seq: number;
+  attempt_no: number;
+  type: string;
+  at: Date;
+  data: Json<unknown>;
+}
+
+export interface BuildLogsTable {
+  build_id: string;
+  first_line: number;
+  line_count: number;
+  attempt_no: number;
+  at: Date;
+  content: Buffer;
+}
+
+export interface ProjectEventsTable {
+  project_id: string;
+  seq: number;
+  build_id: string;
+  build_seq: number;
+  type: string;
+  at: Date;
+}
+
+export interface DeliveriesTable {
+  id: string;
+  build_id: string;
+  project_id: string;
+  kind: 'build.finished';
+  url: string;
+  status: Generated<'PENDING' | 'DELIVERED' | 'FAILED'>;
+  tries: Generated<number>;
+  due_at: ColumnType<Date | null, Date | undefined, Date | null>;
+  lease_until: Date | null;
+  delivered_at: Date | null;
+  created_at: DefaultTime;
+}
+
+export interface DeliveryAttemptsTable {
+  delivery_id: string;
+  attempt_no: number;
+  at: Date;
+  duration_ms: number;
+  status_code: number | null;
+  error: string | null;
+  response: string | null;
+}
+
+export interface Tables {
+  projects: ProjectsTable;
+  api_tokens: ApiTokensTable;
+  credentials: CredentialsTable;
+  audit_log: AuditLogTable;
+  workers: WorkersTable;
+  build_audit: BuildAuditTable;
+  build_attempts: BuildAttemptsTable;
+  artifacts: ArtifactsTable;
+  build_events: BuildEventsTable;
+  build_logs: BuildLogsTable;
+  project_events: ProjectEventsTable;
+  deliveries: DeliveriesTable;
+  delivery_attempts: DeliveryAttemptsTable;
+}

@@ -1,0 +1,94 @@
+/** One thing that is wrong with an input, at `path` from the root of what the caller sent. */
+export interface InputIssue {
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+/**
+ * A refusal that the caller can understand and act on. `code` is stable and part of the API; `message` is one or two
+ * sentences for a person and never holds a secret or an internal detail.
+ */
+export abstract class SlipwayError extends Error {
+  abstract readonly code: string;
+}
+
+/** What the caller sent is not valid; nothing was written. */
+export class InvalidInputError extends SlipwayError {
+  override readonly name = 'InvalidInputError';
+  readonly code: string;
+  readonly issues: readonly InputIssue[];
+
+  /** `code` names the kind of fault when all issues share one, such as INVALID_REF or CALLBACK_URL_DENIED. */
+  constructor(issues: readonly InputIssue[], code = 'INVALID_INPUT') {
+    super(issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
+    this.issues = issues;
+    this.code = code;
+  }
+}
+
+/** There is no such thing, or the caller may not know that there is. */
+export class NotFoundError extends SlipwayError {
+  override readonly name = 'NotFoundError';
+  readonly code = 'NOT_FOUND';
+  readonly resource: string;
+
+  constructor(resource: string, id: string) {
+    super(`There is no ${resource} ${id}.`);
+    this.resource = resource;
+  }
+}
+
+/** The idempotency key was used before, with another input. */
+export class IdempotencyConflictError extends SlipwayError {
+  override readonly name = 'IdempotencyConflictError';
+  readonly code = 'IDEMPOTENCY_CONFLICT';
+  /** The build (or, where none was made, the project) that holds the key. */
+  readonly existingId: string;
+
+  constructor(existingId: string) {
+    super('This idempotency key was used before with another input. Use a new key for a new request.');
+    this.existingId = existingId;
+  }
+}
+
+/** The name is taken. */
+export class ConflictError extends SlipwayError {
+  override readonly name = 'ConflictError';
+  readonly code = 'CONFLICT';
+}
+
+/** The build is not in a state that allows this. */
+export class BuildStateError extends SlipwayError {
+  override readonly name = 'BuildStateError';
+  readonly code = 'BUILD_STATE';
+  readonly status: string;
+
+  constructor(status: string, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The project cannot take builds as it is. */
+export class ProjectNotReadyError extends SlipwayError {
+  override readonly name = 'ProjectNotReadyError';
+  readonly code = 'PROJECT_NOT_READY';
+}
+
+/** The viewer is known and may not do this. */
+export class ForbiddenError extends SlipwayError {
+  override readonly name = 'ForbiddenError';
+  readonly code = 'FORBIDDEN';
+  readonly requiredScope: string;
+
+  constructor(requiredScope: string) {
+    super(`This needs a token with the scope ${requiredScope}.`);
+    this.requiredScope = requiredScope;
+  }
+}
+
+/** Nothing is wrong with the request: try again later. */
+export class UnavailableError extends SlipwayError {
+  override readonly name = 'UnavailableError';
+  readonly code = 'UNAVAILABLE';
+}

@@ -1,0 +1,116 @@
+/** pg-boss opened and closed, and every job on one page. A build's job carries nothing but the build's id. */
+import { sql } from 'kysely';
+import { fromKysely, PgBoss } from 'pg-boss';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/** Builds that are ready, or will be at their time. The job's id is the build's id. */
+const BUILDS = 'builds';
+
+/**
+ * pg-boss' own retry and expiry never decide about a build: our lease does. So its limits are out of the way, and a
+ * job that it hands out twice is refused by the claim, which looks at the build's row.
+ */
+const BUILDS_OPTIONS = {
+  retryLimit: 10_000,
+  expireInSeconds: 24 * 60 * 60,
+  retentionSeconds: 365 * 24 * 60 * 60,
+  deleteAfterSeconds: 60 * 60,
+  notify: false,
+};
+
+export interface QueuedBuild {
+  readonly id: string;
+  /** Higher goes first. */
+  readonly priority: number;
+  readonly runAfter: Date | null;
+}
+
+export class Queue implements AsyncDisposable {
+  readonly #boss: PgBoss;
+
+  constructor(boss: PgBoss) {
+    this.#boss = boss;
+  }
+
+  /** Makes the build claimable when the transaction commits. */
+  async add(trx: DatabaseTransaction, build: QueuedBuild): Promise<void> {
+    await this.#boss.send(BUILDS, null, {
+      id: build.id,
+      priority: build.priority,
+      ...(build.runAfter ? { startAfter: build.runAfter } : {}),
+      db: fromKysely(trx),
+    });
+  }
+
+  /** Makes a build claimable again, whatever its job's state is. */
+  async putBack(trx: DatabaseTransaction, build: QueuedBuild): Promise<void> {
+    await this.remove(trx, build.id);
+    await this.add(trx, build);
+  }
+
+  /** Takes up to `limit` builds in the transaction of the claim; rolled back, they are as before. */
+  async take(trx: DatabaseTransaction, limit: number): Promise<string[]> {
+    const jobs = await this.#boss.fetch(BUILDS, { batchSize: limit, db: fromKysely(trx) });
+    return jobs.map((job) => job.id);
+  }
+
+  /** Waits for whoever is taking this build. Lock order, here and everywhere: job, then build row, then project row. */
+  async lock(trx: DatabaseTransaction, buildId: string): Promise<void> {
+    await sql`select 1 from pgboss.job where name = ${BUILDS} and id = ${buildId} for update`.execute(trx);
+  }
+
+  async complete(trx: DatabaseTransaction, buildId: string): Promise<void> {
+    await this.#boss.complete(BUILDS, buildId, null, { db: fromKysely(trx), includeQueued: true });
+  }
+
+  async remove(trx: DatabaseTransaction, buildId: string): Promise<void> {
+    await this.#boss.deleteJob(BUILDS, buildId, { db: fromKysely(trx) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#boss.stop({ graceful: false, close: false });
+  }
+}
+
+export interface QueueOptions {
+  readonly db: Database;
+  readonly logger: Logger;
+  /** Run pg-boss' maintenance in this process; any number of processes may. */
+  readonly supervise: boolean;
+}
+
+export async function openQueue(options: QueueOptions): Promise<Queue> {
+  const boss = new PgBoss({
+    db: fromKysely(options.db),
+    supervise: options.supervise,
+    schedule: false,
+    monitorVacuum: false,
+    migrate: false,
+    createSchema: false,
+  });
+  boss.on('error', (error) => options.logger.warn({ error: error.message }, 'pg-boss reported an error'));
+  await boss.start();
+  return new Queue(boss);
+}
+
+/** Installs or updates pg-boss' schema and our queues; part of `migrate`. Safe to repeat. */
+export async function migrateQueue(options: Omit<QueueOptions, 'supervise'>): Promise<void> {
+  const boss = new PgBoss({ db: fromKysely(options.db), supervise: false, schedule: false, migrate: true });
+  boss.on('error', (error) => options.logger.warn({ error: error.message }, 'pg-boss reported an error'));
+  await boss.start();
+  try {
+    if (await boss.getQueue(BUILDS)) await boss.updateQueue(BUILDS, BUILDS_OPTIONS);
+    else await boss.createQueue(BUILDS, BUILDS_OPTIONS);
+  } finally {
+    await boss.stop({ graceful: false, close: false });
+  }
+}
+
+/** Builds that could be claimed right now and when the oldest of them was queued. */
+export async function readyBuilds(db: Database): Promise<{ count: number; oldestQueuedAt: Date | null }> {
+  const result = await sql<{ count: number; oldest: Date | null }>`
+    select count(*)::int as count, min(created_on) as oldest from pgboss.job
+     where name = ${BUILDS} and state < 'active' and start_after <= now()`.execute(db);
+  return { count: result.rows[0]?.count ?? 0, oldestQueuedAt: result.rows[0]?.oldest ?? null };
+}

@@ -1,0 +1,51 @@
+/** Work that is done again and again, one round at a time: on a timer, and at once when woken. */
+export interface Loop {
+  /** Starts a round now, or one more right after the one that runs. */
+  readonly wake: () => void;
+  /** Resolves when the last round is over; no other one starts. */
+  stop(): Promise<void>;
+}
+
+export function startLoop(options: {
+  readonly everyMs: number;
+  readonly work: () => Promise<void>;
+  readonly onError: (error: unknown) => void;
+}): Loop {
+  let stopped = false;
+  let again = false;
+  let round: Promise<void> | null = null;
+  let timer: NodeJS.Timeout | undefined;
+
+  const run = async () => {
+    do {
+      again = false;
+      try {
+        await options.work();
+      } catch (error) {
+        options.onError(error);
+      }
+    } while (again && !stopped);
+    round = null;
+    if (!stopped) timer = setTimeout(wake, options.everyMs);
+  };
+
+  function wake(): void {
+    if (stopped) return;
+    if (round) {
+      again = true;
+      return;
+    }
+    clearTimeout(timer);
+    round = run();
+  }
+
+  timer = setTimeout(wake, options.everyMs);
+  return {
+    wake,
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await round;
+    },
+  };
+}
