@@ -1,0 +1,22 @@
+/** Writes events inside the caller's transaction. */
+import { sql } from 'kysely';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { MILESTONES, type NewBuildEvent } from './event.ts';
+
+export interface EventWriter {
+  readonly buildId: string;
+  /** The worker's attempt: nothing is written when it is no longer the current one. Null: not a worker. */
+  readonly attemptNo: number | null;
+}
+
+/** Appends events in this order and returns the last one's number; null when the attempt is superseded. */
+export async function appendEvents(
+  db: Database | DatabaseTransaction,
+  writer: EventWriter,
+  events: readonly NewBuildEvent[],
+): Promise<number | null> {
+  const rows = JSON.stringify(events.map(({ type, data }) => ({ type, data, milestone: MILESTONES[type] })));
+  const result = await sql<{ seq: number | null }>`
+    select append_build_events(${writer.buildId}, ${writer.attemptNo}, ${rows}::jsonb) as seq`.execute(db);
+  return result.rows[0]?.seq ?? null;
+}

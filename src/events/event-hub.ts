@@ -1,0 +1,205 @@
+/**
+ * Tells this process and the others that there is something new: one LISTEN connection per process, one NOTIFY per
+ * flush, after the commit. A hint may be lost (a crash between commit and NOTIFY, a reconnect); so whoever waits also
+ * looks by itself every few seconds, and after every reconnect all are woken.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { connectionSettings } from '../database/database.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Topic } from './topics.ts';
+
+const CHANNEL = 'slipway';
+/** Postgres refuses a payload of 8,000 bytes. */
+const MAX_PAYLOAD_BYTES = 7_900;
+/** More topics than this in one flush: everybody is woken instead. */
+const MAX_PENDING_TOPICS = 10_000;
+const WAKE_ALL = '*';
+const WATCHDOG_MS = 5_000;
+const MAX_RECONNECT_DELAY_MS = 2_000;
+
+export interface EventHubOptions {
+  readonly url: string;
+  readonly logger: Logger;
+}
+
+export class EventHub implements AsyncDisposable {
+  readonly #options: EventHubOptions;
+  readonly #self = randomUUID().slice(0, 8);
+  readonly #wakers = new Map<Topic, Set<() => void>>();
+  readonly #pending = new Set<Topic | typeof WAKE_ALL>();
+  readonly #closing = new AbortController();
+  #client: pg.Client | null = null;
+  #flushing: Promise<void> | null = null;
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(options: EventHubOptions) {
+    this.#options = options;
+  }
+
+  /** Connects; from then on reconnects by itself. Rejects when the first connection fails. */
+  async open(): Promise<void> {
+    const client = await this.#connect();
+    this.#loop = this.#keepConnected(client);
+  }
+
+  /** Is the LISTEN connection up? Hints from other processes are late while it is not. */
+  get listening(): boolean {
+    return this.#client !== null;
+  }
+
+  /** How many waiters there are; for tests and metrics. */
+  get waiters(): number {
+    let count = 0;
+    for (const wakers of this.#wakers.values()) count += wakers.size;
+    return count;
+  }
+
+  /** Calls `wake` whenever the topic may have something new, until the returned function is called. */
+  on(topic: Topic, wake: () => void): () => void {
+    const wakers = this.#wakers.get(topic) ?? new Set();
+    this.#wakers.set(topic, wakers);
+    wakers.add(wake);
+    return () => {
+      wakers.delete(wake);
+      if (wakers.size === 0 && this.#wakers.get(topic) === wakers) this.#wakers.delete(topic);
+    };
+  }
+
+  /** Call it after the commit. Wakes this process at once and the others by NOTIFY; never throws, never waits. */
+  announce(...topics: readonly Topic[]): void {
+    for (const topic of topics) {
+      this.#pending.add(topic);
+      this.#wake(topic);
+    }
+    this.#startFlush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    await this.#flushing;
+    this.#closing.abort();
+    await this.#client?.end().catch(() => {});
+    await this.#loop;
+  }
+
+  #wake(topic: Topic): void {
+    for (const wake of [...(this.#wakers.get(topic) ?? [])]) wake();
+  }
+
+  #wakeAll(): void {
+    for (const topic of [...this.#wakers.keys()]) this.#wake(topic);
+  }
+
+  /** While a flush is on its way the topics pile up and leave together with the next one. */
+  #startFlush(): void {
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = null;
+    });
+  }
+
+  async #flush(): Promise<void> {
+    // One turn of the event loop gathers what is announced together.
+    await new Promise((done) => setImmediate(done));
+    while (this.#pending.size > 0 && this.#client) {
+      const topics = this.#pending.size > MAX_PENDING_TOPICS ? [WAKE_ALL as typeof WAKE_ALL] : [...this.#pending];
+      this.#pending.clear();
+      try {
+        for (const payload of payloads(this.#self, topics)) {
+          await this.#client.query('select pg_notify($1, $2)', [CHANNEL, payload]);
+        }
+      } catch {
+        // They leave with the next connection; a topic that was announced twice wakes twice.
+        for (const topic of topics) this.#pending.add(topic);
+        return;
+      }
+    }
+  }
+
+  #receive(payload: string): void {
+    const [sender, ...topics] = payload.split('\n');
+    if (sender === this.#self) return;
+    for (const topic of topics) {
+      if (topic === WAKE_ALL) this.#wakeAll();
+      else this.#wake(topic as Topic);
+    }
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client({
+      ...connectionSettings(this.#options.url, 'slipway listen'),
+      query_timeout: WATCHDOG_MS,
+    });
+    client.on('error', () => {});
+    client.on('notification', (message) => this.#receive(message.payload ?? ''));
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+    this.#client = client;
+    return client;
+  }
+
+  /** Watches the connection, and replaces it when it ends or no longer answers. */
+  async #keepConnected(first: pg.Client): Promise<void> {
+    const { signal } = this.#closing;
+    let client: pg.Client | null = first;
+    let failures = 0;
+    while (!signal.aborted) {
+      if (client) {
+        await watch(client, signal);
+        this.#client = null;
+        await client.end().catch(() => {});
+        client = null;
+        if (!signal.aborted) this.#options.logger.warn('the LISTEN connection was lost');
+        continue;
+      }
+      try {
+        client = await this.#connect();
+        failures = 0;
+        this.#wakeAll();
+        this.#startFlush();
+      } catch {
+        failures += 1;
+        const pause = Math.min(MAX_RECONNECT_DELAY_MS, 50 * 2 ** Math.min(failures, 6));
+        await delay(pause, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+}
+
+/** Resolves when the connection has ended, or does not answer a query in time. */
+async function watch(client: pg.Client, signal: AbortSignal): Promise<void> {
+  const ended = new Promise<'ended'>((done) => client.once('end', () => done('ended')));
+  while (!signal.aborted) {
+    const tick = await Promise.race([
+      ended,
+      delay(WATCHDOG_MS, 'tick' as const, { signal }).catch(() => 'ended' as const),
+    ]);
+    if (tick === 'ended') return;
+    try {
+      await client.query('select 1');
+    } catch {
+      return;
+    }
+  }
+}
+
+/** Joins topics into payloads that Postgres accepts; each begins with the sender, who was woken already. */
+function payloads(sender: string, topics: readonly string[]): string[] {
+  const result: string[] = [];
+  let current = sender;
+  for (const topic of topics) {
+    if (current.length + 1 + topic.length > MAX_PAYLOAD_BYTES) {
+      result.push(current);
+      current = sender;
+    }
+    current += `\n${topic}`;
+  }
+  result.push(current);
+  return result;
+}

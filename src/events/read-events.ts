@@ -1,0 +1,67 @@
+/** Events read back. */
+import type { Database } from '../database/database.ts';
+import type { BuildEvent, BuildEventType } from './event.ts';
+
+export interface EventPage {
+  readonly buildId: string;
+  /** Only events with a greater number. */
+  readonly after: number;
+  readonly limit: number;
+  readonly types?: readonly BuildEventType[];
+}
+
+export async function readEvents(db: Database, page: EventPage): Promise<BuildEvent[]> {
+  let query = db
+    .selectFrom('build_events')
+    .selectAll()
+    .where('build_id', '=', page.buildId)
+    .where('seq', '>', page.after)
+    .orderBy('seq')
+    .limit(page.limit);
+  if (page.types) query = query.where('type', 'in', page.types);
+  const rows = await query.execute();
+  return rows.map(toEvent);
+}
+
+interface EventRow {
+  readonly build_id: string;
+  readonly seq: number;
+  readonly attempt_no: number;
+  readonly type: string;
+  readonly at: Date;
+  readonly data: unknown;
+}
+
+export function toEvent(row: EventRow): BuildEvent {
+  return {
+    buildId: row.build_id,
+    seq: row.seq,
+    attemptNo: row.attempt_no,
+    at: row.at,
+    type: row.type,
+    data: row.data,
+  } as BuildEvent;
+}
+
+/**
+ * Reads events for many followers: those that ask for the same page in one turn of the event loop share one query, so
+ * that one event costs one query however many are watching. A query that was already sent is never shared: it may
+ * have begun before the commit that its asker was woken for.
+ */
+export function sharedEventReader(
+  db: Database,
+  limit: number,
+): (buildId: string, after: number) => Promise<readonly BuildEvent[]> {
+  const gathering = new Map<string, Promise<readonly BuildEvent[]>>();
+  return (buildId, after) => {
+    const key = `${buildId}:${after}`;
+    const found = gathering.get(key);
+    if (found) return found;
+    const read = new Promise((turn) => setImmediate(turn)).then(() => {
+      gathering.delete(key);
+      return readEvents(db, { buildId, after, limit });
+    });
+    gathering.set(key, read);
+    return read;
+  };
+}

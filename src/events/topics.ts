@@ -1,0 +1,15 @@
+/** What a process can be woken for. A topic says that there may be something new, and never what. */
+export type Topic =
+  | `events:${string}`
+  | `log:${string}`
+  | `project:${string}`
+  | `cancel:${string}`
+  | 'queue'
+  | 'deliveries';
+
+export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
+export const logTopic = (buildId: string): Topic => `log:${buildId}`;
+export const projectTopic = (projectId: string): Topic => `project:${projectId}`;
+export const cancelTopic = (buildId: string): Topic => `cancel:${buildId}`;
+export const QUEUE_TOPIC: Topic = 'queue';
+export const DELIVERIES_TOPIC: Topic = 'deliveries';

@@ -1,0 +1,222 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { appendEvents } from '../../src/events/append-events.ts';
+import type { BuildEvent, NewBuildEvent } from '../../src/events/event.ts';
+import { EventHub } from '../../src/events/event-hub.ts';
+import { follow } from '../../src/events/follow.ts';
+import { readEvents, sharedEventReader } from '../../src/events/read-events.ts';
+import { eventsTopic, type Topic } from '../../src/events/topics.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { insertBuilds } from '../support/events.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+let database: TestDatabase;
+/** Two processes: one writes, the other one follows. */
+let writer: EventHub;
+let reader: EventHub;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  writer = new EventHub({ url: database.url, logger: createLogger('silent') });
+  reader = new EventHub({ url: database.url, logger: createLogger('silent') });
+  await writer.open();
+  await reader.open();
+});
+
+afterAll(async () => {
+  await writer[Symbol.asyncDispose]();
+  await reader[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
+
+const progress = (message: string): NewBuildEvent => ({ type: 'PROGRESS', data: { message } });
+const finished: NewBuildEvent = { type: 'FINISHED', data: { status: 'COMPLETED', reason: null, message: null } };
+
+async function append(buildId: string, events: readonly NewBuildEvent[]): Promise<void> {
+  await appendEvents(database.db, { buildId, attemptNo: null }, events);
+  writer.announce(eventsTopic(buildId));
+}
+
+function followBuild(buildId: string, after = 0, hub = reader, load = sharedEventReader(database.db, 200)) {
+  return follow<BuildEvent>({
+    hub,
+    topic: eventsTopic(buildId),
+    load: (cursor) => load(buildId, cursor),
+    cursorOf: (event) => event.seq,
+    isLast: (event) => event.type === 'FINISHED',
+    after,
+  });
+}
+
+describe('numbers', () => {
+  test('1,000 events of 8 concurrent writers are 1..1,001 for a follower that watched, and for one that came late', async () => {
+    const [build] = await insertBuilds(database.db);
+    const buildId = build?.buildId ?? '';
+    const seen: number[] = [];
+    const watching = (async () => {
+      for await (const event of followBuild(buildId)) seen.push(event.seq);
+    })();
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, name) => {
+        for (let i = 0; i < 125; i += 1) await append(buildId, [progress(`${name}.${i}`)]);
+      }),
+    );
+    await append(buildId, [finished]);
+    await watching;
+    const all = Array.from({ length: 1_001 }, (_, index) => index + 1);
+    expect(seen).toEqual(all);
+    const late: number[] = [];
+    for await (const event of followBuild(buildId, 990)) late.push(event.seq);
+    expect(late).toEqual(all.slice(990));
+  });
+
+  test('a rolled back writer leaves no gap', async () => {
+    const [build] = await insertBuilds(database.db);
+    const buildId = build?.buildId ?? '';
+    await append(buildId, [progress('one')]);
+    await expect(
+      database.db.transaction().execute(async (trx) => {
+        await appendEvents(trx, { buildId, attemptNo: null }, [progress('never')]);
+        throw new Error('rolled back');
+      }),
+    ).rejects.toThrow('rolled back');
+    await append(buildId, [progress('two')]);
+    const events = await readEvents(database.db, { buildId, after: 0, limit: 10 });
+    expect(events.map((event) => [event.seq, event.data])).toEqual([
+      [1, { message: 'one' }],
+      [2, { message: 'two' }],
+    ]);
+  });
+
+  test('a superseded attempt writes nothing', async () => {
+    const [build] = await insertBuilds(database.db);
+    const buildId = build?.buildId ?? '';
+    expect(await appendEvents(database.db, { buildId, attemptNo: 7 }, [progress('zombie')])).toBeNull();
+    expect(await readEvents(database.db, { buildId, after: 0, limit: 10 })).toEqual([]);
+  });
+
+  test('milestones of all builds have one order in the project', async () => {
+    const builds = await insertBuilds(database.db, 3);
+    await Promise.all(
+      builds.flatMap(({ buildId }) =>
+        Array.from({ length: 10 }, () =>
+          append(buildId, [progress('detail'), { type: 'GIT_PUSHED', data: { sha: 'a', ref: 'b' } }]),
+        ),
+      ),
+    );
+    const rows = await database.db
+      .selectFrom('project_events')
+      .select(['seq', 'type'])
+      .where('project_id', '=', builds[0]?.projectId ?? '')
+      .orderBy('seq')
+      .execute();
+    expect(rows.map((row) => row.seq)).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
+    expect(new Set(rows.map((row) => row.type))).toEqual(new Set(['GIT_PUSHED']));
+  });
+});
+
+describe('hub', () => {
+  test('a killed LISTEN connection comes back, and nothing is missed meanwhile', async () => {
+    const [build] = await insertBuilds(database.db);
+    const buildId = build?.buildId ?? '';
+    const seen: number[] = [];
+    const watching = (async () => {
+      for await (const event of followBuild(buildId)) seen.push(event.seq);
+    })();
+    for (let i = 0; i < 50; i += 1) {
+      if (i % 10 === 5) {
+        await sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where application_name = 'slipway listen' and datname = current_database()`.execute(database.db);
+      }
+      await append(buildId, [progress(String(i))]);
+    }
+    await append(buildId, [finished]);
+    await watching;
+    expect(seen).toEqual(Array.from({ length: 51 }, (_, index) => index + 1));
+    await waitFor(() => reader.listening && writer.listening);
+  });
+
+  test('the payload of a flush fits, however many topics there are', async () => {
+    const topics = Array.from(
+      { length: 2_000 },
+      (_, index): Topic => `events:${index}-01990000-0000-7000-8000-000000000000`,
+    );
+    const woken = new Set<string>();
+    const offs = topics.map((topic) => reader.on(topic, () => woken.add(topic)));
+    writer.announce(...topics);
+    await waitFor(() => woken.size === topics.length, { what: 'every topic' });
+    for (const off of offs) off();
+  });
+
+  test('its own announcements wake a process at once, and only once', async () => {
+    let wakes = 0;
+    const off = writer.on('queue', () => {
+      wakes += 1;
+    });
+    let elsewhere = 0;
+    const offReader = reader.on('queue', () => {
+      elsewhere += 1;
+    });
+    writer.announce('queue');
+    expect(wakes).toBe(1);
+    await waitFor(() => elsewhere === 1);
+    expect(wakes).toBe(1);
+    off();
+    offReader();
+  });
+});
+
+describe('follow', () => {
+  test('a follower that waits ends at once when it is returned, and leaves no waiter', async () => {
+    const [build] = await insertBuilds(database.db);
+    const before = reader.waiters;
+    const follower = followBuild(build?.buildId ?? '');
+    const next = follower.next();
+    await waitFor(() => reader.waiters === before + 1);
+    await follower.return?.();
+    expect(await next).toEqual({ done: true, value: undefined });
+    expect(reader.waiters).toBe(before);
+  });
+
+  test('200 followers of one build cost about one query per event, not 200', async () => {
+    const [build] = await insertBuilds(database.db);
+    const buildId = build?.buildId ?? '';
+    let queries = 0;
+    const counted = database.db.withPlugin({
+      transformQuery({ node }) {
+        queries += 1;
+        return node;
+      },
+      transformResult: async ({ result }) => result,
+    });
+    const load = sharedEventReader(counted, 200);
+    const counts = Array.from({ length: 200 }, async () => {
+      let count = 0;
+      for await (const _ of followBuild(buildId, 0, reader, load)) count += 1;
+      return count;
+    });
+    for (let i = 0; i < 20; i += 1) await append(buildId, [progress(String(i))]);
+    await append(buildId, [finished]);
+    expect(await Promise.all(counts)).toEqual(Array.from({ length: 200 }, () => 21));
+    console.log(`200 followers, 21 events: ${queries} queries`);
+    expect(queries).toBeLessThan(200);
+  });
+
+  test('a failing load is an error for the consumer and ends the follower', async () => {
+    const before = reader.waiters;
+    const follower = follow<BuildEvent>({
+      hub: reader,
+      topic: 'events:x',
+      load: async () => {
+        throw new Error('the database is gone');
+      },
+      cursorOf: (event) => event.seq,
+      isLast: () => false,
+      after: 0,
+    });
+    await expect(follower.next()).rejects.toThrow('the database is gone');
+    expect(await follower.next()).toEqual({ done: true, value: undefined });
+    expect(reader.waiters).toBe(before);
+  });
+});
