@@ -1,0 +1,34 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { buildMark } from './build-mark.ts';
+import type { Redact } from './redact.ts';
+import { findSupervisor, type RunFiles, readExitStatus } from './run-files.ts';
+import type { Run } from './runtime.ts';
+import { signalGroup } from './signal-group.ts';
+import { sweepProcesses } from './sweep-processes.ts';
+import { tailOutput } from './tail-output.ts';
+
+const POLL_MS = 20;
+
+/** A run on this machine, started by whichever process: everything is asked of its files. */
+export function openLocalRun(options: { buildId: string; files: RunFiles; redact: Redact }): Run {
+  const { buildId, files, redact } = options;
+  return {
+    read: (from, signal) =>
+      tailOutput({ files, redact, from, signal, hasEnded: async () => (await readExitStatus(files)) !== null }),
+    exitStatus: () => readExitStatus(files),
+    async stop({ graceMs }) {
+      const leader = await findSupervisor(files);
+      if (leader !== null) {
+        signalGroup(leader, 'SIGTERM');
+        await waitForEnd(files, graceMs);
+        if ((await findSupervisor(files)) !== null) signalGroup(leader, 'SIGKILL');
+      }
+      await sweepProcesses(buildMark(buildId));
+    },
+  };
+}
+
+async function waitForEnd(files: RunFiles, graceMs: number): Promise<void> {
+  const deadline = performance.now() + graceMs;
+  while (performance.now() < deadline && (await readExitStatus(files)) === null) await delay(POLL_MS);
+}

@@ -1,0 +1,139 @@
+/**
+ * Where commands run. The builds folder talks to a runtime in this order, for one build at a time:
+ *
+ *   open(buildId) -> exec(…)* -> start(…) or attach(…) -> read(…) until the end -> [stop()] -> sweep -> close
+ *
+ * Calls for different builds may overlap. `open`, `stop`, `sweep` and `close` must be safe to repeat, also by a
+ * process that never saw the build before: the process that made the workspace may be dead.
+ */
+import type { Redact } from './redact.ts';
+
+export interface Runtime {
+  readonly name: string;
+  /** Creates the workspace, or opens the one that an earlier attempt left on this machine. */
+  open(buildId: string): Promise<Workspace>;
+  /**
+   * Kills every process that carries the build's mark (`SLIPWAY_BUILD_ID` in its environment), setsid children
+   * included, and resolves with how many it killed once none is alive.
+   */
+  sweep(buildId: string): Promise<number>;
+  /** Builds that have left something here; `closed` when that is no more than the home. For the janitor. */
+  list(): Promise<{ readonly buildId: string; readonly closed: boolean }[]>;
+  /** Puts a copy of one build's home in place of another's; false when there is none here. */
+  copyHome(from: string, to: string): Promise<boolean>;
+}
+
+/** Absolute paths, as the commands in the workspace see them. */
+export interface WorkspacePaths {
+  /** The build's own folder; everything below is inside it. */
+  readonly root: string;
+  /** The checkout that the agent changes. Hostile after the agent has run. */
+  readonly work: string;
+  /** The trusted git folder, outside the checkout. */
+  readonly git: string;
+  /** HOME of the agent; its sessions live here, so it outlives the checkout. */
+  readonly home: string;
+  /** TMPDIR of the agent. */
+  readonly tmp: string;
+}
+
+export interface Workspace {
+  readonly buildId: string;
+  readonly paths: WorkspacePaths;
+  /** Runs a short trusted command (git) to its end. Throws only when the command cannot be started. */
+  exec(command: Command): Promise<CommandResult>;
+  /** Writes files into a checkout that no agent has touched yet. */
+  write(files: readonly WorkspaceFile[]): Promise<void>;
+  /**
+   * Starts the program detached: it outlives this process. stdout and stderr go to spool files, its exit status to
+   * an exit file. At most one run per workspace at a time.
+   */
+  start(command: DetachedCommand): Promise<Run>;
+  /** The run that an earlier process started here, alive or ended; null when there is none. */
+  attach(redact: Redact): Promise<Run | null>;
+  /** Deletes the checkout, the git folder and the spool; `home` stays unless asked for, so that a session can be resumed. */
+  close(options: { keepHome: boolean }): Promise<void>;
+}
+
+export interface WorkspaceFile {
+  /** Relative to `paths.work`, with `/`, never outside of it. */
+  readonly path: string;
+  readonly content: Uint8Array;
+  readonly executable: boolean;
+}
+
+export interface Command {
+  readonly argv: readonly [string, ...string[]];
+  readonly cwd: string;
+  /** The complete environment: nothing is inherited. The runtime adds the build's mark. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin?: string | Uint8Array;
+  readonly timeoutMs: number;
+  /** Output beyond this many bytes ends the command with `truncated`. Default 64 MiB. */
+  readonly maxOutputBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface CommandResult {
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  readonly stdout: Buffer;
+  /** The last 64 KiB, as text. */
+  readonly stderr: string;
+  readonly timedOut: boolean;
+  readonly aborted: boolean;
+  readonly truncated: boolean;
+}
+
+export interface DetachedCommand {
+  readonly argv: readonly [string, ...string[]];
+  readonly cwd: string;
+  /** The complete environment; the runtime adds the build's mark. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Given as a file and then closed: never argv, never an open pipe. */
+  readonly stdin: string;
+  readonly redact: Redact;
+}
+
+/** Bytes consumed of each spool file; the place where a successor goes on reading. */
+export interface SpoolOffset {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+export interface OutputLine {
+  readonly stream: 'stdout' | 'stderr';
+  /** Valid UTF-8, redacted, without NUL and line end. */
+  readonly text: string;
+  /** The line was longer than `MAX_LINE_BYTES`; `text` is its beginning. */
+  readonly truncated: boolean;
+  /** Bytes of the stream's spool file up to and including this line's end. */
+  readonly end: number;
+}
+
+export interface OutputBatch {
+  readonly lines: readonly OutputLine[];
+  /** Where to go on reading after this batch. */
+  readonly offset: SpoolOffset;
+}
+
+/** How the program ended. `lost`: it is gone and left no exit status (its group was killed, or the machine restarted). */
+export type ExitStatus =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'signalled'; readonly signal: string }
+  | { readonly kind: 'lost' };
+
+export interface Run {
+  /**
+   * The output from `from` on, in batches as it grows; ends once the program has ended and everything it wrote was
+   * given. Nothing is buffered for a slow reader: the spool is the buffer. Ends early when `signal` aborts.
+   */
+  read(from: SpoolOffset, signal: AbortSignal): AsyncIterable<OutputBatch>;
+  /** Null while the program runs. */
+  exitStatus(): Promise<ExitStatus | null>;
+  /** SIGTERM to the group, `graceMs` later SIGKILL, then the sweep; resolves when no marked process is alive. */
+  stop(options: { graceMs: number }): Promise<void>;
+}
+
+/** A longer line is cut, the rest of it skipped. */
+export const MAX_LINE_BYTES = 16 * 1024 * 1024;
