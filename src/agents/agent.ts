@@ -1,0 +1,158 @@
+/**
+ * The program that writes code. One contract for every provider.
+ *
+ * The builds folder calls `open` once per attempt. `open` starts the agent in the workspace, or re-attaches to the
+ * run that an earlier attempt left there; the caller then reads `batches` to the end, may call `stop` at any time
+ * and any number of times, and asks `outcome` exactly when `batches` has ended. The caller owns the clocks (wall
+ * time, silence, linger) and the fence; the agent owns the protocol and the verdict.
+ *
+ * The outcome is decided from the whole stream, the exit status and how the run was stopped, never from one word of
+ * the agent. What changed in the repository is not the agent's to say: git decides that.
+ */
+import type { AgentActivityContent, Usage } from '../events/event.ts';
+import type { Redact } from '../runtimes/redact.ts';
+import type { ExitStatus, SpoolOffset, Workspace } from '../runtimes/runtime.ts';
+
+export interface Agent {
+  /** The provider's name: `claude-code`, `scripted`. */
+  readonly name: string;
+  readonly capabilities: AgentCapabilities;
+  /** Can this machine run it? Answers within 10 s and never throws. */
+  probe(): Promise<AgentAvailability>;
+  open(task: AgentTask): Promise<AgentRun>;
+}
+
+interface AgentCapabilities {
+  /** A later build can go on with the session of an earlier one. */
+  readonly resume: boolean;
+  /** It reports what it costs. */
+  readonly cost: boolean;
+}
+
+export type AgentAvailability =
+  | { readonly available: true; readonly version: string }
+  | { readonly available: false; readonly reason: string; readonly remedy: string };
+
+export interface AgentTask {
+  readonly workspace: Workspace;
+  /** The resolved prompt. */
+  readonly prompt: string;
+  readonly model: string | null;
+  /** Chosen by us before the start, so that it is known even if the first line never comes. UUID. */
+  readonly sessionId: string;
+  /** Go on with this session (its files are in `workspace.paths.home`) instead of starting `sessionId`. */
+  readonly resumeSessionId: string | null;
+  readonly limits: { readonly maxTurns: number | null; readonly maxCostUsd: number | null };
+  /** Scripts of the template by name; only the scripted agent reads them. */
+  readonly scripts: Readonly<Record<string, unknown>>;
+  /** Lets the repository's own agent configuration (hooks, MCP servers, plugins) run. */
+  readonly trustRepoConfig: boolean;
+  readonly redact: Redact;
+  /** Events up to here were published by an earlier attempt: read again for the verdict, not published again. */
+  readonly publishedUpTo: SpoolOffset;
+  /** Aborts when the run belongs to somebody else now: `batches` ends early, the agent is left alone, there is no outcome. */
+  readonly detached: AbortSignal;
+}
+
+export interface AgentRun {
+  /** True when `open` found a run of an earlier attempt instead of starting one. */
+  readonly reattached: boolean;
+  /** Output in order; ends when the agent is gone and its output is read. */
+  readonly batches: AsyncIterable<AgentBatch>;
+  /** Ends the agent and every process it left behind; resolves when none is alive. */
+  stop(why: StopReason): Promise<void>;
+  outcome(): AgentOutcome;
+}
+
+/** Why we ended an agent; null in the verdict when it ended by itself. */
+export type StopReason =
+  | 'cancelled'
+  | 'wall_limit'
+  | 'silence_limit'
+  | 'linger'
+  | 'fail_fast'
+  | 'budget'
+  | 'output_limit'
+  | 'released';
+
+export interface AgentBatch {
+  readonly events: readonly AgentEvent[];
+  /** Lines for the log. */
+  readonly lines: readonly LogLine[];
+  readonly offset: SpoolOffset;
+}
+
+export interface LogLine {
+  readonly stream: 'stdout' | 'stderr' | 'system';
+  readonly text: string;
+}
+
+export type AgentEvent =
+  /** May repeat: an agent can begin several turns in one run. */
+  | {
+      readonly type: 'started';
+      readonly sessionId: string | null;
+      readonly model: string | null;
+      readonly agentVersion: string | null;
+    }
+  | { readonly type: 'activity'; readonly content: AgentActivityContent }
+  /** The provider refused or was not reached and the agent will try again by itself. */
+  | { readonly type: 'retry'; readonly reason: AgentReason; readonly message: string; readonly attempt: number | null }
+  /** What the run has used so far in all. */
+  | { readonly type: 'usage'; readonly usage: Usage }
+  /** A turn ended; the agent may exit now, or go on by itself with another turn. */
+  | { readonly type: 'turn_finished' }
+  | { readonly type: 'warning'; readonly message: string }
+  /** A line that this version of the adapter does not know: counted, kept in the log, never an error. */
+  | { readonly type: 'raw'; readonly name: string };
+
+export type AgentReason =
+  | 'completed'
+  | 'max_turns'
+  | 'budget'
+  | 'auth'
+  | 'billing'
+  | 'rate_limit'
+  | 'overloaded'
+  | 'server_error'
+  | 'network'
+  | 'context_overflow'
+  | 'output_truncated'
+  | 'refusal'
+  | 'permission'
+  | 'not_found'
+  | 'config'
+  /** The program is not there or cannot be executed. */
+  | 'unavailable'
+  | 'cancelled'
+  | 'timeout'
+  /** It said nothing for too long. */
+  | 'idle'
+  /** It printed more than it may. */
+  | 'output_limit'
+  | 'crash'
+  | 'agent_error'
+  | 'unknown';
+
+export interface AgentOutcome {
+  readonly status: 'succeeded' | 'failed' | 'cancelled';
+  readonly reason: AgentReason;
+  /** Would the same build, started again, have a chance? */
+  readonly retryable: boolean;
+  /** One sentence for a person; null on success. */
+  readonly message: string | null;
+  /** The agent's last answer, cut to 64 KiB. */
+  readonly finalText: string;
+  readonly sessionId: string | null;
+  readonly usage: Usage | null;
+  /** Tools that the agent was not allowed to use. */
+  readonly denials: readonly string[];
+}
+
+/** How a run of a line-speaking agent ended, for its verdict function. */
+export interface RunEnd {
+  readonly exit: ExitStatus;
+  readonly stoppedBecause: StopReason | null;
+  /** The last 8 KiB of stderr. */
+  readonly stderrTail: string;
+}

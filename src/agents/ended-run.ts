@@ -1,0 +1,11 @@
+import type { AgentOutcome, AgentRun } from './agent.ts';
+
+/** A run that ended before it began: nothing was started, the outcome is known. */
+export function endedRun(outcome: AgentOutcome): AgentRun {
+  return {
+    reattached: false,
+    batches: (async function* () {})(),
+    stop: async () => {},
+    outcome: () => outcome,
+  };
+}

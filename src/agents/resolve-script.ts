@@ -1,0 +1,33 @@
+import { BUILT_IN_SCRIPTS } from './built-in-scripts.ts';
+import { type ParsedScript, parseScript } from './scripted-steps.ts';
+
+const FENCE = /^```slipway[^\n]*\n(.*?)^```/ms;
+const MARKER = /\[\[script:([A-Za-z0-9_-]{1,64})\]\]/;
+
+/**
+ * The script of a prompt: a fenced block of the language `slipway` that holds a JSON list of steps; or
+ * `[[script:NAME]]`, a script of the template or a built-in one; or else the script `demo`. A script of the template
+ * goes before a built-in one of the same name.
+ */
+export function resolveScript(prompt: string, scripts: Readonly<Record<string, unknown>>): ParsedScript {
+  const fenced = FENCE.exec(prompt)?.[1];
+  if (fenced !== undefined) return parseFenced(fenced);
+  const name = MARKER.exec(prompt)?.[1] ?? 'demo';
+  if (Object.hasOwn(scripts, name)) return named(name, parseScript(scripts[name]));
+  const builtIn = BUILT_IN_SCRIPTS.get(name);
+  if (builtIn) return { ok: true, steps: builtIn(prompt) };
+  const known = [...new Set([...Object.keys(scripts), ...BUILT_IN_SCRIPTS.keys()])].join(', ');
+  return { ok: false, message: `There is no script ${name}. There are: ${known}.` };
+}
+
+function parseFenced(json: string): ParsedScript {
+  try {
+    return parseScript(JSON.parse(json));
+  } catch {
+    return { ok: false, message: 'The script in the prompt is not valid JSON.' };
+  }
+}
+
+function named(name: string, script: ParsedScript): ParsedScript {
+  return script.ok ? script : { ok: false, message: `Script ${name}: ${script.message}` };
+}
