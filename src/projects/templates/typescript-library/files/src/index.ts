@@ -1,0 +1,1 @@
+export { type SlugifyOptions, slugify } from './slugify.ts';
