@@ -7,6 +7,8 @@ create table deliveries (
   project_id     uuid not null references projects,
   kind           text not null check (kind in ('build.finished')),
   url            text not null,
+  -- How many are on their way is limited per host, so that a slow one does not delay the others.
+  host           text not null generated always as (lower(substring(url from '^[^:]+://([^/?#]+)'))) stored,
   status         text not null default 'PENDING' check (status in ('PENDING', 'DELIVERED', 'FAILED')),
   -- Tries in the current round: a redelivery starts a new round.
   tries          integer not null default 0,
@@ -20,6 +22,7 @@ create table deliveries (
 );
 
 create index deliveries_due on deliveries (due_at) where status = 'PENDING';
+create index deliveries_due_by_host on deliveries (host, due_at) where status = 'PENDING';
 
 create table delivery_attempts (
   delivery_id  uuid not null references deliveries,

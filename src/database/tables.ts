@@ -169,6 +169,7 @@ export interface DeliveriesTable {
   project_id: string;
   kind: 'build.finished';
   url: string;
+  host: GeneratedAlways<string>;
   status: Generated<'PENDING' | 'DELIVERED' | 'FAILED'>;
   tries: Generated<number>;
   due_at: ColumnType<Date | null, Date | undefined, Date | null>;

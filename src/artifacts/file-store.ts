@@ -1,0 +1,115 @@
+/** Files kept by what is in them: the same content is stored once, and what a name stands for never changes. */
+import { createHash, randomUUID } from 'node:crypto';
+import { constants, createWriteStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+/** Bytes of one file. */
+const MAX_FILE_BYTES = 1024 ** 3;
+/** After this long, a file that was never completed belongs to a process that is gone. */
+const ABANDONED_MS = 24 * 60 * 60 * 1000;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+interface StoredFile {
+  /** Lower-case hex. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/** Bytes from the start of a file, both inclusive; without `end`: up to the last. */
+interface ByteRange {
+  readonly start: number;
+  readonly end?: number;
+}
+
+export interface FileStore {
+  /**
+   * Copies a regular file into the store; it is on the disk when this resolves. Safe at the same time, also of the same
+   * content and from other processes. Rejects for a symbolic link, for what is no regular file, and over 1 GiB.
+   */
+  put(sourcePath: string): Promise<StoredFile>;
+  /** The content, or a part of it; null when there is no such file. The caller reads the stream or destroys it. */
+  open(sha256: string, range?: ByteRange): Promise<Readable | null>;
+}
+
+/** Makes the folder when there is none, and removes what dead processes have left in it. */
+export async function openFileStore(folder: string): Promise<FileStore> {
+  const root = resolve(folder);
+  const incoming = join(root, 'incoming');
+  await mkdir(incoming, { recursive: true, mode: 0o700 });
+  await removeAbandoned(incoming);
+  return {
+    async put(sourcePath) {
+      const draft = join(incoming, randomUUID());
+      try {
+        const stored = await copy(sourcePath, draft);
+        await moveInto(root, draft, stored.sha256);
+        return stored;
+      } finally {
+        await rm(draft, { force: true });
+      }
+    },
+    async open(sha256, range = { start: 0 }) {
+      if (!SHA256.test(sha256)) return null;
+      try {
+        const handle = await open(placeOf(root, sha256).file, 'r');
+        return handle.createReadStream(range);
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Two levels, so that no folder grows huge. */
+function placeOf(root: string, sha256: string): { readonly folder: string; readonly file: string } {
+  const folder = join(root, sha256.slice(0, 2));
+  return { folder, file: join(folder, sha256) };
+}
+
+async function copy(sourcePath: string, draft: string): Promise<StoredFile> {
+  // A link is refused, and a FIFO must not block: the source lies where an agent could put anything.
+  await using source = await open(sourcePath, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const stats = await source.stat();
+  if (!stats.isFile()) throw new Error('Only a regular file can be stored.');
+  if (stats.size > MAX_FILE_BYTES) throw tooLarge();
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  const measure = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      sizeBytes += chunk.length;
+      // It may have grown meanwhile.
+      if (sizeBytes > MAX_FILE_BYTES) throw tooLarge();
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  const target = createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true });
+  await pipeline(source.createReadStream({ autoClose: false }), measure, target);
+  return { sha256: hash.digest('hex'), sizeBytes };
+}
+
+function tooLarge(): Error {
+  return new Error(`A stored file has at most ${MAX_FILE_BYTES} bytes.`);
+}
+
+/** Complete or not there: readers never see half a file, and a replaced one has the same content. */
+async function moveInto(root: string, draft: string, sha256: string): Promise<void> {
+  const { folder, file } = placeOf(root, sha256);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await rename(draft, file);
+  await using handle = await open(folder, 'r');
+  await handle.sync();
+}
+
+async function removeAbandoned(incoming: string): Promise<void> {
+  const oldest = Date.now() - ABANDONED_MS;
+  for (const name of await readdir(incoming)) {
+    const draft = join(incoming, name);
+    const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: oldest }));
+    if (mtimeMs < oldest) await rm(draft, { force: true });
+  }
+}

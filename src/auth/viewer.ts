@@ -1,0 +1,27 @@
+/** Who sends a request, and what they may do. */
+import type { Scope } from './scope.ts';
+
+export interface Viewer {
+  /** UUID of the token. */
+  readonly tokenId: string;
+  readonly name: string;
+  /** `token_…`: how the audit log and `requestedBy` write it. */
+  readonly actor: string;
+  readonly scopes: readonly Scope[];
+  /** UUIDs; null means every project. */
+  readonly projectIds: readonly string[] | null;
+  readonly expiresAt: Date | null;
+}
+
+/** The scopes that include a scope beside itself. */
+const INCLUDED_IN: Readonly<Partial<Record<Scope, readonly Scope[]>>> = { 'builds:read': ['builds:write'] };
+
+export function can(viewer: Pick<Viewer, 'scopes'>, scope: Scope): boolean {
+  const enough: readonly Scope[] = ['admin', scope, ...(INCLUDED_IN[scope] ?? [])];
+  return viewer.scopes.some((has) => enough.includes(has));
+}
+
+/** `projectId` is a UUID. */
+export function seesProject(viewer: Pick<Viewer, 'projectIds'>, projectId: string): boolean {
+  return viewer.projectIds?.includes(projectId) ?? true;
+}

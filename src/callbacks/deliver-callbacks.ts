@@ -1,0 +1,167 @@
+/**
+ * Sends what the outbox holds, at least once: a process that dies between the POST and the note of it leaves a lease
+ * that runs out, and the same callback goes out again under the same id.
+ */
+import type { LookupFunction } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findBuild } from '../builds/build.ts';
+import type { Config } from '../config/config.ts';
+import { callbackSecret } from '../credentials/callback-secret.ts';
+import type { MasterKey } from '../credentials/master-key.ts';
+import type { Database } from '../database/database.ts';
+import type { EventHub } from '../events/event-hub.ts';
+import { DELIVERIES_TOPIC } from '../events/topics.ts';
+import { findProject } from '../projects/project.ts';
+import { type Loop, startLoop } from '../std/loop.ts';
+import { toPublicId } from '../std/public-id.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { callbackBody } from './callback.ts';
+import { type ClaimedDelivery, claimDeliveries, nextDueInMs, releaseDelivery } from './claim-deliveries.ts';
+import { recordAttempt } from './record-attempt.ts';
+import { type CallbackAnswer, sendCallback } from './send-callback.ts';
+
+const MAX_SENDING = 16;
+const MAX_SENDING_PER_HOST = 4;
+/** Hints can be lost, rows cannot. */
+const LOOK_EVERY_MS = 5_000;
+/** At the end: how long tries that are on their way may still take. */
+const CLOSE_GRACE_MS = 5_000;
+
+export interface CallbackDeliveryOptions {
+  readonly db: Database;
+  readonly hub: EventHub;
+  readonly logger: Logger;
+  readonly masterKey: MasterKey;
+  readonly config: Pick<Config, 'callbackAllowPrivate'>;
+  /** In place of the system's name look-up. */
+  readonly lookup?: LookupFunction;
+}
+
+interface Sending {
+  readonly host: string;
+  readonly done: Promise<void>;
+}
+
+/** Any number of processes may run one. */
+export class CallbackDelivery implements AsyncDisposable {
+  readonly #options: CallbackDeliveryOptions;
+  readonly #sending = new Set<Sending>();
+  /** No new tries. */
+  readonly #closing = new AbortController();
+  /** The tries on their way are cut off, too. */
+  readonly #aborting = new AbortController();
+  #loop: Loop | null = null;
+  #off: (() => void) | null = null;
+  #dueTimer: NodeJS.Timeout | undefined;
+  #closed: Promise<void> | null = null;
+
+  constructor(options: CallbackDeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** Looks for due deliveries at once, on every announcement, when the next becomes due, and every 5 s. */
+  open(): void {
+    if (this.#loop || this.#closing.signal.aborted) return;
+    const loop = startLoop({
+      everyMs: LOOK_EVERY_MS,
+      work: () => this.#startDue(),
+      onError: (error) => this.#options.logger.warn({ err: error }, 'due callbacks could not be looked up'),
+    });
+    this.#loop = loop;
+    this.#off = this.#options.hub.on(DELIVERIES_TOPIC, loop.wake);
+    loop.wake();
+  }
+
+  /** Starts no more, waits up to 5 s for tries on their way, then cuts them off and gives them back. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort();
+    this.#off?.();
+    await this.#loop?.stop();
+    clearTimeout(this.#dueTimer);
+    const all = Promise.all([...this.#sending].map(({ done }) => done));
+    const waited = new AbortController();
+    await Promise.race([all, delay(CLOSE_GRACE_MS, undefined, { signal: waited.signal }).catch(() => {})]);
+    waited.abort();
+    this.#aborting.abort();
+    await all;
+  }
+
+  async #startDue(): Promise<void> {
+    clearTimeout(this.#dueTimer);
+    const free = MAX_SENDING - this.#sending.size;
+    // Whatever ends wakes the loop again.
+    if (free === 0 || this.#closing.signal.aborted) return;
+    const { db } = this.#options;
+    const busy = new Map<string, number>();
+    for (const { host } of this.#sending) busy.set(host, (busy.get(host) ?? 0) + 1);
+    const claimed = await claimDeliveries(db, { free, perHost: MAX_SENDING_PER_HOST, busy });
+    for (const delivery of claimed) this.#start(delivery);
+    const dueInMs = await nextDueInMs(db);
+    if (dueInMs === null || dueInMs > LOOK_EVERY_MS || this.#closing.signal.aborted) return;
+    this.#dueTimer = setTimeout(() => this.#loop?.wake(), dueInMs);
+  }
+
+  #start(delivery: ClaimedDelivery): void {
+    const done = this.#deliver(delivery)
+      .catch((error) => {
+        const fields = { err: error, delivery: toPublicId('delivery', delivery.id) };
+        this.#options.logger.warn(fields, 'a callback could not be recorded: it is sent again after its lease');
+      })
+      .finally(() => {
+        this.#sending.delete(sending);
+        this.#loop?.wake();
+      });
+    const sending = { host: delivery.host, done };
+    this.#sending.add(sending);
+  }
+
+  async #deliver(delivery: ClaimedDelivery): Promise<void> {
+    const { db, logger } = this.#options;
+    const answer = await this.#try(delivery);
+    if (answer.error !== null && this.#aborting.signal.aborted) {
+      await releaseDelivery(db, delivery);
+      return;
+    }
+    const next = await recordAttempt(db, { delivery, answer });
+    const fields = {
+      delivery: toPublicId('delivery', delivery.id),
+      build: toPublicId('build', delivery.buildId),
+      host: delivery.host,
+      statusCode: answer.statusCode,
+      durationMs: answer.durationMs,
+      ...next,
+    };
+    if (answer.error === null) logger.debug(fields, 'a callback was delivered');
+    else logger.warn({ ...fields, error: answer.error }, 'a callback was not delivered');
+  }
+
+  async #try(delivery: ClaimedDelivery): Promise<CallbackAnswer> {
+    const { db, config, lookup, logger, masterKey } = this.#options;
+    try {
+      const [build, project] = await Promise.all([
+        findBuild(db, delivery.buildId),
+        findProject(db, delivery.projectId),
+      ]);
+      if (!build?.result || !project) throw new Error('A delivery needs a finished build.');
+      const callback = {
+        deliveryId: delivery.id,
+        url: delivery.url,
+        body: callbackBody({ ...build, result: build.result }),
+        secret: callbackSecret(masterKey, { projectId: project.id, version: project.secretVersion }),
+        sentAt: delivery.claimedAt,
+      };
+      const allowPrivate = config.callbackAllowPrivate ?? false;
+      return await sendCallback(callback, { allowPrivate, lookup, signal: this.#aborting.signal });
+    } catch (error) {
+      // A failed try, and not only a log line: so that it is seen, and comes to an end.
+      logger.error({ err: error, delivery: toPublicId('delivery', delivery.id) }, 'a callback could not be prepared');
+      const message = 'Slipway could not prepare this callback.';
+      return { statusCode: null, error: message, response: null, durationMs: 0, retryAfterMs: null };
+    }
+  }
+}

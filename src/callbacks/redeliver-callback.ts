@@ -1,0 +1,29 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/database.ts';
+import { NotFoundError } from '../errors.ts';
+import type { EventHub } from '../events/event-hub.ts';
+import { DELIVERIES_TOPIC } from '../events/topics.ts';
+import { toPublicId } from '../std/public-id.ts';
+import { type Delivery, toDelivery } from './delivery.ts';
+
+export interface RedeliverDeps {
+  readonly db: Database;
+  readonly hub: EventHub;
+}
+
+/**
+ * Starts a new round: due now, with all tries before it, under the same id. Whatever state the callback is in; a try
+ * that is on its way no longer counts. Throws NotFoundError when the build has no callback (yet).
+ */
+export async function redeliverCallback(deps: RedeliverDeps, input: { readonly buildId: string }): Promise<Delivery> {
+  const row = await deps.db
+    .updateTable('deliveries')
+    .set({ status: 'PENDING', tries: 0, due_at: sql<Date>`now()`, lease_until: null, delivered_at: null })
+    .where('build_id', '=', input.buildId)
+    .where('kind', '=', 'build.finished')
+    .returningAll()
+    .executeTakeFirst();
+  if (!row) throw new NotFoundError('callback of build', toPublicId('build', input.buildId));
+  deps.hub.announce(DELIVERIES_TOPIC);
+  return toDelivery(row);
+}

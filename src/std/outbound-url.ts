@@ -1,0 +1,87 @@
+/**
+ * Where Slipway may send a request that somebody else chose the address of. The text is judged when it is accepted, the
+ * address that a name stands for when it is connected to: names change what they stand for.
+ */
+import { BlockList, isIP } from 'node:net';
+
+export interface OutboundPolicy {
+  /** Private, loopback and link-local addresses and any port are fine: callbacks stay in a network of one's own. */
+  readonly allowPrivate: boolean;
+}
+
+const MAX_URL_LENGTH = 2048;
+
+/** From 1024 on, where databases, clusters and their like are known to listen without asking who is there. */
+const SERVICE_PORTS = new Set([
+  ...[1433, 1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 4222, 5432, 5433, 5672, 5900, 5984, 6379, 6443, 6667],
+  ...[8500, 8600, 9042, 9092, 9200, 9300, 10_250, 10_255, 10_257, 10_259, 11_211, 15_672, 16_379, 26_379, 27_017],
+]);
+
+/** Names that only ever stand for this machine or this network. */
+const LOCAL_NAME = /(^|\.)(localhost|localdomain|local|internal|intranet|lan|home\.arpa)$/;
+
+/** IANA's special-purpose registry, multicast, reserved, and the addresses that clouds answer on. */
+const DENIED_IPV4 = blockList('ipv4', [
+  ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.0.0.0/24'],
+  ...['192.0.2.0/24', '192.31.196.0/24', '192.52.193.0/24', '192.88.99.0/24', '192.168.0.0/16', '192.175.48.0/24'],
+  ...['198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24', '224.0.0.0/4', '240.0.0.0/4', '168.63.129.16/32'],
+]);
+
+/** Global unicast. Everything else in IPv6 is local, reserved, or IPv4 in disguise (mapped, NAT64). */
+const GLOBAL_IPV6 = blockList('ipv6', ['2000::/3']);
+/** Inside it: protocol assignments with Teredo and ORCHID, documentation, 6to4, AS112, the former 6bone. */
+const DENIED_IPV6 = blockList('ipv6', [
+  ...['2001::/23', '2001:db8::/32', '2002::/16', '2620:4f:8000::/48', '3ffe::/16', '3fff::/20'],
+]);
+
+/**
+ * Says in one sentence why this URL may not be called; null when it may. Accepts absolute http and https URLs of at
+ * most 2048 characters. A name that passes may still stand for a denied address: see `addressDenied`.
+ */
+export function outboundUrlProblem(text: string, policy: OutboundPolicy): string | null {
+  if (text.length > MAX_URL_LENGTH) return `must be at most ${MAX_URL_LENGTH} characters`;
+  // The parser would silently drop white space and control characters, and find a host in http:///path.
+  if (/[\s\p{Cc}\\]/u.test(text)) return 'must not contain white space, control characters or backslashes';
+  if (!/^https?:\/\/[^/]/i.test(text)) return 'must be an absolute http or https URL with a host';
+  const url = URL.parse(text);
+  if (!url) return 'is not a valid URL';
+  if (url.username !== '' || url.password !== '') return 'must not contain a user name or a password';
+  if (text.includes('#')) return 'must not contain a fragment';
+  if (policy.allowPrivate) return null;
+  return portProblem(url) ?? hostProblem(url.hostname);
+}
+
+/** Is this IP address anything else than a public unicast one? What is not an address is denied, too. */
+export function addressDenied(ip: string): boolean {
+  switch (isIP(ip)) {
+    case 4:
+      return DENIED_IPV4.check(ip, 'ipv4');
+    case 6:
+      return !GLOBAL_IPV6.check(ip, 'ipv6') || DENIED_IPV6.check(ip, 'ipv6');
+    default:
+      return true;
+  }
+}
+
+function portProblem(url: URL): string | null {
+  const port = url.port === '' ? null : Number(url.port);
+  if (port === null || port === 80 || port === 443 || (port >= 1024 && !SERVICE_PORTS.has(port))) return null;
+  return `must not use port ${port}: 80, 443 and ports from 1024 on that no well-known service has are allowed`;
+}
+
+/** `hostname` comes out of the URL parser, which has already made one spelling of all spellings of an address. */
+function hostProblem(hostname: string): string | null {
+  const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.+$/, '');
+  if (isIP(host) !== 0) return addressDenied(host) ? 'must not point to a private or reserved address' : null;
+  if (LOCAL_NAME.test(host) || !host.includes('.')) return 'must name a host that is reachable from the internet';
+  return null;
+}
+
+function blockList(family: 'ipv4' | 'ipv6', networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', prefix] = network.split('/');
+    list.addSubnet(address, Number(prefix), family);
+  }
+  return list;
+}
