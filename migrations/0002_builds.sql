@@ -79,7 +79,7 @@ create table build_audit (
 create index build_audit_project on build_audit (project_id, id);
 create index build_audit_running on build_audit (lease_until) where status = 'RUNNING';
 create index build_audit_pending on build_audit (project_id, id) where status = 'PENDING';
-create index build_audit_finished on build_audit (project_id, finished_at) where finished_at is not null;
+create index build_audit_finished on build_audit (finished_at) where finished_at is not null;
 create index build_audit_labels on build_audit using gin ((spec -> 'labels') jsonb_path_ops);
 create index build_audit_retry_of on build_audit (retry_of) where retry_of is not null;
 

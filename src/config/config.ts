@@ -9,12 +9,18 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** `environment` is `process.env` except in tests. Throws ConfigError with one line per mistake. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+/**
+ * `environment` is `process.env` except in tests; `flags` are those of a command line and go first. Throws ConfigError
+ * with one line per mistake.
+ */
+export function readConfig(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  flags: Readonly<Partial<Record<OptionName, string | undefined>>> = {},
+): Config {
   const mistakes: string[] = [];
   const entries = (Object.entries(OPTIONS) as [OptionName, Option<unknown>][]).map(([name, option]) => {
     // An empty variable means "not set": compose files and shells write it so.
-    const result = option.schema.safeParse(environment[option.env] || undefined);
+    const result = option.schema.safeParse(flags[name] ?? (environment[option.env] || undefined));
     if (!result.success) {
       mistakes.push(`${option.env}: ${result.error.issues.map((issue) => issue.message).join('; ')} (${option.help})`);
     }
@@ -33,4 +39,9 @@ export function baseEnvironment(): Readonly<Record<string, string>> {
     LANG: LANG ?? 'C.UTF-8',
     ...(TZ ? { TZ } : {}),
   };
+}
+
+/** What git may see besides: how this machine reaches the network and its ssh keys. git itself takes what it knows of it. */
+export function gitEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
 }

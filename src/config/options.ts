@@ -137,6 +137,19 @@ export const OPTIONS = {
     '',
     'A folder with more templates, beside those that Slipway brings.',
   ),
+  url: option(
+    'SLIPWAY_URL',
+    z.url({ protocol: /^https?$/ }).default('http://127.0.0.1:4400/graphql'),
+    'http://127.0.0.1:4400/graphql',
+    'The API that the client commands call.',
+  ),
+  token: option(
+    'SLIPWAY_TOKEN',
+    optional,
+    'DATA/token',
+    'The token of the client commands. The file is only used for a server on this machine.',
+    true,
+  ),
 } as const satisfies Record<string, Option<unknown>>;
 
 export type OptionName = keyof typeof OPTIONS;

@@ -1,0 +1,82 @@
+/** The one place where a build comes into being: row, first event, job and audit entry in the caller's transaction. */
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import { v7 } from 'uuid';
+import { audit } from '../database/audit.ts';
+import type { DatabaseTransaction } from '../database/database.ts';
+import { ProjectNotReadyError } from '../errors.ts';
+import { appendEvents } from '../events/append-events.ts';
+import type { Queue } from '../queue/queue.ts';
+import { canonicalJson } from '../std/canonical-json.ts';
+import { type Build, findBuildByIdempotencyKey, toBuild } from './build.ts';
+import type { BuildSpec } from './build-spec.ts';
+
+export interface NewBuild {
+  readonly projectId: string;
+  readonly spec: BuildSpec;
+  readonly source: Build['source'];
+  readonly retryOf: string | null;
+  readonly idempotencyKey: string | null;
+  /** Of what the caller sent; null without a key. */
+  readonly inputHash: string | null;
+  readonly actor: string;
+  /** The mutation's name, for the audit log. */
+  readonly action: string;
+}
+
+/** SHA-256 of the normalised input: what makes two requests with one idempotency key the same request. */
+export function hashInput(input: unknown): string {
+  return createHash('sha256').update(canonicalJson(input)).digest('hex');
+}
+
+/** The project already has a build with this idempotency key: the transaction must be rolled back. */
+export class KeyTaken extends Error {
+  override readonly name = 'KeyTaken';
+}
+
+/** Throws KeyTaken or ProjectNotReadyError. */
+export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build: NewBuild): Promise<Build> {
+  const project = await trx
+    .updateTable('projects')
+    .set({ build_count: sql<number>`build_count + 1` })
+    .where('id', '=', build.projectId)
+    .where('status', '=', 'ACTIVE')
+    .returning('build_count')
+    .executeTakeFirst();
+  if (!project) throw new ProjectNotReadyError('The project is not active, so it takes no builds.');
+  // Asked under the project's lock, which every insert of a build holds. ON CONFLICT would wait for whoever changes the
+  // build that has the key, and that may be a claim which waits for this lock.
+  const { projectId, idempotencyKey } = build;
+  if (idempotencyKey !== null && (await findBuildByIdempotencyKey(trx, { projectId, idempotencyKey })))
+    throw new KeyTaken();
+  const id = v7();
+  const inserted = await trx
+    .insertInto('build_audit')
+    .values({
+      id,
+      project_id: build.projectId,
+      number: project.build_count,
+      source: build.source,
+      spec: JSON.stringify(build.spec),
+      priority: build.spec.priority,
+      run_after: build.spec.runAfter ? new Date(build.spec.runAfter) : null,
+      idempotency_key: build.idempotencyKey,
+      input_hash: build.inputHash,
+      retry_of: build.retryOf,
+      requested_by: build.actor,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  const lastSeq = await appendEvents(trx, { buildId: id, attemptNo: null }, [
+    { type: 'QUEUED', data: { runAfter: build.spec.runAfter, retryOf: build.retryOf } },
+  ]);
+  await queue.add(trx, { id, priority: build.spec.priority, runAfter: inserted.run_after });
+  await audit(trx, {
+    actor: build.actor,
+    action: build.action,
+    subjectType: 'build',
+    subjectId: id,
+    projectId: build.projectId,
+  });
+  return { ...toBuild(inserted), lastSeq: lastSeq ?? 0 };
+}

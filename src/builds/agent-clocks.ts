@@ -1,0 +1,36 @@
+/** Three clocks that end an agent: too long in all, too long silent, too long alive after its last word. */
+import type { AgentEvent, StopReason } from '../agents/agent.ts';
+import type { BuildLimits } from './build-spec.ts';
+
+/** After a turn has ended the agent may begin another one, or exit; an agent that does neither is ended. */
+const LINGER_MS = 30_000;
+
+export interface AgentClocks {
+  /** The agent printed something. */
+  activity(events: readonly AgentEvent[]): void;
+  stop(): void;
+}
+
+export function startAgentClocks(options: {
+  readonly limits: Pick<BuildLimits, 'wallSeconds' | 'silenceSeconds'>;
+  readonly startedAt: Date;
+  readonly stop: (why: Extract<StopReason, 'wall_limit' | 'silence_limit' | 'linger'>) => void;
+}): AgentClocks {
+  const { limits, stop } = options;
+  const wallMs = Math.max(0, options.startedAt.getTime() + limits.wallSeconds * 1000 - Date.now());
+  const wall = setTimeout(() => stop('wall_limit'), wallMs);
+  const silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
+  let linger: NodeJS.Timeout | undefined;
+  return {
+    activity(events) {
+      silence.refresh();
+      if (events.length > 0) clearTimeout(linger);
+      if (events.at(-1)?.type === 'turn_finished') linger = setTimeout(() => stop('linger'), LINGER_MS);
+    },
+    stop() {
+      clearTimeout(wall);
+      clearTimeout(silence);
+      clearTimeout(linger);
+    },
+  };
+}

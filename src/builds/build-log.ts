@@ -1,0 +1,120 @@
+/** The raw output of a build: lines in compressed chunks, numbered 1, 2, 3 … per build. */
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import type { LogLine } from '../agents/agent.ts';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+
+const compress = promisify(zstdCompress);
+const decompress = promisify(zstdDecompress);
+
+/** Characters of one stored line; the rest is replaced by a mark. */
+export const MAX_LOG_LINE = 65_536;
+/** Characters that one attempt may store; later lines are counted, not kept. */
+export const MAX_LOG_TEXT = 20 * 1024 * 1024;
+/** A chunk is read whole, so it is bounded when it is read too. */
+const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
+
+export interface NumberedLine extends LogLine {
+  readonly number: number;
+  readonly at: Date;
+}
+
+export interface LogChunk {
+  readonly buildId: string;
+  readonly firstLine: number;
+  readonly lineCount: number;
+  readonly at: Date;
+  readonly lines: readonly NumberedLine[];
+}
+
+export interface NewLogChunk {
+  readonly buildId: string;
+  readonly attemptNo: number;
+  readonly firstLine: number;
+  readonly lines: readonly LogLine[];
+}
+
+/** Compressed here and not by Postgres: eight times the throughput. */
+export async function encodeLines(lines: readonly LogLine[]): Promise<Buffer> {
+  const cut = lines.map(({ stream, text }) => [stream, text.length > MAX_LOG_LINE ? cutLine(text) : text]);
+  return compress(JSON.stringify(cut), { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+}
+
+function cutLine(text: string): string {
+  return `${text.slice(0, MAX_LOG_LINE)} … [${text.length - MAX_LOG_LINE} characters cut]`;
+}
+
+export async function insertLogChunk(
+  trx: DatabaseTransaction,
+  chunk: Omit<NewLogChunk, 'lines'> & { readonly lineCount: number; readonly content: Buffer },
+): Promise<void> {
+  await trx
+    .insertInto('build_logs')
+    .values({
+      build_id: chunk.buildId,
+      first_line: chunk.firstLine,
+      line_count: chunk.lineCount,
+      attempt_no: chunk.attemptNo,
+      at: new Date(),
+      content: chunk.content,
+    })
+    .execute();
+}
+
+export interface LogPage {
+  readonly buildId: string;
+  /** Only lines with a greater number. */
+  readonly after: number;
+  /** Chunks, at most. */
+  readonly limit: number;
+}
+
+/** Chunks in order, the first one without the lines up to `after`. */
+export async function readLog(db: Database, page: LogPage): Promise<LogChunk[]> {
+  // Only the last chunk that begins at or before `after` can hold a line after it.
+  const before = await db
+    .selectFrom('build_logs')
+    .select('first_line')
+    .where('build_id', '=', page.buildId)
+    .where('first_line', '<=', page.after)
+    .orderBy('first_line', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  const rows = await db
+    .selectFrom('build_logs')
+    .selectAll()
+    .where('build_id', '=', page.buildId)
+    .where('first_line', '>=', before?.first_line ?? 1)
+    .orderBy('first_line')
+    .limit(page.limit + 1)
+    .execute();
+  const chunks = await Promise.all(rows.map(decodeChunk));
+  return chunks
+    .map((chunk) => withoutLinesUpTo(chunk, page.after))
+    .filter((chunk) => chunk.lines.length > 0)
+    .slice(0, page.limit);
+}
+
+async function decodeChunk(row: {
+  build_id: string;
+  first_line: number;
+  line_count: number;
+  at: Date;
+  content: Buffer;
+}): Promise<LogChunk> {
+  const json = (await decompress(row.content, { maxOutputLength: MAX_CHUNK_BYTES })).toString('utf8');
+  const lines = JSON.parse(json) as [LogLine['stream'], string][];
+  return {
+    buildId: row.build_id,
+    firstLine: row.first_line,
+    lineCount: row.line_count,
+    at: row.at,
+    lines: lines.map(([stream, text], index) => ({ number: row.first_line + index, at: row.at, stream, text })),
+  };
+}
+
+function withoutLinesUpTo(chunk: LogChunk, after: number): LogChunk {
+  if (chunk.firstLine > after) return chunk;
+  const lines = chunk.lines.filter((line) => line.number > after);
+  return { ...chunk, firstLine: after + 1, lineCount: lines.length, lines };
+}

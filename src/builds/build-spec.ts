@@ -1,0 +1,105 @@
+/** What a caller may ask for. One object validates it for every entrance: GraphQL, CLI, retries. */
+import { z } from 'zod';
+import { refProblem } from '../git/ref-name.ts';
+
+/** Bytes of a prompt in UTF-8. */
+export const MAX_PROMPT_BYTES = 1024 * 1024;
+export const MAX_LABELS = 32;
+export const MAX_VARIABLES = 100;
+
+/** Text that Postgres, JSON and a terminal all accept: no NUL and no half of a surrogate pair. */
+function plainText(max: number) {
+  return z
+    .string()
+    .refine((text) => Buffer.byteLength(text) <= max, `must be at most ${max} bytes`)
+    .refine((text) => !text.includes('\0'), 'must not contain NUL')
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode');
+}
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must start with a letter and hold only letters, digits and _ (at most 64)');
+
+const labelKey = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/, 'must hold only letters, digits and . _ / - (at most 63)');
+
+function uniqueBy<K extends string>(key: K) {
+  return (items: readonly Record<K, string>[]) => new Set(items.map((item) => item[key])).size === items.length;
+}
+
+const variables = z
+  .array(z.strictObject({ name, value: plainText(64 * 1024) }))
+  .max(MAX_VARIABLES)
+  .refine(uniqueBy('name'), 'must not name a variable twice');
+
+const labels = z
+  .array(z.strictObject({ key: labelKey, value: plainText(256) }))
+  .max(MAX_LABELS)
+  .refine(uniqueBy('key'), 'must not name a label twice');
+
+/** Seconds: at least one, at most a day. */
+const seconds = z.int().min(1).max(86_400);
+
+export const limitsInput = z.strictObject({
+  wallSeconds: seconds.nullish(),
+  silenceSeconds: seconds.nullish(),
+  maxTurns: z.int().min(1).max(10_000).nullish(),
+  maxCostUsd: z.number().positive().max(10_000).nullish(),
+});
+
+export const buildSpecInput = z.strictObject({
+  prompt: plainText(MAX_PROMPT_BYTES).refine((text) => text.trim() !== '', 'must not be empty'),
+  template: z.string().max(100).nullish(),
+  variables: variables.nullish(),
+  autoCommit: z.boolean().nullish(),
+  autoPush: z.boolean().nullish(),
+  callbackUrl: z.string().max(2048).nullish(),
+  provider: z.string().max(100).nullish(),
+  model: plainText(200).nullish(),
+  branch: z
+    .string()
+    .superRefine((branch, context) => {
+      const problem = refProblem(branch);
+      if (problem) context.addIssue({ code: 'custom', message: problem, params: { code: 'INVALID_REF' } });
+    })
+    .nullish(),
+  priority: z.int().min(-100).max(100).nullish(),
+  labels: labels.nullish(),
+  limits: limitsInput.nullish(),
+  runAfter: z.date().nullish(),
+});
+
+export type BuildSpecInput = z.input<typeof buildSpecInput>;
+
+export interface BuildLimits {
+  /** Seconds from the agent's start to its end. */
+  readonly wallSeconds: number;
+  /** Seconds without any output of the agent. */
+  readonly silenceSeconds: number;
+  readonly maxTurns: number | null;
+  readonly maxCostUsd: number | null;
+}
+
+export const DEFAULT_LIMITS: BuildLimits = { wallSeconds: 3600, silenceSeconds: 600, maxTurns: null, maxCostUsd: null };
+
+/** A complete spec: the input with every default filled in. It never changes once the build is accepted. */
+export interface BuildSpec {
+  readonly prompt: string;
+  /** `name@version`, pinned when the build was accepted. */
+  readonly template: string | null;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly autoCommit: boolean;
+  readonly autoPush: boolean;
+  readonly callbackUrl: string | null;
+  readonly provider: string;
+  readonly model: string | null;
+  readonly branch: string;
+  readonly priority: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly limits: BuildLimits;
+  /** ISO 8601. */
+  readonly runAfter: string | null;
+  /** Go on with the agent's session of this build (a UUID without prefix). */
+  readonly resumeSessionOf: string | null;
+}

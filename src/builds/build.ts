@@ -1,0 +1,116 @@
+/** The noun: a build as everybody reads it. */
+import type { Selectable } from 'kysely';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+import type { BuildAuditTable } from '../database/tables.ts';
+import type { Usage } from '../events/event.ts';
+import type { BuildPhase, BuildStatus } from '../events/vocabulary.ts';
+import type { BuildFailure, BuildResult } from './build-result.ts';
+import type { BuildSpec } from './build-spec.ts';
+import type { Checkpoint } from './checkpoint.ts';
+
+export interface Build {
+  /** UUIDv7. */
+  readonly id: string;
+  readonly projectId: string;
+  /** 1, 2, 3 … per project. */
+  readonly number: number;
+  readonly status: BuildStatus;
+  readonly phase: BuildPhase;
+  readonly waitingFor: 'INPUT' | 'APPROVAL' | 'QUOTA' | null;
+  readonly source: BuildAuditTable['source'];
+  readonly spec: BuildSpec;
+  readonly attemptNo: number;
+  readonly workerId: string | null;
+  readonly lastSeq: number;
+  readonly lastLine: number;
+  readonly cancelRequestedAt: Date | null;
+  readonly cancelReason: string | null;
+  readonly baseSha: string | null;
+  readonly pushIntentSha: string | null;
+  readonly result: BuildResult | null;
+  readonly failure: BuildFailure | null;
+  readonly usage: Usage | null;
+  readonly idempotencyKey: string | null;
+  readonly inputHash: string | null;
+  readonly retryOf: string | null;
+  readonly requestedBy: string;
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+}
+
+export function isFinished(status: BuildStatus): boolean {
+  return status !== 'PENDING' && status !== 'RUNNING';
+}
+
+/** Milliseconds from the first claim to the end, or to `now` while it runs; null before the claim. */
+export function durationMs(build: Pick<Build, 'startedAt' | 'finishedAt'>, now = new Date()): number | null {
+  return build.startedAt ? (build.finishedAt ?? now).getTime() - build.startedAt.getTime() : null;
+}
+
+/** Milliseconds from acceptance to the first claim (or to the end, or to `now`). */
+export function queuedMs(build: Pick<Build, 'createdAt' | 'startedAt' | 'finishedAt'>, now = new Date()): number {
+  return (build.startedAt ?? build.finishedAt ?? now).getTime() - build.createdAt.getTime();
+}
+
+export function toBuild(row: Selectable<BuildAuditTable>): Build {
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    number: row.number,
+    status: row.status,
+    phase: row.phase,
+    waitingFor: row.waiting_for,
+    source: row.source,
+    spec: row.spec as BuildSpec,
+    attemptNo: row.attempt_no,
+    workerId: row.worker_id,
+    lastSeq: row.last_seq,
+    lastLine: row.last_line,
+    cancelRequestedAt: row.cancel_requested_at,
+    cancelReason: row.cancel_reason,
+    baseSha: row.base_sha,
+    pushIntentSha: row.push_intent_sha,
+    result: row.result as BuildResult | null,
+    failure: row.failure as BuildFailure | null,
+    usage: row.usage as Usage | null,
+    idempotencyKey: row.idempotency_key,
+    inputHash: row.input_hash,
+    retryOf: row.retry_of,
+    requestedBy: row.requested_by,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+  };
+}
+
+/** A build as the worker that claimed it needs it. */
+export interface ClaimedBuild extends Build {
+  readonly attemptNo: number;
+  readonly workerId: string;
+  readonly checkpoint: Checkpoint;
+}
+
+export async function findBuild(db: Database | DatabaseTransaction, id: string): Promise<Build | null> {
+  const row = await db.selectFrom('build_audit').selectAll().where('id', '=', id).executeTakeFirst();
+  return row ? toBuild(row) : null;
+}
+
+export async function findBuilds(db: Database, ids: readonly string[]): Promise<Build[]> {
+  if (ids.length === 0) return [];
+  const rows = await db.selectFrom('build_audit').selectAll().where('id', 'in', ids).execute();
+  return rows.map(toBuild);
+}
+
+export async function findBuildByIdempotencyKey(
+  db: Database | DatabaseTransaction,
+  key: { readonly projectId: string; readonly idempotencyKey: string },
+): Promise<Build | null> {
+  const row = await db
+    .selectFrom('build_audit')
+    .selectAll()
+    .where('project_id', '=', key.projectId)
+    .where('idempotency_key', '=', key.idempotencyKey)
+    .executeTakeFirst();
+  return row ? toBuild(row) : null;
+}

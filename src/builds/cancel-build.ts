@@ -1,0 +1,72 @@
+/** Ask for the end of a build. A waiting build ends at once; a running one when its processes are dead. */
+import { sql } from 'kysely';
+import { audit } from '../database/audit.ts';
+import { BuildStateError, InvalidInputError, NotFoundError } from '../errors.ts';
+import { appendEvents } from '../events/append-events.ts';
+import { cancelTopic, eventsTopic, projectTopic, type Topic } from '../events/topics.ts';
+import { toPublicId } from '../std/public-id.ts';
+import { type Build, findBuild, isFinished, toBuild } from './build.ts';
+import { writeFinish } from './finish-build.ts';
+import type { LedgerDeps } from './ledger.ts';
+
+export interface CancelBuildInput {
+  readonly id: string;
+  /** Shown with the build; at most 1,000 characters. */
+  readonly reason?: string | null | undefined;
+}
+
+/**
+ * Returns the build as it is after the request: CANCELLED, or RUNNING with `cancelRequestedAt`. Asking twice is fine.
+ * Throws NotFoundError, or BuildStateError when the build is finished or already publishes its commit.
+ */
+export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, actor: string): Promise<Build> {
+  const reason = input.reason ?? null;
+  if (reason !== null && (reason.length > 1_000 || reason.includes('\0') || !reason.isWellFormed())) {
+    throw new InvalidInputError([
+      { path: ['input', 'reason'], message: 'must be plain text of at most 1000 characters' },
+    ]);
+  }
+  const topics: Topic[] = [];
+  await deps.db.transaction().execute(async (trx) => {
+    await deps.queue.lock(trx, input.id);
+    const row = await trx
+      .selectFrom('build_audit')
+      .selectAll()
+      .where('id', '=', input.id)
+      .forUpdate()
+      .executeTakeFirst();
+    if (!row) throw new NotFoundError('build', toPublicId('build', input.id));
+    const build = toBuild(row);
+    if (isFinished(build.status)) throw new BuildStateError(build.status, `The build is already ${build.status}.`);
+    if (build.pushIntentSha) {
+      throw new BuildStateError(build.status, 'The build is already publishing its commit: it is too late to cancel.');
+    }
+    if (build.cancelRequestedAt) return;
+    await trx
+      .updateTable('build_audit')
+      .set({ cancel_requested_at: sql<Date>`now()`, cancel_reason: reason })
+      .where('id', '=', build.id)
+      .execute();
+    await appendEvents(trx, { buildId: build.id, attemptNo: null }, [
+      { type: 'CANCEL_REQUESTED', data: { reason, requestedBy: actor } },
+    ]);
+    await audit(trx, {
+      actor,
+      action: 'cancelBuild',
+      subjectType: 'build',
+      subjectId: build.id,
+      projectId: build.projectId,
+      detail: { reason },
+    });
+    if (build.status === 'PENDING' && build.attemptNo === 0) {
+      const conclusion = { status: 'CANCELLED', result: {}, reason } as const;
+      topics.push(...(await writeFinish(trx, { build, attemptNo: null, conclusion, queue: deps.queue })));
+    } else {
+      topics.push(eventsTopic(build.id), projectTopic(build.projectId), cancelTopic(build.id));
+    }
+  });
+  deps.hub.announce(...topics);
+  const build = await findBuild(deps.db, input.id);
+  if (!build) throw new NotFoundError('build', toPublicId('build', input.id));
+  return build;
+}

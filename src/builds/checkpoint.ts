@@ -1,0 +1,30 @@
+/** What an attempt leaves on the build's row so that the next one goes on instead of starting over. */
+import type { AgentOutcome } from '../agents/agent.ts';
+import type { FileChange } from '../git/changes.ts';
+import type { SpoolOffset } from '../runtimes/runtime.ts';
+
+/** Members are set one by one; null takes one back. */
+export interface Checkpoint {
+  /** Where the build's branch stood on the remote when the checkout was made; null when it did not exist. */
+  readonly branchSha?: string | null;
+  /** The files of the session to resume are in the workspace. */
+  readonly sessionCopied?: boolean;
+  /** Chosen before the agent starts. */
+  readonly sessionId?: string | null;
+  /** ISO 8601; the wall clock of the agent counts from here, over all attempts. */
+  readonly agentStartedAt?: string | null;
+  /** Output up to here is published. */
+  readonly spoolOffset?: SpoolOffset | null;
+  /** Set once the agent has ended: it is never run again while its checkout is there. */
+  readonly agentOutcome?: AgentOutcome | null;
+  /** Set together with the push intent. */
+  readonly commit?: IntendedCommit;
+}
+
+export interface IntendedCommit {
+  readonly sha: string;
+  readonly branch: string;
+  /** Where the branch must stand for the push to happen; null: it must not exist. */
+  readonly expected: string | null;
+  readonly filesChanged: readonly FileChange[];
+}

@@ -1,0 +1,56 @@
+/** Builds page by page, in the order of their creation. */
+import { sql } from 'kysely';
+import type { Database } from '../database/database.ts';
+import { applyKeyset, inListOrder, type Keyset, readChildPages } from '../database/keyset.ts';
+import { type Build, toBuild } from './build.ts';
+import { type BuildFilter, filterBuilds } from './filter-builds.ts';
+
+/** What a list of builds can belong to: a project, the build they repeat, the worker that has them. */
+export type BuildParent = 'project_id' | 'retry_of' | 'worker_id';
+
+export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<Build[]> {
+  const query = applyKeyset(filterBuilds(db.selectFrom('build_audit').selectAll(), filter), 'id', keyset);
+  return inListOrder((await query.execute()).map(toBuild), keyset);
+}
+
+export async function countBuilds(db: Database, filter: BuildFilter): Promise<number> {
+  const query = filterBuilds(db.selectFrom('build_audit').select(sql<number>`count(*)`.as('count')), filter);
+  return (await query.executeTakeFirstOrThrow()).count;
+}
+
+export interface BuildLists {
+  readonly by: BuildParent;
+  readonly parents: readonly string[];
+  readonly filter: BuildFilter;
+}
+
+/** The same page of each parent's builds, in one statement. */
+export async function listBuildsOf(
+  db: Database,
+  { by, parents, filter }: BuildLists,
+  keyset: Keyset,
+): Promise<Map<string, Build[]>> {
+  const pages = await readChildPages(db, {
+    parents,
+    childrenOf: (parent) =>
+      filterBuilds(db.selectFrom('build_audit').selectAll(), filter).where(sql<boolean>`${sql.ref(by)} = ${parent}`),
+    column: 'id',
+    keyset,
+  });
+  return new Map([...pages].map(([parent, rows]) => [parent, rows.map(toBuild)]));
+}
+
+/** How many builds each parent has; a parent that has none is absent. */
+export async function countBuildsOf(
+  db: Database,
+  { by, parents, filter }: BuildLists,
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await filterBuilds(
+    db.selectFrom('build_audit').select([`${by} as parent`, sql<number>`count(*)`.as('count')]),
+    filter,
+  )
+    .where(sql<boolean>`${sql.ref(by)} = any(${parents}::uuid[])`)
+    .groupBy(by)
+    .execute();
+  return new Map(rows.map((row) => [row.parent ?? '', row.count]));
+}

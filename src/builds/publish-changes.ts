@@ -1,0 +1,159 @@
+/** Phase 3: what changed becomes one commit on the remote, proved to be there. No model has a say in it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { agentMovedHead } from '../git/agent-repository.ts';
+import { bundleCommit } from '../git/bundle.ts';
+import type { FileChange } from '../git/changes.ts';
+import { type Commit, commitChanges, readWorkTreeChanges } from '../git/commit-changes.ts';
+import { commitUrl } from '../git/commit-url.ts';
+import type { GitFailure } from '../git/git.ts';
+import { isOnRemote, pushCommit } from '../git/push-commit.ts';
+import { rebaseCommit } from '../git/rebase-commit.ts';
+import { toPublicId } from '../std/public-id.ts';
+import { type BuildFailure, type BuildResult, type FailureReason, failure } from './build-result.ts';
+import type { Checkpoint, IntendedCommit } from './checkpoint.ts';
+import { keepFile } from './collect-artifacts.ts';
+import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
+
+/** Pushes of one commit when the remote does not answer, or of one change when its branch keeps moving. */
+const MAX_PUSHES = 6;
+const AUTHOR = { name: 'Slipway', email: 'slipway@localhost' };
+const MAX_SUBJECT = 72;
+
+export interface Published {
+  readonly result: Partial<BuildResult>;
+  readonly failure: BuildFailure | null;
+}
+
+export async function publishChanges(deps: RunBuildDeps, running: RunningBuild): Promise<Published> {
+  const { build, git, ledger, signal } = running;
+  const { baseSha, checkpoint } = await deps.db
+    .selectFrom('build_audit')
+    .select(['base_sha as baseSha', 'checkpoint'])
+    .where('id', '=', build.id)
+    .executeTakeFirstOrThrow();
+  if (await agentMovedHead(git, baseSha)) {
+    const message =
+      'The agent committed or switched branches in its own repository. Slipway commits what is in the files.';
+    await ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
+  }
+  if (!build.spec.autoCommit) {
+    const changes = await readWorkTreeChanges(git, { baseSha });
+    if (!changes.ok) return refused(signal, changes);
+    const publication = changes.filesChangedTotal > 0 ? 'NONE' : 'NO_CHANGES';
+    return { result: { publication, filesChanged: changes.filesChanged }, failure: null };
+  }
+  const commit = await commitAll(running, baseSha);
+  if (!commit.ok) return refused(signal, commit);
+  if (!commit.changed) {
+    const message = 'The agent finished and nothing in the repository has changed.';
+    return { result: { publication: 'NO_CHANGES' }, failure: failure('NO_CHANGES', 'PUBLISHING', message) };
+  }
+  const { sha, filesChanged, filesChangedTotal } = commit;
+  await ledger.write({
+    events: [
+      { type: 'GIT_COMMITTED', data: { sha, message: subjectOf(build.spec.prompt), filesChanged: filesChangedTotal } },
+    ],
+  });
+  if (!build.spec.autoPush) return keepCommit(deps, running, { sha, baseSha, filesChanged });
+  const expected = (checkpoint as Checkpoint).branchSha ?? null;
+  return push(running, { sha, branch: build.spec.branch, expected, filesChanged });
+}
+
+/** After a crash between intent and proof: did the commit arrive? If not, it is pushed again; the agent is not run again. */
+export async function confirmPush(running: RunningBuild): Promise<Partial<BuildResult>> {
+  const { commit } = running.build.checkpoint;
+  if (!commit) throw new Error('a push was intended and its commit is not known');
+  const published = await push(running, commit);
+  if (published.failure) throw new BuildFailedError(published.failure);
+  return published.result;
+}
+
+function commitAll({ build, git }: RunningBuild, baseSha: string | null): Promise<Commit | GitFailure> {
+  return commitChanges(git, {
+    baseSha,
+    message: `${subjectOf(build.spec.prompt)}\n\nBuild ${build.number} by ${build.spec.provider}.`,
+    trailers: { 'Slipway-Build': toPublicId('build', build.id), 'Slipway-Attempt': String(build.attemptNo) },
+    date: build.createdAt,
+    author: AUTHOR,
+  });
+}
+
+async function keepCommit(
+  deps: RunBuildDeps,
+  running: RunningBuild,
+  { sha, baseSha, filesChanged }: { sha: string; baseSha: string | null; filesChanged: readonly FileChange[] },
+): Promise<Published> {
+  const bundle = await bundleCommit(running.git, { sha, baseSha });
+  if (!bundle.ok) return refused(running.signal, bundle);
+  const artifact = await keepFile(deps, running, {
+    name: 'slipway.bundle',
+    path: bundle.path,
+    contentType: 'application/x-git-bundle',
+  });
+  return { result: { publication: 'COMMITTED', commitSha: sha, filesChanged, artifacts: [artifact] }, failure: null };
+}
+
+/**
+ * Intent, push, proof; on a branch that moved the commit is put on top of it and pushed as a new intent. The answer of
+ * a push is never trusted alone: the remote is asked whether the commit is there.
+ */
+async function push(running: RunningBuild, first: IntendedCommit): Promise<Published> {
+  const { git, ledger, signal } = running;
+  let commit = first;
+  let refusal: GitFailure | null = null;
+  for (let tries = 1; tries <= MAX_PUSHES; tries += 1) {
+    if (!(await ledger.recordPushIntent(commit, []))) throw new Interrupt('cancelled');
+    const pushed = await pushCommit(git, commit);
+    const there = await isOnRemote(git, commit);
+    if (there.ok && there.answer) return proved(running, commit);
+    refusal = pushed.ok ? (there.ok ? null : there) : pushed;
+    if (refusal?.kind === 'STALE') {
+      const rebased = await rebaseCommit(git, { sha: commit.sha, onto: commit.branch });
+      if (rebased.ok) commit = { ...commit, sha: rebased.sha, expected: rebased.baseSha };
+      else if (!isTransient(rebased)) return refused(signal, rebased);
+    } else if (refusal && !isTransient(refusal)) {
+      return refused(signal, refusal);
+    }
+    await delay(Math.min(30_000, 250 * 4 ** (tries - 1)), undefined, { signal });
+  }
+  const message = refusal?.message ?? 'The remote accepted the push and does not have the commit.';
+  return { result: {}, failure: failure('GIT_PUSH_FAILED', 'PUBLISHING', message) };
+}
+
+async function proved({ git, ledger }: RunningBuild, commit: IntendedCommit): Promise<Published> {
+  const { sha, branch, filesChanged } = commit;
+  await ledger.write({
+    pushedSha: sha,
+    events: [{ type: 'GIT_PUSHED', data: { sha, ref: `refs/heads/${branch}` } }],
+  });
+  const url = commitUrl(git.remote.url, sha);
+  return { result: { publication: 'PUSHED', commitSha: sha, commitUrl: url, branch, filesChanged }, failure: null };
+}
+
+function isTransient({ kind }: GitFailure): boolean {
+  return kind === 'UNREACHABLE' || kind === 'TIMEOUT' || kind === 'STALE';
+}
+
+const REASONS: Partial<Record<GitFailure['kind'], FailureReason>> = {
+  CONFLICT: 'GIT_CONFLICT',
+  NESTED_REPOSITORY: 'NESTED_REPOSITORY',
+  FILE_LIMIT: 'FILE_LIMIT',
+  REJECTED: 'GIT_PUSH_REJECTED',
+  AUTH: 'GIT_PUSH_REJECTED',
+};
+
+function refused(signal: AbortSignal, { kind, message }: GitFailure): Published {
+  signal.throwIfAborted();
+  return { result: {}, failure: failure(REASONS[kind] ?? 'GIT_PUSH_FAILED', 'PUBLISHING', message) };
+}
+
+/** The prompt's first line, as a commit's subject. */
+function subjectOf(prompt: string): string {
+  const line =
+    prompt
+      .trim()
+      .split('\n', 1)[0]
+      ?.replace(/\p{Cc}/gu, ' ')
+      .trim() ?? '';
+  return line.length > MAX_SUBJECT ? `${line.slice(0, MAX_SUBJECT - 1)}…` : line || 'Build';
+}

@@ -1,0 +1,38 @@
+/** Back into the queue: a worker was lost, or gave the build back. The caller holds the row's lock. */
+import { sql } from 'kysely';
+import type { DatabaseTransaction } from '../database/database.ts';
+import { appendEvents } from '../events/append-events.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
+import type { Queue } from '../queue/queue.ts';
+
+export interface Requeue {
+  readonly buildId: string;
+  readonly outcome: 'LOST' | 'RELEASED';
+  readonly reason: string;
+  readonly message: string;
+}
+
+export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, requeue: Requeue): Promise<Topic[]> {
+  const { buildId, outcome, reason, message } = requeue;
+  const build = await trx
+    .updateTable('build_audit')
+    .set({
+      status: 'PENDING',
+      phase: 'QUEUED',
+      worker_id: null,
+      lease_until: null,
+      lost_attempts: sql<number>`lost_attempts + ${outcome === 'LOST' ? 1 : 0}`,
+    })
+    .where('id', '=', buildId)
+    .returning(['project_id', 'priority', 'last_seq'])
+    .executeTakeFirstOrThrow();
+  await appendEvents(trx, { buildId, attemptNo: null }, [{ type: 'RETRY_SCHEDULED', data: { reason, message } }]);
+  await trx
+    .updateTable('build_attempts')
+    .set({ ended_at: sql<Date>`now()`, outcome })
+    .where('build_id', '=', buildId)
+    .where('ended_at', 'is', null)
+    .execute();
+  await queue.putBack(trx, { id: buildId, priority: build.priority, runAfter: null });
+  return [QUEUE_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
+}

@@ -1,0 +1,113 @@
+/** What a caller sent, the project's settings and the defaults -> a complete spec, or every issue at once. */
+import type { Config } from '../config/config.ts';
+import { type InputIssue, InvalidInputError } from '../errors.ts';
+import type { Project } from '../projects/project.ts';
+import { resolveVariables } from '../projects/resolve-variables.ts';
+import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
+import { outboundUrlProblem } from '../std/outbound-url.ts';
+import { type BuildLimits, type BuildSpec, type BuildSpecInput, buildSpecInput, DEFAULT_LIMITS } from './build-spec.ts';
+
+export interface ResolveSpecDeps {
+  readonly config: Pick<Config, 'defaultProvider' | 'callbackAllowPrivate'>;
+  readonly templates: TemplateCatalogue;
+  /** Names of the agents that this Slipway knows. */
+  readonly providers: readonly string[];
+}
+
+type Refuse = (at: readonly string[], message: string, code?: string) => void;
+
+export type SpecProject = Pick<Project, 'defaultBranch' | 'template' | 'settings'>;
+
+/** Throws InvalidInputError; its paths begin with `path`. */
+export function resolveSpec(
+  deps: ResolveSpecDeps,
+  project: SpecProject,
+  input: BuildSpecInput,
+  path: readonly string[],
+): BuildSpec {
+  const parsed = buildSpecInput.safeParse(input);
+  if (!parsed.success) {
+    const codes = parsed.error.issues.map((issue) => (issue.code === 'custom' ? issue.params?.code : undefined));
+    const issues = parsed.error.issues.map((issue) => ({
+      path: [...path, ...issue.path.map(String)],
+      message: issue.message,
+    }));
+    throw new InvalidInputError(issues, sharedCode(codes));
+  }
+  const asked = parsed.data;
+  const issues: (InputIssue & { code?: string })[] = [];
+  const refuse: Refuse = (at, message, code) =>
+    issues.push({ path: [...path, ...at], message, ...(code ? { code } : {}) });
+
+  const provider = asked.provider ?? project.settings.provider ?? deps.config.defaultProvider;
+  if (!deps.providers.includes(provider)) {
+    refuse(['provider'], `There is no provider ${provider}. Known: ${deps.providers.join(', ')}.`, 'UNKNOWN_PROVIDER');
+  }
+
+  const callbackUrl = asked.callbackUrl ?? project.settings.callbackUrl ?? null;
+  const urlProblem =
+    callbackUrl && outboundUrlProblem(callbackUrl, { allowPrivate: deps.config.callbackAllowPrivate ?? false });
+  if (urlProblem) refuse(['callbackUrl'], urlProblem, 'CALLBACK_URL_DENIED');
+
+  const given = Object.fromEntries((asked.variables ?? []).map(({ name, value }) => [name, value]));
+  const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
+
+  if (issues.length > 0) throw new InvalidInputError(issues, sharedCode(issues.map((issue) => issue.code)));
+  return {
+    prompt: asked.prompt,
+    template,
+    variables,
+    autoCommit: asked.autoCommit ?? true,
+    autoPush: asked.autoPush ?? true,
+    callbackUrl,
+    provider,
+    model: asked.model ?? project.settings.model ?? null,
+    branch: asked.branch ?? project.defaultBranch,
+    priority: asked.priority ?? 0,
+    labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
+    limits: resolveLimits(asked.limits ?? {}, project.settings.limits ?? {}),
+    runAfter: asked.runAfter?.toISOString() ?? null,
+    resumeSessionOf: null,
+  };
+}
+
+function resolveTemplate(
+  catalogue: TemplateCatalogue,
+  reference: string | null,
+  given: Readonly<Record<string, string>>,
+  refuse: Refuse,
+): Pick<BuildSpec, 'template' | 'variables'> {
+  if (reference === null) {
+    const names = Object.keys(given);
+    if (names.length > 0) refuse(['variables'], `Without a template there are no variables: ${names.join(', ')}.`);
+    return { template: null, variables: {} };
+  }
+  const template = findTemplate(catalogue, reference);
+  if (!template) {
+    const known = catalogue.map((candidate) => candidate.name).join(', ');
+    refuse(['template'], `There is no template ${reference}. Known: ${known}.`, 'UNKNOWN_TEMPLATE');
+    return { template: null, variables: {} };
+  }
+  const resolved = resolveVariables(template, given);
+  if (!resolved.ok) {
+    for (const issue of resolved.issues) refuse(issue.path, issue.message);
+    return { template: null, variables: {} };
+  }
+  return { template: templateReference(template), variables: resolved.values };
+}
+
+type PartialLimits = { [K in keyof BuildLimits]?: BuildLimits[K] | null | undefined };
+
+function resolveLimits(asked: PartialLimits, project: PartialLimits): BuildLimits {
+  return {
+    wallSeconds: asked.wallSeconds ?? project.wallSeconds ?? DEFAULT_LIMITS.wallSeconds,
+    silenceSeconds: asked.silenceSeconds ?? project.silenceSeconds ?? DEFAULT_LIMITS.silenceSeconds,
+    maxTurns: asked.maxTurns ?? project.maxTurns ?? DEFAULT_LIMITS.maxTurns,
+    maxCostUsd: asked.maxCostUsd ?? project.maxCostUsd ?? DEFAULT_LIMITS.maxCostUsd,
+  };
+}
+
+/** The code of the one kind of fault, when all issues are of that kind. */
+function sharedCode(codes: readonly (string | undefined)[]): string | undefined {
+  return new Set(codes).size === 1 ? codes[0] : undefined;
+}

@@ -1,0 +1,44 @@
+/** Start a finished build again, as a new build with the same spec. */
+import { BuildStateError, NotFoundError } from '../errors.ts';
+import { toPublicId } from '../std/public-id.ts';
+import { hashInput } from './accept-build.ts';
+import { findBuild, isFinished } from './build.ts';
+import { acceptOnce, checkIdempotencyKey, type StartBuildDeps, type StartedBuild } from './start-build.ts';
+
+export interface RetryBuildInput {
+  readonly id: string;
+  /** Go on with the agent's session instead of beginning anew. */
+  readonly resumeSession?: boolean | null | undefined;
+  readonly idempotencyKey?: string | null | undefined;
+}
+
+/** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, or BuildStateError while the build is not finished. */
+export async function retryBuild(
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'>,
+  input: RetryBuildInput,
+  actor: string,
+): Promise<StartedBuild> {
+  const idempotencyKey = checkIdempotencyKey(input.idempotencyKey);
+  const build = await findBuild(deps.db, input.id);
+  if (!build) throw new NotFoundError('build', toPublicId('build', input.id));
+  if (!isFinished(build.status)) {
+    throw new BuildStateError(
+      build.status,
+      `The build is still ${build.status}: cancel it first, or wait for its end.`,
+    );
+  }
+  const resumeSession = input.resumeSession ?? false;
+  if (resumeSession && !build.result?.sessionId) {
+    throw new BuildStateError(build.status, 'The build has no session to resume: retry it without resumeSession.');
+  }
+  return acceptOnce(deps, {
+    projectId: build.projectId,
+    spec: { ...build.spec, runAfter: null, resumeSessionOf: resumeSession ? build.id : null },
+    source: 'RETRY',
+    retryOf: build.id,
+    idempotencyKey,
+    inputHash: idempotencyKey === null ? null : hashInput({ retryOf: build.id, resumeSession }),
+    actor,
+    action: 'retryBuild',
+  });
+}

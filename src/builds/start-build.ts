@@ -1,0 +1,87 @@
+/** Accept one build of a project: durable and in the queue when this resolves, and written once per idempotency key. */
+import type { Database } from '../database/database.ts';
+import { IdempotencyConflictError, InvalidInputError, NotFoundError } from '../errors.ts';
+import type { EventHub } from '../events/event-hub.ts';
+import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { findProject } from '../projects/project.ts';
+import type { Queue } from '../queue/queue.ts';
+import { toPublicId } from '../std/public-id.ts';
+import { acceptBuild, hashInput, KeyTaken, type NewBuild } from './accept-build.ts';
+import { type Build, findBuildByIdempotencyKey } from './build.ts';
+import type { BuildSpecInput } from './build-spec.ts';
+import { type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
+
+export interface StartBuildDeps extends ResolveSpecDeps {
+  readonly db: Database;
+  readonly queue: Queue;
+  readonly hub: EventHub;
+}
+
+export interface StartBuildInput {
+  readonly projectId: string;
+  readonly spec: BuildSpecInput;
+  readonly idempotencyKey?: string | null | undefined;
+}
+
+export interface StartedBuild {
+  readonly build: Build;
+  /** The build was there before: same key, same input. */
+  readonly deduplicated: boolean;
+}
+
+/** Throws InvalidInputError, NotFoundError, ProjectNotReadyError or IdempotencyConflictError; nothing is written then. */
+export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, actor: string): Promise<StartedBuild> {
+  const idempotencyKey = checkIdempotencyKey(input.idempotencyKey);
+  const project = await findProject(deps.db, input.projectId);
+  if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
+  const spec = resolveSpec(deps, project, input.spec, ['input', 'spec']);
+  return acceptOnce(deps, {
+    projectId: project.id,
+    spec,
+    source: 'API',
+    retryOf: null,
+    idempotencyKey,
+    inputHash: idempotencyKey === null ? null : hashInput(input.spec),
+    actor,
+    action: 'startBuild',
+  });
+}
+
+/** `acceptBuild` in a transaction of its own, or the build that already has the key. */
+export async function acceptOnce(
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'>,
+  wanted: NewBuild,
+): Promise<StartedBuild> {
+  const earlier = await findSame(deps.db, wanted);
+  if (earlier) return earlier;
+  try {
+    const build = await deps.db.transaction().execute((trx) => acceptBuild(trx, deps.queue, wanted));
+    deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId));
+    return { build, deduplicated: false };
+  } catch (error) {
+    // Another request with this key was faster; its commit is what refused ours, so it can be read now.
+    const winner = error instanceof KeyTaken ? await findSame(deps.db, wanted) : null;
+    if (!winner) throw error;
+    return winner;
+  }
+}
+
+async function findSame(db: Database, wanted: NewBuild): Promise<StartedBuild | null> {
+  if (wanted.idempotencyKey === null) return null;
+  const { projectId, idempotencyKey } = wanted;
+  const existing = await findBuildByIdempotencyKey(db, { projectId, idempotencyKey });
+  if (!existing) return null;
+  if (existing.inputHash !== wanted.inputHash) throw new IdempotencyConflictError(existing.id);
+  return { build: existing, deduplicated: true };
+}
+
+/** At most 255 printable ASCII characters, or null when there is none. */
+export function checkIdempotencyKey(key: string | null | undefined): string | null {
+  if (key === null || key === undefined) return null;
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+    throw new InvalidInputError([
+      { path: ['input', 'idempotencyKey'], message: 'must be 1 to 255 printable ASCII characters without spaces' },
+    ]);
+  }
+  return key;
+}

@@ -1,0 +1,134 @@
+/** Dry run: what startBuild would do with this input, and whether it could run now. Writes nothing. */
+import { sql } from 'kysely';
+import type { Agent } from '../agents/agent.ts';
+import type { Database } from '../database/database.ts';
+import { type InputIssue, InvalidInputError, NotFoundError } from '../errors.ts';
+import { findProject, type Project } from '../projects/project.ts';
+import { renderPrompt } from '../projects/render-template.ts';
+import { findTemplate, type TemplateCatalogue } from '../projects/template.ts';
+import { toPublicId } from '../std/public-id.ts';
+import type { BuildSpec, BuildSpecInput } from './build-spec.ts';
+import { LEASE_SECONDS } from './lease.ts';
+import { type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
+
+export interface ValidateBuildDeps extends ResolveSpecDeps {
+  readonly db: Database;
+  readonly agents: ReadonlyMap<string, Agent>;
+}
+
+export interface BuildCheck {
+  readonly name: 'project' | 'spec' | 'worker' | 'provider';
+  readonly ok: boolean;
+  /** What was found, or what to do about it. */
+  readonly message: string;
+}
+
+export interface BuildValidation {
+  /** startBuild would accept it, and a worker could begin at once. */
+  readonly ready: boolean;
+  /** Null when the spec is refused. */
+  readonly resolvedPrompt: string | null;
+  readonly spec: BuildSpec | null;
+  readonly checks: readonly BuildCheck[];
+  /** Everything that startBuild would refuse. */
+  readonly issues: readonly InputIssue[];
+}
+
+/** Throws NotFoundError when there is no such project; everything else that is wrong is in the answer. */
+export async function validateBuild(
+  deps: ValidateBuildDeps,
+  input: { readonly projectId: string; readonly spec: BuildSpecInput },
+): Promise<BuildValidation> {
+  const project = await findProject(deps.db, input.projectId);
+  if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
+  const resolved = resolve(deps, project, input.spec);
+  const issues = [...resolved.issues];
+  const projectCheck = checkProject(project);
+  if (!projectCheck.ok) issues.push({ path: ['projectId'], message: projectCheck.message });
+  const wanted = resolved.spec?.provider ?? input.spec.provider ?? project.settings.provider;
+  const workers = await findLiveWorkers(deps.db);
+  const checks = [
+    projectCheck,
+    checkSpec(resolved.issues),
+    checkWorkers(workers),
+    await checkProvider(deps, wanted ?? deps.config.defaultProvider, workers),
+  ];
+  const ready = issues.length === 0 && checks.every((check) => check.ok);
+  return { ready, resolvedPrompt: resolved.prompt, spec: resolved.spec, checks, issues };
+}
+
+interface Resolved {
+  readonly spec: BuildSpec | null;
+  readonly prompt: string | null;
+  readonly issues: readonly InputIssue[];
+}
+
+function resolve(deps: ResolveSpecDeps, project: Project, input: BuildSpecInput): Resolved {
+  try {
+    const spec = resolveSpec(deps, project, input, ['spec']);
+    return { spec, prompt: resolvePrompt(deps.templates, spec), issues: [] };
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    return { spec: null, prompt: null, issues: error.issues };
+  }
+}
+
+function resolvePrompt(templates: TemplateCatalogue, spec: BuildSpec): string {
+  const template = spec.template === null ? null : findTemplate(templates, spec.template);
+  return template ? renderPrompt(template, spec.prompt, spec.variables) : spec.prompt;
+}
+
+function checkProject({ status }: Project): BuildCheck {
+  const ok = status === 'ACTIVE';
+  const message = ok ? 'The project is active.' : `The project is ${status}, so it takes no builds.`;
+  return { name: 'project', ok, message };
+}
+
+function checkSpec(issues: readonly InputIssue[]): BuildCheck {
+  const ok = issues.length === 0;
+  return { name: 'spec', ok, message: ok ? 'The spec is complete.' : 'The spec is refused: see issues.' };
+}
+
+interface LiveWorker {
+  readonly name: string;
+  readonly providers: readonly { readonly provider: string; readonly version: string }[];
+}
+
+/** At most 1,000, which is enough to know who can run what. */
+async function findLiveWorkers(db: Database): Promise<LiveWorker[]> {
+  return db
+    .selectFrom('workers')
+    .select(['name', 'providers'])
+    .where('stopped_at', 'is', null)
+    .where('draining_at', 'is', null)
+    .where('heartbeat_at', '>', sql<Date>`now() - make_interval(secs => ${LEASE_SECONDS})`)
+    .limit(1_000)
+    .execute();
+}
+
+function checkWorkers(workers: readonly LiveWorker[]): BuildCheck {
+  const ok = workers.length > 0;
+  const message = ok ? `Workers online: ${workers.length}.` : 'No worker is online: the build would wait for one.';
+  return { name: 'worker', ok, message };
+}
+
+async function checkProvider(
+  deps: ValidateBuildDeps,
+  wanted: string,
+  workers: readonly LiveWorker[],
+): Promise<BuildCheck> {
+  const check = (ok: boolean, message: string): BuildCheck => ({ name: 'provider', ok, message });
+  for (const worker of workers) {
+    const found = worker.providers.find(({ provider }) => provider === wanted);
+    if (found) return check(true, `${wanted} ${found.version} is available on ${worker.name}.`);
+  }
+  const agent = deps.agents.get(wanted);
+  if (!agent) return check(false, `There is no provider ${wanted}. Known: ${deps.providers.join(', ')}.`);
+  if (workers.length > 0) {
+    // Often there is one machine: what is wrong here is then what is wrong on the worker.
+    const here = await agent.probe();
+    const reason = here.available ? 'It is installed on this machine: restart the worker.' : here.remedy;
+    return check(false, `No worker that is online can run ${wanted}. ${reason}`);
+  }
+  return check(false, `No worker is online that could run ${wanted}.`);
+}

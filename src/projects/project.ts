@@ -1,0 +1,95 @@
+/** The noun: a git repository with its settings. */
+import type { Selectable } from 'kysely';
+import { z } from 'zod';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+import type { ProjectsTable } from '../database/tables.ts';
+import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
+
+const seconds = z.int().min(1).max(86_400);
+
+/** A glob that names files inside a checkout. */
+const glob = z
+  .string()
+  .min(1)
+  .max(500)
+  .refine(isPlainText, NOT_PLAIN_TEXT)
+  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), 'must stay inside the checkout');
+
+/** Defaults for the project's builds; a build's own spec goes before them. */
+export const projectSettings = z.strictObject({
+  provider: z.string().min(1).max(100).nullish(),
+  model: z.string().min(1).max(200).refine(isPlainText, NOT_PLAIN_TEXT).nullish(),
+  callbackUrl: z.string().max(2048).nullish(),
+  limits: z
+    .strictObject({
+      wallSeconds: seconds.nullish(),
+      silenceSeconds: seconds.nullish(),
+      maxTurns: z.int().min(1).max(10_000).nullish(),
+      maxCostUsd: z.number().positive().max(10_000).nullish(),
+    })
+    .nullish(),
+  /** Globs of the files that are kept when a build ends, relative to the checkout. */
+  artifacts: z.array(glob).max(50).nullish(),
+  /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run. */
+  trustRepoConfig: z.boolean().nullish(),
+});
+
+export type ProjectSettings = z.output<typeof projectSettings>;
+
+export interface Project {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly status: Selectable<ProjectsTable>['status'];
+  /** Null: a bare repository managed by Slipway. */
+  readonly repositoryUrl: string | null;
+  readonly defaultBranch: string;
+  /** The template that builds of this project use when they name none. */
+  readonly template: string | null;
+  readonly settings: ProjectSettings;
+  readonly activitySeq: number;
+  readonly secretVersion: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly archivedAt: Date | null;
+}
+
+export function toProject(row: Selectable<ProjectsTable>): Project {
+  return {
+    id: row.id,
+    slug: row.slug,
+    name: row.name,
+    status: row.status,
+    repositoryUrl: row.repository_url,
+    defaultBranch: row.default_branch,
+    template: row.template,
+    settings: row.settings as ProjectSettings,
+    activitySeq: row.activity_seq,
+    secretVersion: row.secret_version,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    archivedAt: row.archived_at,
+  };
+}
+
+export async function findProject(db: Database | DatabaseTransaction, id: string): Promise<Project | null> {
+  const row = await db.selectFrom('projects').selectAll().where('id', '=', id).executeTakeFirst();
+  return row ? toProject(row) : null;
+}
+
+export async function findProjects(db: Database, ids: readonly string[]): Promise<Project[]> {
+  if (ids.length === 0) return [];
+  const rows = await db.selectFrom('projects').selectAll().where('id', 'in', ids).execute();
+  return rows.map(toProject);
+}
+
+/** The project that is not archived and has this slug. */
+export async function findProjectBySlug(db: Database, slug: string): Promise<Project | null> {
+  const row = await db
+    .selectFrom('projects')
+    .selectAll()
+    .where('slug', '=', slug)
+    .where('status', '!=', 'ARCHIVED')
+    .executeTakeFirst();
+  return row ? toProject(row) : null;
+}

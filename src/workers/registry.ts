@@ -1,0 +1,117 @@
+/** The pool: which workers there are, which of them live. */
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { sql } from 'kysely';
+import { LEASE_SECONDS } from '../builds/lease.ts';
+import type { Database } from '../database/database.ts';
+import { readProcessStart } from '../runtimes/process-start.ts';
+
+export type WorkerStatus = 'ONLINE' | 'DRAINING' | 'OFFLINE';
+
+export interface WorkerRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly status: WorkerStatus;
+  readonly version: string;
+  readonly capacity: number;
+  /** Builds that it runs now. */
+  readonly running: number;
+  readonly providers: readonly { readonly provider: string; readonly version: string }[];
+  readonly startedAt: Date;
+  readonly heartbeatAt: Date;
+}
+
+export interface NewWorker {
+  readonly id: string;
+  readonly name: string;
+  readonly dataFolder: string;
+  readonly version: string;
+  readonly capacity: number;
+  readonly providers: WorkerRecord['providers'];
+}
+
+/** Names this machine and data folder: workers with the same name share workspaces. */
+export function hostKey(dataFolder: string): string {
+  return `${hostname()}:${createHash('sha256').update(dataFolder).digest('hex').slice(0, 12)}`;
+}
+
+/** Names this process for good, as `workers.process`. */
+async function processKey(pid: number): Promise<string> {
+  return `${pid}@${(await readProcessStart(pid)) ?? ''}`;
+}
+
+/** Writes the worker's row and returns the ids of workers of this host whose process is dead. */
+export async function registerWorker(db: Database, worker: NewWorker): Promise<string[]> {
+  const host = hostKey(worker.dataFolder);
+  await db
+    .insertInto('workers')
+    .values({
+      id: worker.id,
+      name: worker.name,
+      host,
+      process: await processKey(process.pid),
+      version: worker.version,
+      capacity: worker.capacity,
+      providers: JSON.stringify(worker.providers),
+    })
+    .execute();
+  const others = await db
+    .selectFrom('workers')
+    .select(['id', 'process'])
+    .where('host', '=', host)
+    .where('stopped_at', 'is', null)
+    .where('id', '!=', worker.id)
+    .execute();
+  const dead: string[] = [];
+  for (const other of others) {
+    if (other.process !== (await processKey(Number.parseInt(other.process, 10)))) dead.push(other.id);
+  }
+  if (dead.length > 0) await markStopped(db, dead);
+  return dead;
+}
+
+export async function markDraining(db: Database, id: string): Promise<void> {
+  await db.updateTable('workers').set({ draining_at: sql<Date>`now()` }).where('id', '=', id).execute();
+}
+
+export async function markStopped(db: Database, ids: readonly string[]): Promise<void> {
+  await db.updateTable('workers').set({ stopped_at: sql<Date>`now()` }).where('id', 'in', ids).execute();
+}
+
+/** Workers that were seen in the last day, newest first; or those with these ids. */
+export async function findWorkers(
+  db: Database,
+  filter: { readonly ids?: readonly string[] } = {},
+): Promise<WorkerRecord[]> {
+  if (filter.ids?.length === 0) return [];
+  let query = db
+    .selectFrom('workers as w')
+    .select(['id', 'name', 'version', 'capacity', 'providers', 'started_at', 'heartbeat_at', 'draining_at'])
+    .select((select) => [
+      select
+        .selectFrom('build_audit as b')
+        .select((count) => count.fn.countAll<number>().as('running'))
+        .whereRef('b.worker_id', '=', 'w.id')
+        .where('b.status', '=', 'RUNNING')
+        .as('running'),
+      sql<boolean>`w.stopped_at is null and w.heartbeat_at > now() - make_interval(secs => ${LEASE_SECONDS})`.as(
+        'alive',
+      ),
+    ])
+    .orderBy('w.id', 'desc');
+  query = filter.ids
+    ? query.where('w.id', 'in', filter.ids)
+    : query.where('w.heartbeat_at', '>', sql<Date>`now() - interval '1 day'`).limit(1_000);
+  const rows = await query.execute();
+  return rows.map((row) => ({
+    id: row.id,
+    name: row.name,
+    status: row.alive ? (row.draining_at ? 'DRAINING' : 'ONLINE') : 'OFFLINE',
+    version: row.version,
+    capacity: row.capacity,
+    running: Number(row.running ?? 0),
+    providers: row.providers,
+    startedAt: row.started_at,
+    heartbeatAt: row.heartbeat_at,
+  }));
+}

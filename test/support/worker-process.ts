@@ -1,0 +1,46 @@
+/**
+ * A worker in a process of its own, to be killed: `startWorkerProcess` runs this very file. It prints `working` once
+ * it claims.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { readConfig } from '../../src/config/config.ts';
+import { openOrchestrator } from '../../src/orchestrator.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { Worker } from '../../src/workers/worker.ts';
+import type { TestStack } from './orchestrator.ts';
+import { waitFor } from './wait-for.ts';
+
+export async function startWorkerProcess(stack: Pick<TestStack, 'databaseUrl' | 'dataFolder'>): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], {
+    env: {
+      PATH: process.env.PATH,
+      SLIPWAY_DATA: stack.dataFolder,
+      SLIPWAY_DATABASE_URL: stack.databaseUrl,
+      SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
+      SLIPWAY_LOCAL_REPOSITORIES: 'true',
+      SLIPWAY_LOG_LEVEL: 'warn',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let printed = '';
+  child.stdout?.on('data', (chunk) => {
+    printed += chunk;
+  });
+  await waitFor(() => printed.includes('working'), { deadlineMs: 20_000, what: 'the worker process' });
+  return child;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const config = readConfig();
+  const logger = createLogger(config.logLevel);
+  const databaseUrl = config.databaseUrl ?? '';
+  const orchestrator = await openOrchestrator({ config, logger, databaseUrl, supervise: false });
+  const worker = new Worker(orchestrator, { name: 'doomed', capacity: 4 });
+  await worker.open();
+  process.stdout.write('working\n');
+  process.once('SIGTERM', async () => {
+    await worker[Symbol.asyncDispose]();
+    await orchestrator[Symbol.asyncDispose]();
+  });
+}
