@@ -1,0 +1,105 @@
+/** Following: stored first, then live. Each stops at once when its consumer does. */
+
+import { isFinished } from '../src/builds/build.ts';
+import { followLog, MAX_BATCH_LINES } from '../src/builds/follow-log.ts';
+import { InvalidInputError } from '../src/errors.ts';
+import { BUILD_EVENT_TYPES, type BuildEvent, MILESTONES, TERMINAL_EVENT } from '../src/events/event.ts';
+import { follow } from '../src/events/follow.ts';
+import { followProject } from '../src/events/follow-project.ts';
+import type { ProjectActivity } from '../src/events/read-project-activity.ts';
+import { eventsTopic } from '../src/events/topics.ts';
+import { LogBatchRef } from './build-log.ts';
+import { builder } from './builder.ts';
+import type { Context } from './context.ts';
+import { requireBuild, requireProject } from './ids.ts';
+import { NUMBER_CURSOR, readCursor } from './pagination.ts';
+import { BuildEventRef } from './refs.ts';
+import { BuildEventTypeEnum } from './vocabulary.ts';
+
+const ProjectActivityEventRef = builder.objectRef<ProjectActivity>('ProjectActivityEvent').implement({
+  description: "A milestone of one of a project's builds.",
+  fields: (t) => ({
+    cursor: t.string({
+      description: 'For `after` of projectActivity. It counts per project; `event.cursor` counts per build.',
+      resolve: ({ seq }) => String(seq),
+    }),
+    event: t.field({ type: BuildEventRef, description: 'What happened.', resolve: ({ event }) => event }),
+  }),
+});
+
+builder.subscriptionFields((t) => ({
+  buildProgress: t.field({
+    type: BuildEventRef,
+    description:
+      'Every event of a build, once and in order; ends after BuildFinished. A stream that ends without it was cut: ' +
+      'subscribe again after the last cursor.',
+    authScopes: { scope: 'builds:read' },
+    args: {
+      buildId: t.arg.id({ required: true, description: 'The build.' }),
+      after: t.arg.string({ description: 'The cursor of the last event that is known; absent for all of them.' }),
+    },
+    subscribe: (_root, args, context) => followBuild(context, args),
+    resolve: (event) => event,
+  }),
+  buildLog: t.field({
+    type: LogBatchRef,
+    description: `The log of a build in batches of at most ${MAX_BATCH_LINES} lines; ends after the finished batch.`,
+    authScopes: { scope: 'builds:read' },
+    args: {
+      buildId: t.arg.id({ required: true, description: 'The build.' }),
+      after: t.arg.string({ description: 'The cursor of the last batch that is known; absent for all of it.' }),
+    },
+    subscribe: async (_root, { buildId, after }, context) => {
+      const cursor = readAfter(after);
+      const build = await requireBuild(context, buildId);
+      return followLog(context.orchestrator, { buildId: build.id, after: cursor });
+    },
+    resolve: (batch) => batch,
+  }),
+  projectActivity: t.field({
+    type: ProjectActivityEventRef,
+    description: "The milestones of all of a project's builds, once and in order. It does not end by itself.",
+    authScopes: { scope: 'builds:read' },
+    args: {
+      projectId: t.arg.id({ required: true, description: 'The project.' }),
+      after: t.arg.string({ description: 'The cursor of the last one that is known; absent for all of them.' }),
+      types: t.arg({ type: [BuildEventTypeEnum], description: 'Only these kinds, which must be milestones.' }),
+    },
+    subscribe: async (_root, { projectId, after, types }, context) => {
+      const cursor = readAfter(after);
+      const detail = types?.find((type) => !MILESTONES[type]);
+      if (detail) {
+        const milestones = BUILD_EVENT_TYPES.filter((type) => MILESTONES[type]).join(', ');
+        const message = `${detail} is no milestone. Milestones are ${milestones}.`;
+        throw new InvalidInputError([{ path: ['types'], message }]);
+      }
+      const project = await requireProject(context, projectId);
+      return followProject(context.orchestrator, { projectId: project.id, after: cursor, types: types ?? null });
+    },
+    resolve: (activity) => activity,
+  }),
+}));
+
+async function followBuild(
+  context: Context,
+  { buildId, after }: { buildId: string; after?: string | null | undefined },
+): Promise<AsyncIterableIterator<BuildEvent>> {
+  const cursor = readAfter(after);
+  const build = await requireBuild(context, buildId);
+  const { hub, readEventPage } = context.orchestrator;
+  const events = follow<BuildEvent>({
+    hub,
+    topic: eventsTopic(build.id),
+    load: (seq) => readEventPage(build.id, seq),
+    cursorOf: (event) => event.seq,
+    isLast: (event) => event.type === TERMINAL_EVENT,
+    after: cursor,
+  });
+  // Whoever has the last event of a finished build is told so, instead of waiting for ever.
+  if (isFinished(build.status) && cursor >= build.lastSeq) await events.return?.();
+  return events;
+}
+
+function readAfter(after: string | null | undefined): number {
+  return readCursor(after, NUMBER_CURSOR, 'after') ?? 0;
+}

@@ -1,0 +1,128 @@
+/** How a build ended. */
+import type { BuildFailure, BuildResult, ResultArtifact } from '../src/builds/build-result.ts';
+import type { Usage } from '../src/events/event.ts';
+import type { CHANGE_STATUSES, FileChange } from '../src/git/changes.ts';
+import { toPublicId } from '../src/std/public-id.ts';
+import { builder, EMBEDDED_LIST } from './builder.ts';
+import { BuildPhaseEnum, FailureReasonEnum, PublicationEnum, values } from './vocabulary.ts';
+
+export const FailureRef = builder.objectRef<BuildFailure>('BuildFailure').implement({
+  description: 'Why a build failed and what to do about it.',
+  fields: (t) => ({
+    reason: t.field({
+      type: FailureReasonEnum,
+      description: 'For programs.',
+      resolve: ({ reason }) => reason,
+    }),
+    phase: t.field({ type: BuildPhaseEnum, description: 'Where it failed.', resolve: ({ phase }) => phase }),
+    message: t.exposeString('message', { description: 'What happened, for people.' }),
+    retryable: t.exposeBoolean('retryable', { description: 'The same build, started again, has a chance.' }),
+    remedy: t.exposeString('remedy', { description: 'What to do.' }),
+  }),
+});
+
+export const UsageRef = builder.objectRef<Usage>('Usage').implement({
+  description: 'Tokens and money. Null is unknown, which is not zero.',
+  fields: (t) => ({
+    inputTokens: t.expose('inputTokens', { type: 'SafeInt', nullable: true, description: 'Tokens read.' }),
+    outputTokens: t.expose('outputTokens', { type: 'SafeInt', nullable: true, description: 'Tokens written.' }),
+    cacheReadTokens: t.expose('cacheReadTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: "Tokens read from the provider's cache.",
+    }),
+    cacheWriteTokens: t.expose('cacheWriteTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: "Tokens written to the provider's cache.",
+    }),
+    costUsd: t.exposeFloat('costUsd', { nullable: true, description: 'US dollars, as the agent reports them.' }),
+    turns: t.exposeInt('turns', { nullable: true, description: 'Turns of the agent.' }),
+  }),
+});
+
+const ChangeStatusEnum = builder.enumType('FileChangeStatus', {
+  description: 'What happened to a file.',
+  values: values<(typeof CHANGE_STATUSES)[number]>({
+    ADDED: 'It is new.',
+    MODIFIED: 'Its content or mode changed.',
+    DELETED: 'It is gone.',
+    RENAMED: 'It moved: see previousPath.',
+  }),
+});
+
+const FileChangeRef = builder.objectRef<FileChange>('FileChange').implement({
+  description: 'One changed file.',
+  fields: (t) => ({
+    path: t.exposeString('path', { description: 'Relative to the root of the repository.' }),
+    previousPath: t.exposeString('previousPath', { nullable: true, description: 'Where a renamed file was before.' }),
+    status: t.field({ type: ChangeStatusEnum, description: 'What happened to it.', resolve: ({ status }) => status }),
+    additions: t.exposeInt('additions', { nullable: true, description: 'Lines added; null for a binary file.' }),
+    deletions: t.exposeInt('deletions', { nullable: true, description: 'Lines removed; null for a binary file.' }),
+  }),
+});
+
+const ResultArtifactRef = builder.objectRef<ResultArtifact>('ResultArtifact').implement({
+  description: 'A file that was kept, as the callback reports it; `Build.artifacts` also has its URL.',
+  fields: (t) => ({
+    id: t.id({ description: 'The id of the Artifact.', resolve: ({ id }) => toPublicId('artifact', id) }),
+    name: t.exposeString('name', { description: 'Its path in the checkout.' }),
+    contentType: t.exposeString('contentType', { description: 'A media type, by its extension.' }),
+    sizeBytes: t.expose('sizeBytes', { type: 'SafeInt', description: 'Bytes.' }),
+    sha256: t.exposeString('sha256', { description: 'In lower-case hex.' }),
+  }),
+});
+
+export const BuildResultRef = builder.objectRef<BuildResult>('BuildResult').implement({
+  description: 'How a build ended: one shape for success and failure, the same as in the callback.',
+  fields: (t) => ({
+    success: t.exposeBoolean('success', { description: 'The build is COMPLETED.' }),
+    output: t.exposeString('output', { nullable: true, description: "The agent's last answer, cut to 64 KiB." }),
+    error: t.field({
+      type: FailureRef,
+      nullable: true,
+      description: 'Why it failed; null when it did not.',
+      resolve: ({ error }) => error,
+    }),
+    publication: t.field({
+      type: PublicationEnum,
+      description: 'What became of the changes.',
+      resolve: ({ publication }) => publication,
+    }),
+    commitSha: t.exposeString('commitSha', {
+      nullable: true,
+      description: 'The commit; proved to be on the remote when publication is PUSHED.',
+    }),
+    commitUrl: t.exposeString('commitUrl', {
+      nullable: true,
+      description: 'A page for people, where the host of the repository is known to have one.',
+    }),
+    branch: t.exposeString('branch', { nullable: true, description: 'The branch that was built on.' }),
+    filesChanged: t.field({
+      type: [FileChangeRef],
+      description: 'The changed files in the order of their paths, at most 5000.',
+      complexity: EMBEDDED_LIST,
+      resolve: ({ filesChanged }) => [...filesChanged],
+    }),
+    durationMs: t.expose('durationMs', {
+      type: 'SafeInt',
+      description: 'Milliseconds from the first claim to the end; 0 when it never started.',
+    }),
+    artifacts: t.field({
+      type: [ResultArtifactRef],
+      description: 'Files that were kept.',
+      complexity: EMBEDDED_LIST,
+      resolve: ({ artifacts }) => [...artifacts],
+    }),
+    usage: t.field({
+      type: UsageRef,
+      nullable: true,
+      description: 'Tokens and money; null when the agent reports none.',
+      resolve: ({ usage }) => usage,
+    }),
+    sessionId: t.exposeString('sessionId', {
+      nullable: true,
+      description: "The agent's session, which retryBuild(resumeSession: true) goes on with.",
+    }),
+  }),
+});

@@ -1,0 +1,127 @@
+/** What is asked of a build, as it is sent and as it is read. */
+import type { BuildLimits, BuildSpec, BuildSpecInput } from '../src/builds/build-spec.ts';
+import { toPublicId } from '../src/std/public-id.ts';
+import { builder, EMBEDDED_LIST } from './builder.ts';
+
+interface NamedValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+interface KeyValue {
+  readonly key: string;
+  readonly value: string;
+}
+
+const VariableRef = builder.objectRef<NamedValue>('Variable').implement({
+  description: 'The value of a variable of a template.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'As the template declares it.' }),
+    value: t.exposeString('value', { description: 'The value given, or the default.' }),
+  }),
+});
+
+const LabelRef = builder.objectRef<KeyValue>('Label').implement({
+  description: 'A label of a build: for filters and statistics.',
+  fields: (t) => ({
+    key: t.exposeString('key', { description: 'Letters, digits and `. _ / -`, at most 63.' }),
+    value: t.exposeString('value', { description: 'Any text of at most 256 bytes.' }),
+  }),
+});
+
+const LimitsRef = builder.objectRef<BuildLimits>('BuildLimits').implement({
+  description: 'Where a build is stopped.',
+  fields: (t) => ({
+    wallSeconds: t.exposeInt('wallSeconds', { description: "Seconds from the agent's start to its end." }),
+    silenceSeconds: t.exposeInt('silenceSeconds', { description: 'Seconds without any output of the agent.' }),
+    maxTurns: t.exposeInt('maxTurns', { nullable: true, description: 'Turns of the agent; null means any number.' }),
+    maxCostUsd: t.exposeFloat('maxCostUsd', { nullable: true, description: 'US dollars; null means any amount.' }),
+  }),
+});
+
+export const BuildSpecRef = builder.objectRef<BuildSpec>('BuildSpec').implement({
+  description: 'What was asked for, complete: defaults filled in, the template pinned. It never changes.',
+  fields: (t) => ({
+    prompt: t.exposeString('prompt', { description: 'What the agent is asked to do.' }),
+    template: t.exposeString('template', {
+      nullable: true,
+      description: '`name@version`, pinned when the build was accepted.',
+    }),
+    variables: t.field({
+      type: [VariableRef],
+      description: "The template's variables, all of them.",
+      complexity: EMBEDDED_LIST,
+      resolve: ({ variables }) => Object.entries(variables).map(([name, value]) => ({ name, value })),
+    }),
+    autoCommit: t.exposeBoolean('autoCommit', { description: 'Commit what the agent changed.' }),
+    autoPush: t.exposeBoolean('autoPush', { description: 'Push the commit.' }),
+    callbackUrl: t.exposeString('callbackUrl', { nullable: true, description: 'Who is told about the end.' }),
+    provider: t.exposeString('provider', { description: 'The agent: `claude-code`, `scripted`.' }),
+    model: t.exposeString('model', { nullable: true, description: "The agent's model; null means its default." }),
+    branch: t.exposeString('branch', { description: 'The branch that is built on and pushed to.' }),
+    priority: t.exposeInt('priority', { description: 'Higher goes first: -100 to 100.' }),
+    labels: t.field({
+      type: [LabelRef],
+      description: 'For filters and statistics.',
+      complexity: EMBEDDED_LIST,
+      resolve: ({ labels }) => Object.entries(labels).map(([key, value]) => ({ key, value })),
+    }),
+    limits: t.field({ type: LimitsRef, description: 'Where it is stopped.', resolve: ({ limits }) => limits }),
+    runAfter: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'It does not start before this.',
+      resolve: ({ runAfter }) => (runAfter === null ? null : new Date(runAfter)),
+    }),
+    resumeSessionOf: t.id({
+      nullable: true,
+      description: "The build whose agent's session this one goes on with.",
+      resolve: ({ resumeSessionOf }) => (resumeSessionOf === null ? null : toPublicId('build', resumeSessionOf)),
+    }),
+  }),
+});
+
+const VariableInput = builder.inputRef<NamedValue>('VariableInput').implement({
+  description: 'A value for a variable that the template declares.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: 'As the template declares it.' }),
+    value: t.string({ required: true, description: 'At most 64 KiB; blank means the default.' }),
+  }),
+});
+
+export const LabelInput = builder.inputRef<KeyValue>('LabelInput').implement({
+  description: 'A label.',
+  fields: (t) => ({
+    key: t.string({ required: true, description: 'Letters, digits and `. _ / -`, at most 63.' }),
+    value: t.string({ required: true, description: 'Any text of at most 256 bytes.' }),
+  }),
+});
+
+export const LimitsInput = builder.inputRef<NonNullable<BuildSpecInput['limits']>>('BuildLimitsInput').implement({
+  description: "Where a build is stopped. What is absent comes from the project, or is Slipway's default.",
+  fields: (t) => ({
+    wallSeconds: t.int({ description: "Seconds from the agent's start to its end: 1 to 86400, by default 3600." }),
+    silenceSeconds: t.int({ description: 'Seconds without any output of the agent: 1 to 86400, by default 600.' }),
+    maxTurns: t.int({ description: 'Turns of the agent: 1 to 10000, by default any number.' }),
+    maxCostUsd: t.float({ description: 'US dollars, where the agent reports its cost; by default any amount.' }),
+  }),
+});
+
+export const BuildSpecInputRef = builder.inputRef<BuildSpecInput>('BuildSpecInput').implement({
+  description: "What an agent is asked to do. Only the prompt is needed; the rest comes from the project's settings.",
+  fields: (t) => ({
+    prompt: t.string({ required: true, description: 'What to do, in plain words: at most 1 MiB.' }),
+    template: t.string({ description: "`name` for its newest version, or `name@version`; by default the project's." }),
+    variables: t.field({ type: [VariableInput], description: 'Values for the variables of the template.' }),
+    autoCommit: t.boolean({ description: 'Commit what the agent changed; by default true.' }),
+    autoPush: t.boolean({ description: 'Push the commit; by default true.' }),
+    callbackUrl: t.string({ description: "Who is told about the end, by signed HTTP; by default the project's." }),
+    provider: t.string({ description: "The agent: `claude-code`, `scripted`; by default the project's." }),
+    model: t.string({ description: "The agent's model; by default the project's, or the agent's own choice." }),
+    branch: t.string({ description: "The branch to build on and push to; by default the project's default branch." }),
+    priority: t.int({ description: 'Higher goes first: -100 to 100, by default 0.' }),
+    labels: t.field({ type: [LabelInput], description: 'For filters and statistics: at most 32.' }),
+    limits: t.field({ type: LimitsInput, description: 'Where it is stopped.' }),
+    runAfter: t.field({ type: 'DateTime', description: 'Do not start before this.' }),
+  }),
+});

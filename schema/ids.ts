@@ -1,0 +1,52 @@
+/** Public ids in, UUIDs out. An id that is malformed, of another type, or not the viewer's is one that does not exist. */
+import { seesProject, type Viewer } from '../src/auth/viewer.ts';
+import type { Build } from '../src/builds/build.ts';
+import { NotFoundError } from '../src/errors.ts';
+import type { Project } from '../src/projects/project.ts';
+import { fromPublicId } from '../src/std/public-id.ts';
+import type { Context } from './context.ts';
+
+/** The UUID of a project that the viewer may use, whether it exists or not. Throws NotFoundError. */
+export function requireProjectId(viewer: Viewer, id: string): string {
+  const uuid = fromPublicId('project', id);
+  if (uuid === null || !seesProject(viewer, uuid)) throw new NotFoundError('project', id);
+  return uuid;
+}
+
+/** Throws NotFoundError. */
+export async function requireProject(context: Context, id: string): Promise<Project> {
+  const project = await findProjectById(context, id);
+  if (!project) throw new NotFoundError('project', id);
+  return project;
+}
+
+/** Throws NotFoundError. */
+export async function requireBuild(context: Context, id: string): Promise<Build> {
+  const build = await findBuildById(context, id);
+  if (!build) throw new NotFoundError('build', id);
+  return build;
+}
+
+/** For a build that is about to change: it is read anew afterwards. Throws NotFoundError. */
+export async function requireBuildId(context: Context, id: string): Promise<string> {
+  const build = await requireBuild(context, id);
+  context.loaders.build.clear(build.id);
+  return build.id;
+}
+
+export async function findProjectById(context: Context, id: string): Promise<Project | null> {
+  const uuid = fromPublicId('project', id);
+  return uuid === null ? null : context.loaders.project.load(uuid);
+}
+
+export async function findBuildById(context: Context, id: string): Promise<Build | null> {
+  const uuid = fromPublicId('build', id);
+  return uuid === null ? null : context.loaders.build.load(uuid);
+}
+
+/** The projects of a list: those that are asked for and that the viewer may see; null means all. */
+export function visibleProjectIds(viewer: Viewer, asked: string | null | undefined): readonly string[] | null {
+  if (asked === null || asked === undefined) return viewer.projectIds;
+  const uuid = fromPublicId('project', asked);
+  return uuid !== null && seesProject(viewer, uuid) ? [uuid] : [];
+}

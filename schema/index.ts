@@ -1,0 +1,19 @@
+/** The API: every file below adds its types when it is imported. */
+import './node.ts';
+import './viewer.ts';
+import './project.ts';
+import './project-mutations.ts';
+import './build.ts';
+import './build-events.ts';
+import './build-log.ts';
+import './build-mutations.ts';
+import './build-progress.ts';
+import './artifact.ts';
+import './callback.ts';
+import './worker.ts';
+import './template.ts';
+import './stats.ts';
+import './token.ts';
+import { builder } from './builder.ts';
+
+export const schema = builder.toSchema();

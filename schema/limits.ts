@@ -1,0 +1,23 @@
+/** What one operation may ask for. The server adds the limits that can be checked before execution. */
+
+/** Nested selections. */
+export const MAX_DEPTH = 12;
+
+/**
+ * One point is one field of one object. `builds(first: 100)` with 20 fields, the project and the whole result is about
+ * 4,500 points.
+ */
+export const MAX_COMPLEXITY = 5_000;
+
+/** Items of one page, and how many there are when neither `first` nor `last` is given. */
+export const MAX_PAGE = 100;
+export const DEFAULT_PAGE = 20;
+
+/** Ids of one `nodes` query. */
+export const MAX_NODES = 100;
+
+/** Each log is read and decompressed by itself, so a list of builds must not ask for all of theirs. */
+export const LOG_COMPLEXITY = 500;
+
+/** Statistics read many rows. */
+export const STATS_COMPLEXITY = 250;

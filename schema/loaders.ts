@@ -1,0 +1,155 @@
+/**
+ * What one request reads by id, each once and together. A loader gives null for what there is not and for what the viewer
+ * may not see, so no resolver can forget to ask.
+ */
+import DataLoader from 'dataloader';
+import { type Artifact, findArtifactsById, listArtifactsOf } from '../src/artifacts/artifact.ts';
+import { seesProject, type Viewer } from '../src/auth/viewer.ts';
+import { type Build, findBuilds } from '../src/builds/build.ts';
+import type { BuildFilter } from '../src/builds/filter-builds.ts';
+import { type BuildParent, countBuildsOf, listBuildsOf } from '../src/builds/list-builds.ts';
+import {
+  type Delivery,
+  type DeliveryAttempt,
+  findDeliveries,
+  findDeliveriesById,
+  findDeliveryAttempts,
+} from '../src/callbacks/delivery.ts';
+import type { Database } from '../src/database/database.ts';
+import type { Keyset } from '../src/database/keyset.ts';
+import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
+import { listEventsOf } from '../src/events/list-events.ts';
+import { findProjects, type Project } from '../src/projects/project.ts';
+import { canonicalJson } from '../src/std/canonical-json.ts';
+import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
+
+/** One page of what belongs to one parent. */
+interface ChildPage<Query> {
+  readonly parent: string;
+  readonly query: Query;
+  readonly keyset: Keyset;
+}
+
+export interface BuildsQuery {
+  readonly by: BuildParent;
+  readonly filter: BuildFilter;
+}
+
+export interface Loaders {
+  readonly project: DataLoader<string, Project | null>;
+  readonly build: DataLoader<string, Build | null>;
+  readonly worker: DataLoader<string, WorkerRecord | null>;
+  readonly artifact: DataLoader<string, Artifact | null>;
+  readonly delivery: DataLoader<string, Delivery | null>;
+  /** By build. */
+  readonly deliveries: DataLoader<string, readonly Delivery[]>;
+  /** By delivery. */
+  readonly deliveryAttempts: DataLoader<string, readonly DeliveryAttempt[]>;
+  readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly Build[], string>;
+  readonly buildCount: DataLoader<Omit<ChildPage<BuildsQuery>, 'keyset'>, number, string>;
+  readonly artifacts: DataLoader<ChildPage<null>, readonly Artifact[], string>;
+  readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
+}
+
+export function createLoaders(db: Database, viewer: Viewer): Loaders {
+  const build = byId(
+    (ids) => findBuilds(db, ids),
+    ({ projectId }) => seesProject(viewer, projectId),
+  );
+  const ofVisibleBuild = async ({ buildId }: { readonly buildId: string }) => (await build.load(buildId)) !== null;
+  return {
+    build,
+    project: byId(
+      (ids) => findProjects(db, ids),
+      ({ id }) => seesProject(viewer, id),
+    ),
+    worker: byId(
+      (ids) => findWorkers(db, { ids }),
+      () => true,
+    ),
+    artifact: byId<Artifact>((ids) => findArtifactsById(db, ids), ofVisibleBuild),
+    delivery: byId<Delivery>((ids) => findDeliveriesById(db, ids), ofVisibleBuild),
+    deliveries: grouped(
+      (buildIds) => findDeliveries(db, buildIds),
+      (delivery) => delivery.buildId,
+    ),
+    deliveryAttempts: grouped(
+      (ids) => findDeliveryAttempts(db, ids),
+      (attempt) => attempt.deliveryId,
+    ),
+    builds: childPages(async ({ by, filter }, keyset, parents) => {
+      const pages = await listBuildsOf(db, { by, parents, filter: visible(viewer, filter) }, keyset);
+      for (const row of [...pages.values()].flat()) build.prime(row.id, row);
+      return pages;
+    }),
+    buildCount: byParent(async ({ query: { by, filter } }, parents) => {
+      const counts = await countBuildsOf(db, { by, parents, filter: visible(viewer, filter) });
+      return (parent) => counts.get(parent) ?? 0;
+    }),
+    artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
+    events: childPages((types, keyset, buildIds) => listEventsOf(db, { buildIds, types }, keyset)),
+  };
+}
+
+/** Only what the viewer may see of what the filter asks for. */
+function visible(viewer: Viewer, filter: BuildFilter): BuildFilter {
+  const asked = filter.projectIds;
+  if (viewer.projectIds === null) return filter;
+  return { ...filter, projectIds: asked ? asked.filter((id) => seesProject(viewer, id)) : viewer.projectIds };
+}
+
+function byId<Row extends { readonly id: string }>(
+  find: (ids: readonly string[]) => Promise<readonly Row[]>,
+  isVisible: (row: Row) => boolean | Promise<boolean>,
+): DataLoader<string, Row | null> {
+  return new DataLoader(async (ids) => {
+    const rows = new Map((await find(ids)).map((row) => [row.id, row]));
+    return Promise.all(
+      ids.map(async (id) => {
+        const row = rows.get(id);
+        return row && (await isVisible(row)) ? row : null;
+      }),
+    );
+  });
+}
+
+function grouped<Row>(
+  find: (parents: readonly string[]) => Promise<readonly Row[]>,
+  parentOf: (row: Row) => string,
+): DataLoader<string, readonly Row[]> {
+  return new DataLoader(async (parents) => {
+    const groups = Map.groupBy(await find(parents), parentOf);
+    return parents.map((parent) => groups.get(parent) ?? []);
+  });
+}
+
+function childPages<Query, Row>(
+  read: (query: Query, keyset: Keyset, parents: readonly string[]) => Promise<ReadonlyMap<string, readonly Row[]>>,
+): DataLoader<ChildPage<Query>, readonly Row[], string> {
+  return byParent<ChildPage<Query>, readonly Row[]>(async ({ query, keyset }, parents) => {
+    const pages = await read(query, keyset, parents);
+    return (parent) => pages.get(parent) ?? [];
+  });
+}
+
+/** Keys that differ in nothing but the parent are one statement. */
+function byParent<Key extends { readonly parent: string }, Value>(
+  read: (key: Omit<Key, 'parent'>, parents: readonly string[]) => Promise<(parent: string) => Value>,
+): DataLoader<Key, Value, string> {
+  const readKind = async (keys: readonly Key[]) => {
+    const [first] = keys;
+    return first && (await read(first, [...new Set(keys.map((key) => key.parent))]));
+  };
+  const kindOf = ({ parent: _parent, ...rest }: Key) => canonicalJson(rest);
+  return new DataLoader<Key, Value, string>(
+    async (keys) => {
+      const kinds = new Map<string, (parent: string) => Value>();
+      for (const [kind, group] of Map.groupBy(keys, kindOf)) {
+        const ofParent = await readKind(group);
+        if (ofParent) kinds.set(kind, ofParent);
+      }
+      return keys.map((key) => kinds.get(kindOf(key))?.(key.parent) as Value);
+    },
+    { cacheKeyFn: canonicalJson },
+  );
+}

@@ -1,0 +1,128 @@
+/** Changes to projects. */
+import { ConflictError, InvalidInputError, NotFoundError } from '../src/errors.ts';
+import { archiveProject, type ProjectChanges, updateProject } from '../src/projects/change-project.ts';
+import { createProject, type ProjectInput } from '../src/projects/create-project.ts';
+import type { Project } from '../src/projects/project.ts';
+import { LimitsInput } from './build-spec.ts';
+import { builder } from './builder.ts';
+import { requireProjectId } from './ids.ts';
+import { secretOf } from './project.ts';
+import { ProjectRef } from './refs.ts';
+
+const GitCredentialsInput = builder
+  .inputRef<NonNullable<ProjectInput['gitCredentials']>>('GitCredentialsInput')
+  .implement({
+    description: 'For an http or https remote. Kept sealed and never given back.',
+    fields: (t) => ({
+      username: t.string({ required: true, description: 'The user; many hosts take any name with a token.' }),
+      password: t.string({ required: true, description: 'The password or token.' }),
+    }),
+  });
+
+const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings']>>('ProjectSettingsInput').implement({
+  description: "Defaults for the project's builds.",
+  fields: (t) => ({
+    provider: t.string({ description: 'The agent: `claude-code`, `scripted`.' }),
+    model: t.string({ description: "The agent's model." }),
+    callbackUrl: t.string({ description: 'Who is told about the end of a build, by signed HTTP.' }),
+    limits: t.field({ type: LimitsInput, description: 'Where builds are stopped.' }),
+    artifacts: t.stringList({ description: 'Globs of the files that are kept when a build ends, at most 50.' }),
+    trustRepoConfig: t.boolean({
+      description: 'Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false.',
+    }),
+  }),
+});
+
+export const ProjectInputRef = builder.inputRef<ProjectInput>('ProjectInput').implement({
+  description: 'A new project.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: 'Its name, for people: at most 100 characters.' }),
+    slug: t.string({ description: 'Its short name: lower-case letters, digits and `-`; by default from the name.' }),
+    repositoryUrl: t.string({
+      description: 'The git remote: https, http, ssh, or a path where that is allowed. Without it Slipway keeps one.',
+    }),
+    gitCredentials: t.field({ type: GitCredentialsInput, description: 'What the remote asks for.' }),
+    defaultBranch: t.string({ description: 'The branch of builds that name none; by default `main`.' }),
+    template: t.string({ description: 'The template of builds that name none: `name` or `name@version`.' }),
+    settings: t.field({ type: ProjectSettingsInput, description: 'Defaults for builds.' }),
+  }),
+});
+
+type UpdateInput = Omit<ProjectChanges, 'name'> & { readonly id: string; readonly name?: string | null };
+
+const UpdateProjectInput = builder.inputRef<UpdateInput>('UpdateProjectInput').implement({
+  description: 'What to change; what is absent stays.',
+  fields: (t) => ({
+    id: t.id({ required: true, description: 'The project.' }),
+    name: t.string({ description: 'Its name, for people; null leaves it as it is.' }),
+    repositoryUrl: t.string({ description: 'The git remote.' }),
+    gitCredentials: t.field({ type: GitCredentialsInput, description: 'What the remote asks for.' }),
+    defaultBranch: t.string({ description: 'The branch of builds that name none.' }),
+    template: t.string({ description: 'The template of builds that name none; null for none.' }),
+    settings: t.field({
+      type: ProjectSettingsInput,
+      description: 'Defaults for builds; members that are absent stay.',
+    }),
+  }),
+});
+
+const ArchiveProjectInput = builder.inputType('ArchiveProjectInput', {
+  description: 'Which project to archive.',
+  fields: (t) => ({ id: t.id({ required: true, description: 'The project.' }) }),
+});
+
+const CreateProjectPayload = builder.objectRef<Project>('CreateProjectPayload').implement({
+  description: 'The project was made.',
+  fields: (t) => ({
+    project: t.field({ type: ProjectRef, description: 'The new project.', resolve: (project) => project }),
+    callbackSecret: t.string({
+      description: 'Signs the callbacks (Standard Webhooks, `whsec_…`); also Project.callbackSecret.',
+      resolve: (project, _args, context) => secretOf(context, project),
+    }),
+  }),
+});
+
+const UpdateProjectPayload = builder.objectRef<Project>('UpdateProjectPayload').implement({
+  description: 'The project was changed.',
+  fields: (t) => ({
+    project: t.field({ type: ProjectRef, description: 'As it is now.', resolve: (project) => project }),
+  }),
+});
+
+const ArchiveProjectPayload = builder.objectRef<Project>('ArchiveProjectPayload').implement({
+  description: 'The project is archived.',
+  fields: (t) => ({
+    project: t.field({ type: ProjectRef, description: 'As it is now.', resolve: (project) => project }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  createProject: t.field({
+    type: CreateProjectPayload,
+    description: 'Make a project. Without a repository URL it gets a bare repository that Slipway keeps.',
+    authScopes: { $all: { scope: 'projects:write', allProjects: true } },
+    errors: { types: [InvalidInputError, ConflictError] },
+    args: { input: t.arg({ type: ProjectInputRef, required: true, description: 'The project.' }) },
+    resolve: (_root, { input }, { orchestrator, viewer }) => createProject(orchestrator, input, viewer.actor),
+  }),
+  updateProject: t.field({
+    type: UpdateProjectPayload,
+    description: 'Change a project. Builds that were accepted keep the spec they have.',
+    authScopes: { scope: 'projects:write' },
+    errors: { types: [InvalidInputError, NotFoundError] },
+    args: { input: t.arg({ type: UpdateProjectInput, required: true, description: 'What to change.' }) },
+    resolve: (_root, { input: { id, ...input } }, { orchestrator, viewer }) => {
+      const changes = { ...input, name: input.name ?? undefined };
+      return updateProject(orchestrator, { id: requireProjectId(viewer, id), changes }, viewer.actor);
+    },
+  }),
+  archiveProject: t.field({
+    type: ArchiveProjectPayload,
+    description: 'Take no more builds for a project; those that wait or run go on. Doing it twice is fine.',
+    authScopes: { scope: 'projects:write' },
+    errors: { types: [NotFoundError] },
+    args: { input: t.arg({ type: ArchiveProjectInput, required: true, description: 'Which project.' }) },
+    resolve: (_root, { input }, { orchestrator, viewer }) =>
+      archiveProject(orchestrator, requireProjectId(viewer, input.id), viewer.actor),
+  }),
+}));

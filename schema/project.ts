@@ -1,0 +1,197 @@
+/** The project, and how projects are found. */
+import { seesProject } from '../src/auth/viewer.ts';
+import { callbackSecret } from '../src/credentials/callback-secret.ts';
+import { InvalidInputError } from '../src/errors.ts';
+import { countProjects, listProjects } from '../src/projects/list-projects.ts';
+import { findProjectBySlug, type Project, type ProjectSettings } from '../src/projects/project.ts';
+import { BuildConnection, childBuilds } from './build.ts';
+import { BuildFilterInput, BuildOrderInput, orderDirection, toBuildFilter } from './build-filter.ts';
+import { builder, pageComplexity } from './builder.ts';
+import { checkText } from './check-text.ts';
+import type { Context } from './context.ts';
+import { findProjectById } from './ids.ts';
+import { type PageArguments, pageRequest, toConnection, UUID_CURSOR } from './pagination.ts';
+import { BuildRef, ProjectRef } from './refs.ts';
+import { values } from './vocabulary.ts';
+
+interface Counted {
+  readonly totalCount: () => Promise<number>;
+}
+
+const ProjectStatusEnum = builder.enumType('ProjectStatus', {
+  description: 'Whether a project takes builds.',
+  values: values<Project['status']>({
+    PROVISIONING: 'What it needs is being made.',
+    ACTIVE: 'It takes builds.',
+    FAILED: 'What it needs could not be made.',
+    ARCHIVED: 'It takes no more builds, and its slug is free.',
+  }),
+});
+
+type Limits = NonNullable<ProjectSettings['limits']>;
+
+const ProjectLimitsRef = builder.objectRef<Limits>('ProjectLimits').implement({
+  description: "Limits that the project's builds have unless they say otherwise; null leaves it to Slipway.",
+  fields: (t) => ({
+    wallSeconds: t.exposeInt('wallSeconds', {
+      nullable: true,
+      description: "Seconds from the agent's start to its end.",
+    }),
+    silenceSeconds: t.exposeInt('silenceSeconds', {
+      nullable: true,
+      description: 'Seconds without any output of the agent.',
+    }),
+    maxTurns: t.exposeInt('maxTurns', { nullable: true, description: 'Turns of the agent.' }),
+    maxCostUsd: t.exposeFloat('maxCostUsd', { nullable: true, description: 'US dollars.' }),
+  }),
+});
+
+const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings').implement({
+  description: "Defaults for the project's builds; a build's own spec goes before them.",
+  fields: (t) => ({
+    provider: t.exposeString('provider', { nullable: true, description: 'The agent.' }),
+    model: t.exposeString('model', { nullable: true, description: "The agent's model." }),
+    callbackUrl: t.exposeString('callbackUrl', {
+      nullable: true,
+      description: 'Who is told about the end of a build.',
+    }),
+    limits: t.field({
+      type: ProjectLimitsRef,
+      nullable: true,
+      description: 'Where builds are stopped.',
+      resolve: (settings) => settings.limits,
+    }),
+    artifacts: t.field({
+      type: ['String'],
+      description: 'Globs of the files that are kept when a build ends.',
+      resolve: (settings) => settings.artifacts ?? [],
+    }),
+    trustRepoConfig: t.boolean({
+      description: 'Lets agent configuration in the repository (hooks, MCP servers, plugins) run.',
+      resolve: (settings) => settings.trustRepoConfig ?? false,
+    }),
+  }),
+});
+
+/** The secret that signs the callbacks of a project's builds. */
+export function secretOf({ orchestrator }: Context, project: Project): string {
+  return callbackSecret(orchestrator.masterKey, { projectId: project.id, version: project.secretVersion });
+}
+
+ProjectRef.implement({
+  description: 'A git repository with its settings. Builds, tokens and credentials belong to it.',
+  fields: (t) => ({
+    slug: t.exposeString('slug', { description: 'Its short name: unique among the projects that are not archived.' }),
+    name: t.exposeString('name', { description: 'Its name, for people.' }),
+    status: t.field({ type: ProjectStatusEnum, description: 'Whether it takes builds.', resolve: (p) => p.status }),
+    repositoryUrl: t.exposeString('repositoryUrl', {
+      nullable: true,
+      description: 'The git remote; null for a repository that Slipway keeps itself.',
+    }),
+    defaultBranch: t.exposeString('defaultBranch', { description: 'The branch of builds that name none.' }),
+    template: t.exposeString('template', {
+      nullable: true,
+      description: 'The template of builds that name none: `name@version`.',
+    }),
+    settings: t.field({ type: ProjectSettingsRef, description: 'Defaults for builds.', resolve: (p) => p.settings }),
+    callbackSecret: t.string({
+      nullable: true,
+      description: 'Signs the callbacks (Standard Webhooks, `whsec_…`). Needs the scope projects:write.',
+      authScopes: { scope: 'projects:write' },
+      resolve: (project, _args, context) => secretOf(context, project),
+    }),
+    lastActivityCursor: t.string({
+      description: 'Read a project, then follow projectActivity after this cursor: nothing is missed or repeated.',
+      resolve: (p) => String(p.activitySeq),
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
+    archivedAt: t.expose('archivedAt', { type: 'DateTime', nullable: true, description: 'When it was archived.' }),
+    builds: t.connection(
+      {
+        type: BuildRef,
+        description: 'Its builds, newest first.',
+        complexity: pageComplexity,
+        args: {
+          filter: t.arg({ type: BuildFilterInput, description: 'Which ones.' }),
+          orderBy: t.arg({ type: BuildOrderInput, description: 'In which order.' }),
+        },
+        resolve: ({ id }, args, context) =>
+          childBuilds(context, id, {
+            args,
+            direction: orderDirection(args.orderBy),
+            query: { by: 'project_id', filter: toBuildFilter(context.viewer, args.filter) },
+          }),
+      },
+      BuildConnection,
+    ),
+  }),
+});
+
+const ProjectFilterInput = builder.inputType('ProjectFilter', {
+  description: 'Every member that is present narrows the list.',
+  fields: (t) => ({
+    search: t.string({ description: 'A part of the name or the slug, in any case.' }),
+    archived: t.boolean({ description: 'True: only archived ones. False: only the others. Absent: both.' }),
+  }),
+});
+
+const ProjectConnection = builder.connectionObject(
+  {
+    type: ProjectRef,
+    name: 'ProjectConnection',
+    description: 'One page of projects.',
+    fields: (t) => ({
+      totalCount: t.int({
+        description: 'All projects of the list, on every page.',
+        resolve: (connection) => (connection as unknown as Counted).totalCount(),
+      }),
+    }),
+  },
+  { name: 'ProjectEdge', description: 'A project in a list.' },
+);
+
+builder.queryFields((t) => ({
+  project: t.field({
+    type: ProjectRef,
+    nullable: true,
+    description: 'The project with this id or this slug (of those that are not archived); null when there is none.',
+    authScopes: { scope: 'builds:read' },
+    args: {
+      id: t.arg.id({ description: 'Its id: `project_…`.' }),
+      slug: t.arg.string({ description: 'Its slug. Give this or the id.' }),
+    },
+    resolve: async (_root, { id, slug }, context) => {
+      if (typeof id === 'string' && typeof slug !== 'string') return findProjectById(context, id);
+      if (typeof slug !== 'string' || typeof id === 'string') {
+        throw new InvalidInputError([{ path: ['id'], message: 'give either id or slug' }]);
+      }
+      checkText(slug, ['slug']);
+      const project = await findProjectBySlug(context.orchestrator.db, slug);
+      return project && seesProject(context.viewer, project.id) ? project : null;
+    },
+  }),
+  projects: t.connection(
+    {
+      type: ProjectRef,
+      description: 'Projects, newest first.',
+      authScopes: { scope: 'builds:read' },
+      complexity: pageComplexity,
+      args: { filter: t.arg({ type: ProjectFilterInput, description: 'Which ones.' }) },
+      resolve: (_root, args, context) => allProjects(context, args, args.filter ?? {}),
+    },
+    ProjectConnection,
+  ),
+}));
+
+async function allProjects(
+  { orchestrator: { db }, viewer }: Context,
+  args: PageArguments,
+  { search, archived }: typeof ProjectFilterInput.$inferInput,
+) {
+  checkText(search, ['filter', 'search']);
+  const request = pageRequest(args, UUID_CURSOR, 'desc');
+  const filter = { ids: viewer.projectIds, search: search ?? null, archived: archived ?? null };
+  const rows = await listProjects(db, filter, request.keyset);
+  return { ...toConnection(request, rows, (project) => project.id), totalCount: () => countProjects(db, filter) };
+}

@@ -1,0 +1,101 @@
+/** Build statistics by hour, day or week, as people of a time zone count them. */
+import { sql } from 'kysely';
+import type { BuildFilter } from '../builds/filter-builds.ts';
+import type { Database } from '../database/database.ts';
+import { InvalidInputError } from '../errors.ts';
+import { type BuildStats, checkRange, countedBuilds, STATS_COLUMNS } from './build-stats.ts';
+
+export const STATS_BUCKETS = ['HOUR', 'DAY', 'WEEK'] as const;
+/** A week begins on Monday. */
+type StatsBucket = (typeof STATS_BUCKETS)[number];
+
+/** Points of one series. */
+export const MAX_BUCKETS = 2_000;
+
+export interface SeriesOptions {
+  readonly bucket: StatsBucket;
+  /** An IANA name such as `Europe/Berlin`, or `UTC`. */
+  readonly timeZone: string;
+}
+
+/** The builds that were created from `start` on and before the next point's start. */
+export interface StatsPoint extends BuildStats {
+  readonly start: Date;
+}
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * `lengthMs` is the shortest that a bucket can be. Stepping by `step`, which is shorter, meets every bucket of every
+ * time zone: days of 23 and 25 hours, zones at 30 and 45 minutes, and days that a zone left out.
+ */
+const BUCKETS: Readonly<Record<StatsBucket, { unit: string; step: string; lengthMs: number }>> = {
+  HOUR: { unit: 'hour', step: '15 minutes', lengthMs: HOUR_MS },
+  DAY: { unit: 'day', step: '12 hours', lengthMs: 24 * HOUR_MS },
+  WEEK: { unit: 'week', step: '3 days', lengthMs: 7 * 24 * HOUR_MS },
+};
+
+/**
+ * One point for every bucket of the filter's time range, empty ones too; without a range from the first build to now.
+ * Throws InvalidInputError for an unknown time zone (path `timeZone`), an empty range, or too many buckets.
+ */
+export async function readBuildSeries(
+  db: Database,
+  filter: BuildFilter,
+  { bucket, timeZone }: SeriesOptions,
+): Promise<StatsPoint[]> {
+  checkRange(filter, ['filter', 'createdAt']);
+  checkTimeZone(timeZone);
+  const range = await resolveRange(db, filter);
+  if (!range) return [];
+  const { unit, step, lengthMs } = BUCKETS[bucket];
+  if ((range.to.getTime() - range.from.getTime()) / lengthMs > MAX_BUCKETS - 2) {
+    const message = `gives more than ${MAX_BUCKETS} points: narrow filter.createdAt or choose a longer bucket`;
+    throw new InvalidInputError([{ path: ['bucket'], message }], 'INVALID_RANGE');
+  }
+  const start = (time: unknown) => sql`date_trunc(${unit}, ${time}::timestamptz, ${timeZone})`;
+  const { rows } = await sql<StatsPoint>`
+    with bucket as (
+      select distinct ${start(sql.ref('step'))} as start
+        from generate_series(${range.from}::timestamptz, ${range.last}::timestamptz, ${step}::interval) as step
+      union select ${start(range.last)}
+    ), counted as (
+      select ${start(sql.ref('created_at'))} as start, ${STATS_COLUMNS}
+        from ${countedBuilds(db, { ...filter, createdFrom: range.from, createdTo: range.to })} as build group by 1
+    )
+    select bucket.start, coalesce(total, 0) as total, coalesce(completed, 0) as completed,
+           coalesce(failed, 0) as failed, coalesce(cancelled, 0) as cancelled, coalesce(pending, 0) as pending,
+           coalesce(running, 0) as running, "successRate", "averageDurationMs", "p50DurationMs", "p95DurationMs",
+           "averageWaitMs", "totalCostUsd"
+      from bucket left join counted using (start) order by bucket.start`.execute(db);
+  return rows;
+}
+
+/** Postgres also reads abbreviations and offsets, and reads them differently (`+01` is west of Greenwich there). */
+function checkTimeZone(timeZone: string): void {
+  if (timeZone === 'UTC') return;
+  if (/^[A-Za-z]+(\/[A-Za-z0-9_+-]+){1,2}$/.test(timeZone) && isKnown(timeZone)) return;
+  const message = 'must be the name of a time zone, such as Europe/Berlin or UTC';
+  throw new InvalidInputError([{ path: ['timeZone'], message }], 'INVALID_TIME_ZONE');
+}
+
+function isKnown(timeZone: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat('en', { timeZone }));
+  } catch {
+    return false;
+  }
+}
+
+/** Null when there is no build to begin with. `last` is the last millisecond of the range. */
+async function resolveRange(db: Database, filter: BuildFilter): Promise<{ from: Date; to: Date; last: Date } | null> {
+  const { rows } = await sql<{ first: Date | null; now: Date }>`
+    select ${filter.createdFrom ? sql`null` : sql`(select min(created_at) from ${countedBuilds(db, filter)} as build)`}
+             as first, now()`.execute(db);
+  const from = filter.createdFrom ?? rows[0]?.first;
+  const now = rows[0]?.now;
+  if (!from || !now) return null;
+  // The range excludes its end, and the newest build may be of this very millisecond.
+  const to = filter.createdTo ?? new Date(Math.max(now.getTime(), from.getTime()) + 1);
+  return { from, to, last: new Date(to.getTime() - 1) };
+}

@@ -1,0 +1,97 @@
+/** No operation costs more statements because there are more rows. */
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { insertArtifacts } from '../../src/artifacts/artifact.ts';
+import { retryBuild } from '../../src/builds/retry-build.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
+import { connectionSettings, type Database } from '../../src/database/database.ts';
+import type { Tables } from '../../src/database/tables.ts';
+import { registerWorker } from '../../src/workers/registry.ts';
+import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { Api } from './api.ts';
+import { finish } from './finish.ts';
+
+let stack: TestStack;
+
+beforeAll(async () => {
+  stack = await openTestStack();
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+/** A project with builds that have a worker, artifacts, a callback and a retry each. */
+async function addProject(builds: number): Promise<void> {
+  const { orchestrator } = stack;
+  const workerId = v7();
+  const worker = { id: workerId, name: 'w', dataFolder: stack.dataFolder, version: '0', capacity: 1, providers: [] };
+  await registerWorker(orchestrator.db, worker);
+  const { id: projectId } = await stack.createProject();
+  for (let count = 0; count < builds; count += 1) {
+    const spec = { prompt: 'work', callbackUrl: 'http://127.0.0.1:9/' };
+    const { build } = await startBuild(orchestrator, { projectId, spec }, 'test');
+    await finish(orchestrator, build.id);
+    await orchestrator.db.updateTable('build_audit').set({ worker_id: workerId }).where('id', '=', build.id).execute();
+    const artifact = { buildId: build.id, contentType: 'text/plain', sizeBytes: 1, sha256: '' };
+    const files = ['a', 'b', 'c'].map((name) => ({ ...artifact, id: v7(), name }));
+    await orchestrator.db.transaction().execute((trx) => insertArtifacts(trx, files));
+    await retryBuild(orchestrator, { id: build.id }, 'test');
+  }
+}
+
+/** The statements that an operation sends. */
+async function countStatements(source: string): Promise<number> {
+  let statements = 0;
+  const pool = new pg.Pool({ ...connectionSettings(stack.databaseUrl, 'count'), max: 4 });
+  const db: Database = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    log: () => {
+      statements += 1;
+    },
+  });
+  await new Api({ ...stack.orchestrator, db }).data(source);
+  await db.destroy();
+  return statements;
+}
+
+const OPERATIONS: [string, string, number][] = [
+  [
+    'builds with everything around them',
+    `{ builds(first: 100) { totalCount nodes { id project { id name } worker { id } retryOf { id }
+       callbacks { id } artifacts(first: 5) { nodes { id } } } } }`,
+    6,
+  ],
+  [
+    'builds with their events and retries',
+    `{ builds(first: 50) { nodes { events(first: 5) { nodes { cursor build { id } } }
+       retries(first: 5) { totalCount nodes { id } } } } }`,
+    4,
+  ],
+  [
+    'projects with their builds',
+    '{ projects(first: 50) { nodes { builds(first: 10) { totalCount nodes { id } } } } }',
+    3,
+  ],
+  ['callbacks with their tries', '{ builds(first: 50) { nodes { callbacks { attempts { at } build { id } } } } }', 3],
+  ['workers with their builds', '{ workers(first: 20) { nodes { currentBuilds(first: 10) { nodes { id } } } } }', 2],
+  [
+    'statistics with two series',
+    `{ buildStats { total failed a: series(bucket: DAY) { total }
+       b: series(bucket: WEEK, timeZone: "Europe/Berlin") { failed } } }`,
+    5,
+  ],
+];
+
+describe('the number of SQL statements', () => {
+  it('does not depend on the number of rows', async () => {
+    await addProject(2);
+    const before = [];
+    for (const [, source] of OPERATIONS) before.push(await countStatements(source));
+    await addProject(20);
+    await addProject(3);
+    for (const [index, [name, source, statements]] of OPERATIONS.entries()) {
+      expect(before[index], name).toBe(statements);
+      expect(await countStatements(source), name).toBe(statements);
+    }
+  });
+});
