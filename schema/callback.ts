@@ -89,7 +89,7 @@ builder.mutationField('redeliverCallback', (t) =>
     args: { input: t.arg({ type: RedeliverCallbackInput, required: true, description: 'Which callback.' }) },
     resolve: async (_root, { input }, context) => {
       const buildId = await requireBuildId(context, input.buildId);
-      return redeliverCallback(context.orchestrator, { buildId });
+      return redeliverCallback(context.orchestrator, { buildId }, context.viewer.actor);
     },
   }),
 );

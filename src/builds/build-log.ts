@@ -8,7 +8,7 @@ const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
 /** Characters of one stored line; the rest is replaced by a mark. */
-export const MAX_LOG_LINE = 65_536;
+const MAX_LOG_LINE = 65_536;
 /** Characters that one attempt may store; later lines are counted, not kept. */
 export const MAX_LOG_TEXT = 20 * 1024 * 1024;
 /** A chunk is read whole, so it is bounded when it is read too. */

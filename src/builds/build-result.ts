@@ -86,7 +86,7 @@ export interface BuildFailure {
 }
 
 /** What became of the changes. */
-export const PUBLICATIONS = ['PUSHED', 'COMMITTED', 'NO_CHANGES', 'NONE'] as const;
+const PUBLICATIONS = ['PUSHED', 'COMMITTED', 'NO_CHANGES', 'NONE'] as const;
 export type Publication = (typeof PUBLICATIONS)[number];
 
 export interface ResultArtifact {

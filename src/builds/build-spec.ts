@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { refProblem } from '../git/ref-name.ts';
 
 /** Bytes of a prompt in UTF-8. */
-export const MAX_PROMPT_BYTES = 1024 * 1024;
-export const MAX_LABELS = 32;
-export const MAX_VARIABLES = 100;
+const MAX_PROMPT_BYTES = 1024 * 1024;
+const MAX_LABELS = 32;
+const MAX_VARIABLES = 100;
 
 /** Text that Postgres, JSON and a terminal all accept: no NUL and no half of a surrogate pair. */
 function plainText(max: number) {
@@ -41,7 +41,7 @@ const labels = z
 /** Seconds: at least one, at most a day. */
 const seconds = z.int().min(1).max(86_400);
 
-export const limitsInput = z.strictObject({
+const limitsInput = z.strictObject({
   wallSeconds: seconds.nullish(),
   silenceSeconds: seconds.nullish(),
   maxTurns: z.int().min(1).max(10_000).nullish(),

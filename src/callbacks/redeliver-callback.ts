@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { audit } from '../database/audit.ts';
 import type { Database } from '../database/database.ts';
 import { NotFoundError } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
@@ -15,15 +16,29 @@ export interface RedeliverDeps {
  * Starts a new round: due now, with all tries before it, under the same id. Whatever state the callback is in; a try
  * that is on its way no longer counts. Throws NotFoundError when the build has no callback (yet).
  */
-export async function redeliverCallback(deps: RedeliverDeps, input: { readonly buildId: string }): Promise<Delivery> {
-  const row = await deps.db
-    .updateTable('deliveries')
-    .set({ status: 'PENDING', tries: 0, due_at: sql<Date>`now()`, lease_until: null, delivered_at: null })
-    .where('build_id', '=', input.buildId)
-    .where('kind', '=', 'build.finished')
-    .returningAll()
-    .executeTakeFirst();
-  if (!row) throw new NotFoundError('callback of build', toPublicId('build', input.buildId));
+export async function redeliverCallback(
+  deps: RedeliverDeps,
+  input: { readonly buildId: string },
+  actor: string,
+): Promise<Delivery> {
+  const row = await deps.db.transaction().execute(async (trx) => {
+    const redelivered = await trx
+      .updateTable('deliveries')
+      .set({ status: 'PENDING', tries: 0, due_at: sql<Date>`now()`, lease_until: null, delivered_at: null })
+      .where('build_id', '=', input.buildId)
+      .where('kind', '=', 'build.finished')
+      .returningAll()
+      .executeTakeFirst();
+    if (!redelivered) throw new NotFoundError('callback of build', toPublicId('build', input.buildId));
+    await audit(trx, {
+      actor,
+      action: 'redeliverCallback',
+      subjectType: 'delivery',
+      subjectId: redelivered.id,
+      projectId: redelivered.project_id,
+    });
+    return redelivered;
+  });
   deps.hub.announce(DELIVERIES_TOPIC);
   return toDelivery(row);
 }

@@ -1,8 +1,8 @@
 /** Words that events, builds and the API share. */
 
-export const BUILD_STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
+const BUILD_STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
 export type BuildStatus = (typeof BUILD_STATUSES)[number];
 
 /** Where a running build is, in this order; QUEUED exactly while PENDING, DONE exactly when finished. */
-export const BUILD_PHASES = ['QUEUED', 'PREPARING', 'AGENT', 'VERIFYING', 'PUBLISHING', 'COLLECTING', 'DONE'] as const;
+const BUILD_PHASES = ['QUEUED', 'PREPARING', 'AGENT', 'VERIFYING', 'PUBLISHING', 'COLLECTING', 'DONE'] as const;
 export type BuildPhase = (typeof BUILD_PHASES)[number];

@@ -5,10 +5,10 @@ import { decodePath, splitNul, takeRawChanges } from './changes.ts';
 import { copyIndex } from './copy-index.ts';
 import { type GitContext, type GitFailure, git, gitFailure } from './git.ts';
 
-export const MAX_CHANGED_FILES = 20_000;
-export const MAX_FILE_BYTES = 100 * 1024 * 1024;
+const MAX_CHANGED_FILES = 20_000;
+const MAX_FILE_BYTES = 100 * 1024 * 1024;
 /** Of all changed files together. */
-export const MAX_COMMIT_BYTES = 1024 * 1024 * 1024;
+const MAX_COMMIT_BYTES = 1024 * 1024 * 1024;
 /** A list of paths that is longer holds more files than a commit may. */
 const MAX_LIST_BYTES = 32 * 1024 * 1024;
 const GITLINK = '160000';

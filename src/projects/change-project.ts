@@ -8,7 +8,7 @@ import { checkProject, GIT_CREDENTIAL, type ProjectDeps, projectInput } from './
 import { findProject, type Project, toProject } from './project.ts';
 import { findTemplate, templateReference } from './template.ts';
 
-export const projectChanges = projectInput.omit({ slug: true }).partial();
+const projectChanges = projectInput.omit({ slug: true }).partial();
 
 /** What to change; what is absent stays. `settings` replaces the settings member by member. */
 export type ProjectChanges = z.input<typeof projectChanges>;

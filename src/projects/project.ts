@@ -4,16 +4,9 @@ import { z } from 'zod';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { ProjectsTable } from '../database/tables.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
+import { artifactGlob } from './artifact-glob.ts';
 
 const seconds = z.int().min(1).max(86_400);
-
-/** A glob that names files inside a checkout. */
-const glob = z
-  .string()
-  .min(1)
-  .max(500)
-  .refine(isPlainText, NOT_PLAIN_TEXT)
-  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), 'must stay inside the checkout');
 
 /** Defaults for the project's builds; a build's own spec goes before them. */
 export const projectSettings = z.strictObject({
@@ -29,7 +22,7 @@ export const projectSettings = z.strictObject({
     })
     .nullish(),
   /** Globs of the files that are kept when a build ends, relative to the checkout. */
-  artifacts: z.array(glob).max(50).nullish(),
+  artifacts: z.array(artifactGlob).max(50).nullish(),
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run. */
   trustRepoConfig: z.boolean().nullish(),
 });

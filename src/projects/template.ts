@@ -6,6 +6,7 @@
  * - `scripts/NAME.json` (optional): scripts for the scripted agent.
  */
 import { z } from 'zod';
+import { artifactGlob } from './artifact-glob.ts';
 
 /** A pattern is matched against values up to this many characters; without a pattern only the spec's limit holds. */
 export const MAX_PATTERN_INPUT = 1000;
@@ -34,12 +35,6 @@ const variableInput = z
     ({ pattern, default: value }) => pattern === null || !isPattern(pattern) || !value || matches(pattern, value),
     'the default does not match the pattern',
   );
-
-const artifactGlob = z
-  .string()
-  .min(1)
-  .max(200)
-  .refine((glob) => !glob.startsWith('/') && !glob.split('/').includes('..'), 'must stay inside the checkout');
 
 export const manifestInput = z.strictObject({
   name: z

@@ -106,11 +106,3 @@ export async function migrateQueue(options: Omit<QueueOptions, 'supervise'>): Pr
     await boss.stop({ graceful: false, close: false });
   }
 }
-
-/** Builds that could be claimed right now and when the oldest of them was queued. */
-export async function readyBuilds(db: Database): Promise<{ count: number; oldestQueuedAt: Date | null }> {
-  const result = await sql<{ count: number; oldest: Date | null }>`
-    select count(*)::int as count, min(created_on) as oldest from pgboss.job
-     where name = ${BUILDS} and state < 'active' and start_after <= now()`.execute(db);
-  return { count: result.rows[0]?.count ?? 0, oldestQueuedAt: result.rows[0]?.oldest ?? null };
-}

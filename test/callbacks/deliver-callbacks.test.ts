@@ -214,14 +214,17 @@ test('a redelivery is a new round under the same id', async () => {
   const buildId = await finish(receiver.url);
   await untilDelivery(buildId, ({ status }) => status === 'FAILED');
   statusCode = 200;
-  expect(await redeliverCallback({ db: database.db, hub }, { buildId })).toMatchObject({ status: 'PENDING', tries: 0 });
+  expect(await redeliverCallback({ db: database.db, hub }, { buildId }, 'test')).toMatchObject({
+    status: 'PENDING',
+    tries: 0,
+  });
   expect(await untilDelivered(buildId)).toMatchObject({ tries: 1 });
-  await redeliverCallback({ db: database.db, hub }, { buildId });
+  await redeliverCallback({ db: database.db, hub }, { buildId }, 'test');
   await waitFor(() => receiver.received.length === 3);
   await untilDelivered(buildId);
   expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
   expect((await attemptsOf(buildId)).map(({ attemptNo }) => attemptNo)).toEqual([1, 2, 3]);
-  await expect(redeliverCallback({ db: database.db, hub }, { buildId: v7() })).rejects.toThrow(NotFoundError);
+  await expect(redeliverCallback({ db: database.db, hub }, { buildId: v7() }, 'test')).rejects.toThrow(NotFoundError);
 });
 
 test('what cannot be prepared is a failed try, and the others go on', async () => {

@@ -11,7 +11,7 @@ import type { GitContext, GitRemote } from '../../src/git/git.ts';
 import { ensureManagedRepository } from '../../src/git/managed-repository.ts';
 import { openLocalRuntime } from '../../src/runtimes/local.ts';
 
-export const DATE = new Date('2026-03-01T10:00:00Z');
+const DATE = new Date('2026-03-01T10:00:00Z');
 export const PERSON = { name: 'Slipway', email: 'slipway@example.com' };
 
 export interface Sandbox extends AsyncDisposable {
