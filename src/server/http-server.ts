@@ -1,0 +1,207 @@
+/** The edge: one port for the API (HTTP, SSE, WebSocket), health checks and artifacts. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { getRequestListener } from '@hono/node-server';
+import type { GraphQLSchema } from 'graphql';
+import type { Orchestrator } from '../orchestrator.ts';
+import { createGraphqlHandler, GRAPHQL_PATH } from './graphql.ts';
+import { SERVER_LIMITS, type ServerLimits } from './limits.ts';
+import { createOperations } from './operations.ts';
+import { isAllowedOrigin } from './origin.ts';
+import { createRoutes } from './routes.ts';
+import { watchStalledStreams } from './stalled-streams.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { TokenWatch } from './token-watch.ts';
+import { createWebSockets, type WebSockets } from './websocket.ts';
+
+/** Longer than the idle time of common load balancers, so that they close first. */
+const KEEP_ALIVE_MS = 65_000;
+const CLOSE_IDLE_EVERY_MS = 20;
+const UPLOAD_GRACE_MS = 1_000;
+
+export interface ServerOptions {
+  readonly orchestrator: Orchestrator;
+  readonly schema: GraphQLSchema;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly limits?: Partial<ServerLimits>;
+}
+
+export interface OpenServer extends AsyncDisposable {
+  /** `http://127.0.0.1:4400`, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  /** Open subscriptions, over SSE and WebSocket. */
+  readonly subscriptionCount: number;
+  /** Open WebSockets. */
+  readonly socketCount: number;
+}
+
+/** Resolves when the port is open; rejects with the system's error (EADDRINUSE, EACCES) when it cannot be. */
+export async function openServer(options: ServerOptions): Promise<OpenServer> {
+  const { orchestrator, schema, host } = options;
+  const limits = { ...SERVER_LIMITS, ...options.limits };
+  await using opened = new AsyncDisposableStack();
+  const tokens = opened.use(
+    new TokenWatch({ db: orchestrator.db, logger: orchestrator.logger, everyMs: limits.tokenCheckMs }),
+  );
+  const subscriptions = opened.use(new Subscriptions());
+  const operations = createOperations({ orchestrator, schema, limits, subscriptions, tokens });
+  const sockets = opened.use(createWebSockets({ orchestrator, operations, tokens, limits }));
+  const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
+  const graphql = await createGraphqlHandler({ orchestrator, operations, limits });
+  const routes = getRequestListener((await createRoutes(orchestrator)).fetch, { overrideGlobalObjects: false });
+  const { allowedOrigins } = orchestrator.config;
+
+  const server = createServer(httpSettings(limits), (request, response) => {
+    streams.watch(response);
+    if (pathOf(request) !== GRAPHQL_PATH) return void routes(request, response);
+    protect(response);
+    const refused = refuse(request, allowedOrigins);
+    if (refused) return void answer(response, refused);
+    endUploadWith(response, request);
+    void graphql(request, response);
+  });
+  server.maxConnections = limits.connections;
+  server.on('upgrade', (request, socket, head) => {
+    // A peer that goes away in the middle of the handshake.
+    socket.on('error', () => socket.destroy());
+    const refused = refuseUpgrade(request, allowedOrigins, sockets.size >= limits.sockets);
+    if (refused) socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    else sockets.accept(request, socket, head);
+  });
+  const closeUnused = trackUnused(server);
+  await listen(server, options.port, host);
+  opened.defer(() => shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs }));
+  const resources = opened.move();
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://${hostInUrl(host)}:${port}`,
+    port,
+    get subscriptionCount() {
+      return subscriptions.size;
+    },
+    get socketCount() {
+      return sockets.size;
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+function httpSettings(limits: ServerLimits) {
+  return {
+    headersTimeout: limits.headersMs,
+    // Of receiving a request; a response may stream for as long as it likes.
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+}
+
+function pathOf(request: IncomingMessage): string {
+  return request.url?.split('?', 1)[0] ?? '';
+}
+
+/** Answers hold secrets, and GraphiQL holds a token: nothing is kept on the way, and no page frames it. */
+function protect(response: ServerResponse): void {
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('x-content-type-options', 'nosniff');
+  response.setHeader('x-frame-options', 'DENY');
+}
+
+interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Before Yoga sees it: Yoga builds a URL of the host. */
+function refuse(request: IncomingMessage, allowedOrigins: readonly string[]): Refusal | null {
+  if (!URL.canParse(`http://${request.headers.host}/`)) {
+    return { status: 400, code: 'BAD_REQUEST', message: 'The Host header is not valid.' };
+  }
+  if (isAllowedOrigin(request.headers, allowedOrigins)) return null;
+  return { status: 403, code: 'ORIGIN_NOT_ALLOWED', message: 'Pages of this origin may not call the API.' };
+}
+
+function refuseUpgrade(request: IncomingMessage, allowedOrigins: readonly string[], full: boolean): string | null {
+  if (pathOf(request) !== GRAPHQL_PATH) return '404 Not Found';
+  if (!isAllowedOrigin(request.headers, allowedOrigins)) return '403 Forbidden';
+  return full ? '503 Service Unavailable' : null;
+}
+
+function answer(response: ServerResponse, { status, code, message }: Refusal): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
+  response.end(JSON.stringify({ errors: [{ message, extensions: { code } }] }));
+}
+
+/** A refused body may still be on its way: its sender gets a moment to end it, and to read why it was refused. */
+function endUploadWith(response: ServerResponse, request: IncomingMessage): void {
+  const { socket } = request;
+  response.once('finish', () => {
+    if (request.complete) return;
+    request.resume();
+    setTimeout(() => {
+      if (!request.complete) socket.destroy();
+    }, UPLOAD_GRACE_MS).unref();
+  });
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** How a client on this machine reaches the host that we listen on. */
+function hostInUrl(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Browsers open connections that they may need; Node does not call those idle. Gives a function that closes them. */
+function trackUnused(server: Server): () => void {
+  const connections = new Set<Socket>();
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  return () => {
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  };
+}
+
+interface ShutDown {
+  readonly server: Server;
+  readonly closeUnused: () => void;
+  readonly sockets: WebSockets;
+  readonly subscriptions: Subscriptions;
+  readonly limitMs: number;
+}
+
+/** Stops accepting, lets go of who waits for events, lets running requests finish, and cuts what is left. */
+async function shutDown({ server, closeUnused, sockets, subscriptions, limitMs }: ShutDown): Promise<void> {
+  let isClosed = false;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
+    isClosed = true;
+  });
+  sockets.close();
+  subscriptions[Symbol.dispose]();
+  const deadline = performance.now() + limitMs;
+  while (!isClosed && performance.now() < deadline) {
+    // `close` does it once, but a connection becomes idle only after its last response.
+    server.closeIdleConnections();
+    closeUnused();
+    await Promise.race([closed, delay(CLOSE_IDLE_EVERY_MS)]);
+  }
+  sockets[Symbol.dispose]();
+  server.closeAllConnections();
+  await closed;
+}

@@ -1,0 +1,47 @@
+/** Whatever was thrown -> what a caller may see of it. */
+import { randomUUID } from 'node:crypto';
+import { GraphQLError } from 'graphql';
+import { toGraphQLError } from '../../schema/expose-errors.ts';
+import { isTransient } from '../database/transient.ts';
+import { SlipwayError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/**
+ * Errors that are meant for the caller (a GraphQLError, one of src/errors.ts) pass with their code. A database that
+ * cannot be reached becomes UNAVAILABLE, `retryable: true`. Everything else becomes INTERNAL with an `errorId`, under
+ * which the log has the rest. May be applied to its own result.
+ */
+export function maskError(error: unknown, logger: Logger): GraphQLError {
+  if (error instanceof GraphQLError && typeof error.extensions.code === 'string') return error;
+  const cause = rootCause(error);
+  // What graphql itself says about an operation has no code of its own. Its outermost words name the variable and path.
+  if (error instanceof GraphQLError && cause instanceof GraphQLError) {
+    return replace(error, error.message, { code: 'INVALID_INPUT' });
+  }
+  if (cause instanceof SlipwayError) return replace(error, cause.message, toGraphQLError(cause).extensions);
+  if (isTransient(cause)) {
+    logger.warn({ err: cause }, 'the database could not be reached');
+    return replace(error, 'The database cannot be reached at the moment. Try again.', {
+      code: 'UNAVAILABLE',
+      retryable: true,
+    });
+  }
+  const errorId = randomUUID();
+  logger.error({ errorId, err: cause }, 'unexpected error in an operation');
+  return replace(error, 'Something went wrong on our side. The log has it under the errorId.', {
+    code: 'INTERNAL',
+    errorId,
+  });
+}
+
+function rootCause(error: unknown): unknown {
+  let cause = error;
+  while (cause instanceof GraphQLError && cause.originalError) cause = cause.originalError;
+  return cause;
+}
+
+function replace(error: unknown, message: string, extensions: Record<string, unknown>): GraphQLError {
+  if (!(error instanceof GraphQLError)) return new GraphQLError(message, { extensions });
+  const { nodes, source, positions, path } = error;
+  return new GraphQLError(message, { nodes, source, positions, path, extensions });
+}

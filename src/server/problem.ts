@@ -1,0 +1,16 @@
+import { STATUS_CODES } from 'node:http';
+
+export interface Problem {
+  readonly status: number;
+  /** What happened, for a person. */
+  readonly detail: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Extension members: strings that a program may look at. */
+  readonly members?: Readonly<Record<string, string>>;
+}
+
+/** An RFC 9457 problem as a response. */
+export function problem({ status, detail, headers = {}, members = {} }: Problem): Response {
+  const body = { type: 'about:blank', title: STATUS_CODES[status], status, detail, ...members };
+  return Response.json(body, { status, headers: { ...headers, 'content-type': 'application/problem+json' } });
+}

@@ -1,0 +1,57 @@
+import { type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
+import type { GraphQLParams } from 'graphql-yoga';
+import type { Viewer } from '../auth/viewer.ts';
+import { refusal, withStatus } from './http-status.ts';
+import type { Operations } from './operations.ts';
+import type { ResultStream } from './subscriptions.ts';
+
+export interface HttpOperation {
+  readonly request: Request;
+  readonly params: GraphQLParams;
+  readonly viewer: Viewer;
+}
+
+/** Runs one operation with the rules of its transport. The errors of the result carry their HTTP status. */
+export async function runHttpOperation(
+  operations: Operations,
+  { request, params, viewer }: HttpOperation,
+): Promise<ExecutionResult | ResultStream> {
+  const { query = '', operationName, variables } = params;
+  const prepared = operations.prepare(query);
+  if (!prepared.ok) return withStatus({ errors: prepared.errors });
+  const { document } = prepared;
+  const kind = getOperationAST(document, operationName)?.operation;
+  const operation = { document, operationName, variables, viewer };
+  if (kind !== 'subscription') {
+    const isForbidden = request.method === 'GET' && kind === 'mutation';
+    return isForbidden ? { errors: [mutationByGet()] } : withStatus(await operations.execute(operation));
+  }
+  if (!acceptsEvents(request)) return { errors: [eventsNotAccepted()] };
+  const result = await operations.subscribe(operation);
+  if (!(Symbol.asyncIterator in result)) return withStatus(result);
+  releaseOnAbort(result, request.signal);
+  return result;
+}
+
+function mutationByGet(): GraphQLError {
+  return refusal(405, 'METHOD_NOT_ALLOWED', 'Send mutations by POST.', { Allow: 'POST' });
+}
+
+function eventsNotAccepted(): GraphQLError {
+  return refusal(
+    406,
+    'NOT_ACCEPTABLE',
+    'A subscription answers with text/event-stream: accept that, or use WebSocket.',
+  );
+}
+
+function acceptsEvents(request: Request): boolean {
+  const ranges = (request.headers.get('accept') ?? '*/*').split(',').map((range) => range.split(';')[0]?.trim());
+  return ranges.some((range) => range === '*/*' || range === 'text/*' || range === 'text/event-stream');
+}
+
+/** Whatever becomes of the response: a subscription lives no longer than its connection, also when it is idle. */
+function releaseOnAbort(stream: ResultStream, signal: AbortSignal): void {
+  if (signal.aborted) void stream.return?.();
+  else signal.addEventListener('abort', () => void stream.return?.(), { once: true });
+}

@@ -1,0 +1,187 @@
+/**
+ * GraphQL over WebSocket: the protocol is graphql-ws', the sockets are ours. Mutations are allowed, too: the token comes
+ * in `connection_init` and never by itself, as a cookie would, so a foreign page cannot make a browser send one; and a
+ * bot that watches its builds may start the next one over the same socket.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type ExecutionArgs, GraphQLError } from 'graphql';
+import { CloseCode, type Context, handleProtocols, makeServer, type ServerOptions } from 'graphql-ws';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { authenticate } from '../auth/authenticate.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Orchestrator } from '../orchestrator.ts';
+import type { ServerLimits } from './limits.ts';
+import type { Operation, Operations } from './operations.ts';
+import type { TokenWatch } from './token-watch.ts';
+
+/** A peer that does not answer a close frame is cut after this time. */
+const CLOSE_TIMEOUT_MS = 2_000;
+const GOING_AWAY = 1001;
+const TRY_AGAIN_LATER = 1013;
+
+export interface WebSocketsOptions {
+  readonly orchestrator: Orchestrator;
+  readonly operations: Operations;
+  readonly tokens: TokenWatch;
+  readonly limits: ServerLimits;
+}
+
+export interface WebSockets extends Disposable {
+  readonly size: number;
+  /** Takes over a connection that asked to be upgraded. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Tells every client that it may come back elsewhere. */
+  close(): void;
+  /** Cuts those that are still there. */
+  [Symbol.dispose](): void;
+}
+
+interface Extra extends Record<PropertyKey, unknown> {
+  readonly socket: WebSocket;
+  viewer: Viewer | null;
+  unwatch: () => void;
+}
+
+export function createWebSockets(options: WebSocketsOptions): WebSockets {
+  const { limits, orchestrator } = options;
+  const settings = {
+    noServer: true,
+    maxPayload: limits.messageBytes,
+    perMessageDeflate: false,
+    handleProtocols: (offered: Set<string>) => handleProtocols(offered),
+    // Not in its types yet.
+    closeTimeout: CLOSE_TIMEOUT_MS,
+  };
+  const server = new WebSocketServer(settings);
+  const protocol = makeServer<Record<string, unknown>, Extra>(protocolOptions(options));
+  const answered = new WeakSet<WebSocket>();
+  const pings = setInterval(() => pingAll(server, answered), limits.pingMs).unref();
+
+  const connect = (socket: WebSocket) => {
+    answered.add(socket);
+    socket.on('pong', () => answered.add(socket));
+    // ws has closed it with the right code already: too big, not UTF-8, not a frame.
+    socket.on('error', (error) => orchestrator.logger.debug({ err: error }, 'a WebSocket was closed for its fault'));
+    const extra: Extra = { socket, viewer: null, unwatch: () => {} };
+    const onClosed = protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (text) => send(socket, text, limits.unsentBytes),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage: (handle) => socket.on('message', receive(socket, handle, orchestrator)),
+      },
+      extra,
+    );
+    socket.once('close', (code, reason) => {
+      extra.unwatch();
+      void onClosed(code, String(reason));
+    });
+  };
+
+  return {
+    get size() {
+      return server.clients.size;
+    },
+    accept: (request, socket, head) => server.handleUpgrade(request, socket, head, connect),
+    close() {
+      for (const socket of server.clients) socket.close(GOING_AWAY, 'The server is shutting down.');
+    },
+    [Symbol.dispose]() {
+      clearInterval(pings);
+      for (const socket of server.clients) socket.terminate();
+    },
+  };
+}
+
+function pingAll(server: WebSocketServer, answered: WeakSet<WebSocket>): void {
+  for (const socket of server.clients) {
+    if (answered.delete(socket)) socket.ping();
+    else socket.terminate();
+  }
+}
+
+/** Resolves when the text has left this process: the next event is pulled only then. */
+function send(socket: WebSocket, text: string, maxUnsentBytes: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.send(text, (error) => {
+      if (socket.isPaused && socket.bufferedAmount <= maxUnsentBytes) socket.resume();
+      if (error) reject(error);
+      else resolve();
+    });
+    // Whoever does not read what it asked for may not ask for more.
+    if (socket.bufferedAmount > maxUnsentBytes) socket.pause();
+  });
+}
+
+function receive(socket: WebSocket, handle: (text: string) => Promise<void>, { logger }: Orchestrator) {
+  const fail = (error: unknown): void => {
+    // What was being sent to a socket that is gone.
+    if (socket.readyState !== socket.OPEN) return;
+    if (error instanceof Error && error.message.startsWith('Unexpected message of type')) {
+      socket.close(CloseCode.BadRequest, 'Invalid message received');
+      return;
+    }
+    logger.error({ err: error }, 'unexpected error in a WebSocket message');
+    socket.close(CloseCode.InternalServerError, 'Internal server error');
+  };
+  return (data: unknown, isBinary: boolean): void => {
+    if (isBinary) socket.close(CloseCode.BadRequest, 'Messages are text');
+    else handle(String(data)).catch(fail);
+  };
+}
+
+function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<string, unknown>, Extra> {
+  const { operations, limits } = options;
+  return {
+    connectionInitWaitTimeout: limits.connectionInitMs,
+    onConnect: (context) => connectViewer(options, context),
+    onSubscribe({ extra, subscriptions }, _id, { query, operationName, variables }) {
+      if (Object.keys(subscriptions).length > limits.operationsPerSocket) {
+        return [tooManyOperations(limits.operationsPerSocket)];
+      }
+      const prepared = operations.prepare(query);
+      if (!prepared.ok) return prepared.errors;
+      return {
+        schema: operations.schema,
+        document: prepared.document,
+        operationName: operationName ?? null,
+        variableValues: variables ?? null,
+        contextValue: extra.viewer,
+      };
+    },
+    execute: (args) => operations.execute(operationOf(args)),
+    subscribe: (args) => operations.subscribe(operationOf(args)),
+    onError: (_context, _id, _payload, errors) => errors.map((error) => operations.mask(error).toJSON()),
+  };
+}
+
+/** The context of graphql-ws' arguments is the viewer; `operations` makes the real ones. */
+function operationOf({ document, operationName, variableValues, contextValue }: ExecutionArgs): Operation {
+  return { document, operationName, variables: variableValues, viewer: contextValue as Viewer };
+}
+
+async function connectViewer(
+  { orchestrator, tokens }: WebSocketsOptions,
+  { connectionParams, extra }: Context<Record<string, unknown>, Extra>,
+): Promise<boolean> {
+  const { socket } = extra;
+  try {
+    const authorization = connectionParams?.authorization ?? connectionParams?.Authorization;
+    const viewer = await authenticate(orchestrator.db, typeof authorization === 'string' ? authorization : null);
+    if (!viewer || socket.readyState !== socket.OPEN) return false;
+    extra.viewer = viewer;
+    extra.unwatch = tokens.watch(viewer.tokenId, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
+    return true;
+  } catch (error) {
+    orchestrator.logger.warn({ err: error }, 'a WebSocket could not be authenticated');
+    socket.close(TRY_AGAIN_LATER, 'Try again later');
+    return false;
+  }
+}
+
+function tooManyOperations(limit: number): GraphQLError {
+  return new GraphQLError(`One socket can have ${limit} operations at the same time.`, {
+    extensions: { code: 'TOO_MANY_OPERATIONS', limit },
+  });
+}
