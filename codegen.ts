@@ -1,7 +1,7 @@
 /**
  * Writes what is made from something else, so that it can be read and reviewed like the rest:
- * `schema/schema.graphql` from the schema, `src/client/generated.ts` from the client's operations, and the README's table
- * of options. With `--check` it writes nothing, names what is stale, and exits with 1.
+ * `schema/schema.graphql` from the schema, `src/client/generated.ts` from the client's operations, and the README's tables
+ * of options and failures. With `--check` it writes nothing, names what is stale, and exits with 1.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { codegen } from '@graphql-codegen/core';
@@ -9,6 +9,7 @@ import * as typedDocumentNode from '@graphql-codegen/typed-document-node';
 import * as typescriptOperations from '@graphql-codegen/typescript-operations';
 import { buildSchema, lexicographicSortSchema, parse, printSchema } from 'graphql';
 import { schema } from './schema/index.ts';
+import { FAILURES } from './src/builds/build-result.ts';
 import { OPTIONS, type Option } from './src/config/options.ts';
 
 interface Generated {
@@ -18,8 +19,6 @@ interface Generated {
 }
 
 const HEADER = '// Written by codegen.ts from operations.graphql: change that, then `npm run codegen`.\n';
-const OPTIONS_BEGIN = '<!-- options -->';
-const OPTIONS_END = '<!-- /options -->';
 
 function printApi(): string {
   return `${printSchema(lexicographicSortSchema(schema))}\n`;
@@ -32,8 +31,8 @@ async function generate(): Promise<Generated[]> {
   if (operations !== null) {
     generated.push({ path: 'src/client/generated.ts', content: await generateClient(api, operations) });
   }
-  const readme = await readIfThere('README.md');
-  if (readme?.includes(OPTIONS_BEGIN)) generated.push({ path: 'README.md', content: withOptions(readme) });
+  const readme = await readFile(locate('README.md'), 'utf8');
+  generated.push({ path: 'README.md', content: withTable(withTable(readme, optionsTable()), failuresTable()) });
   return generated;
 }
 
@@ -52,15 +51,37 @@ async function generateClient(api: string, operations: string): Promise<string> 
   return HEADER + content;
 }
 
-function withOptions(readme: string): string {
-  const start = readme.indexOf(OPTIONS_BEGIN) + OPTIONS_BEGIN.length;
-  const end = readme.indexOf(OPTIONS_END, start);
-  if (end === -1) throw new Error(`README.md has ${OPTIONS_BEGIN} and no ${OPTIONS_END} after it.`);
-  const rows = (Object.values(OPTIONS) as Option<unknown>[]).map(
-    ({ env, default: value, help }) => `| \`${env}\` | ${cell(value)} | ${cell(help)} |`,
-  );
-  const table = ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
-  return `${readme.slice(0, start)}\n\n${table}\n\n${readme.slice(end)}`;
+interface Table {
+  /** It stands between `<!-- name -->` and `<!-- /name -->`. */
+  readonly name: string;
+  readonly rows: readonly (readonly string[])[];
+}
+
+function optionsTable(): Table {
+  const rows = (Object.values(OPTIONS) as Option<unknown>[]).map(({ env, default: value, help }) => [
+    `\`${env}\``,
+    value,
+    help,
+  ]);
+  return { name: 'options', rows: [['variable', 'default', 'meaning'], ...rows] };
+}
+
+function failuresTable(): Table {
+  const rows = Object.entries(FAILURES).map(([reason, { retryable, remedy }]) => [
+    `\`${reason}\``,
+    retryable ? 'yes' : 'no',
+    remedy,
+  ]);
+  return { name: 'failures', rows: [['reason', 'worth a retry', 'what to do'], ...rows] };
+}
+
+function withTable(readme: string, { name, rows: [head = [], ...rows] }: Table): string {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [before, rest] = readme.split(begin);
+  const after = rest?.split(end)[1];
+  if (before === undefined || after === undefined) throw new Error(`README.md has no ${begin} with ${end} after it.`);
+  const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
+  return `${before}${begin}\n\n${lines.join('\n')}\n\n${end}${after}`;
 }
 
 function cell(text: string): string {

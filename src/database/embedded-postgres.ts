@@ -17,10 +17,13 @@ import { canEnter, type UnixUser, unprivilegedUser } from './unprivileged-user.t
 
 const USER = 'slipway';
 const START_LIMIT_MS = 30_000;
+const LOOK_EVERY_MS = 500;
+const MAX_RESTART_PAUSE_MS = 10_000;
 
 export interface EmbeddedPostgres extends AsyncDisposable {
-  /** Of the database `slipway`, with its password. */
+  /** Of the database `slipway`, with its password; stays the same when Postgres has to be started again. */
   readonly url: string;
+  /** Of the first postmaster. */
   readonly pid: number;
 }
 
@@ -56,13 +59,42 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
   if (running) {
     options.logger.info({ pid: running.pid }, 'adopted the Postgres that an earlier process left running');
   }
-  const server = running ?? (await start(cluster, options.durable));
+  const server = running ?? (await start(cluster, await freePort(), options.durable));
   await createDatabase(urlOf(cluster, server.port, 'postgres'));
+  const guard = new AbortController();
+  const guarded = keepRunning(cluster, server, { ...options, signal: guard.signal });
   return {
     url: urlOf(cluster, server.port, USER),
     pid: server.pid,
-    [Symbol.asyncDispose]: () => stop(server.pid),
+    async [Symbol.asyncDispose]() {
+      guard.abort();
+      await stop(await guarded);
+    },
   };
+}
+
+/** Starts Postgres again on its port whenever it is gone; once aborted, gives the pid of the last one. */
+async function keepRunning(
+  cluster: Cluster,
+  { pid: first, port }: Server,
+  options: Pick<EmbeddedPostgresOptions, 'durable' | 'logger'> & { readonly signal: AbortSignal },
+): Promise<number> {
+  let pid = first;
+  let failures = 0;
+  while (!options.signal.aborted) {
+    const pause = Math.min(MAX_RESTART_PAUSE_MS, LOOK_EVERY_MS * 2 ** failures);
+    await delay(pause, undefined, { signal: options.signal, ref: false }).catch(() => {});
+    if (options.signal.aborted || isPostgres(pid)) continue;
+    options.logger.error('Postgres is gone; it is started again');
+    try {
+      pid = (await start(cluster, port, options.durable)).pid;
+      failures = 0;
+    } catch (error) {
+      failures = Math.min(failures + 1, 10);
+      options.logger.error({ error }, 'Postgres did not start');
+    }
+  }
+  return pid;
 }
 
 function urlOf(cluster: Cluster, port: number, database: string): string {
@@ -180,8 +212,7 @@ const SETTINGS = {
 };
 const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
-async function start(cluster: Cluster, durable: boolean): Promise<Server> {
-  const port = await freePort();
+async function start(cluster: Cluster, port: number, durable: boolean): Promise<Server> {
   const settings = { ...SETTINGS, ...(durable ? {} : NOT_DURABLE), port: String(port) };
   const log = await open(cluster.log, 'w', 0o600);
   // In a group of its own: Ctrl-C in a terminal must reach us alone, or Postgres would be gone before we drain.

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -13,13 +13,14 @@ const logger = createLogger('silent');
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'slipway-postgres-'));
+  await chmod(folder, 0o711);
 });
 
 afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const open = () => openEmbeddedPostgres({ folder: join(folder, 'postgres'), durable: false, logger });
+const open = (durable = false) => openEmbeddedPostgres({ folder: join(folder, 'postgres'), durable, logger });
 
 async function query(url: string, text: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url });
@@ -91,4 +92,17 @@ test.runIf(process.getuid?.() === 0)('root, in a folder that only root may enter
   const opened = await open();
   expect(await query(opened.url, 'select 1 as one')).toEqual([{ one: 1 }]);
   await opened[Symbol.asyncDispose]();
+  const elsewhere = await realpath(join(folder, 'postgres'));
+  expect(elsewhere).toMatch(/^\/var\/lib\/slipway\//);
+  await rm(elsewhere, { recursive: true });
+});
+
+test('a Postgres that is killed is started again, on the same port and with its data', async () => {
+  const opened = await open(true);
+  await query(opened.url, 'create table kept as select 42 as answer');
+  process.kill(opened.pid, 'SIGKILL');
+  const answer = () => query(opened.url, 'select answer from kept').catch(() => null);
+  expect(await waitFor(answer, { deadlineMs: 20_000 })).toEqual([{ answer: 42 }]);
+  await opened[Symbol.asyncDispose]();
+  expect(await answer()).toBeNull();
 });

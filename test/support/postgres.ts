@@ -1,5 +1,5 @@
 /** Once per test run: a Postgres in a temporary folder and a migrated template database. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -18,6 +18,8 @@ declare module 'vitest' {
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-test-'));
+  // As root, Postgres runs as somebody else and must be able to come here.
+  await chmod(folder, 0o711);
   const logger = createLogger('warn');
   const postgres = await openEmbeddedPostgres({ folder: join(folder, 'postgres'), durable: false, logger });
   const db = openDatabase({ url: postgres.url, poolSize: 2, name: 'slipway test', logger });

@@ -1,0 +1,68 @@
+import { StartBuildDocument } from '../client/generated.ts';
+import type { ExitCode } from './exit-code.ts';
+import { findProject } from './find-project.ts';
+import type { Io } from './io.ts';
+import type { Pair } from './parse-option.ts';
+import { readPrompt } from './read-prompt.ts';
+import { accepted } from './refusal.ts';
+import { reportStart } from './report-start.ts';
+import { type ClientFlags, withSession } from './session.ts';
+
+export interface BuildStartFlags extends ClientFlags {
+  readonly project: string;
+  readonly promptFile?: string;
+  readonly provider?: string;
+  readonly model?: string;
+  readonly branch?: string;
+  readonly template?: string;
+  readonly var?: readonly Pair[];
+  readonly label?: readonly Pair[];
+  readonly priority?: number;
+  readonly callbackUrl?: string;
+  /** False with `--no-commit`. */
+  readonly commit: boolean;
+  readonly push: boolean;
+  readonly idempotencyKey?: string;
+  readonly runAfter?: Date;
+  readonly wallSeconds?: number;
+  readonly silenceSeconds?: number;
+  readonly maxTurns?: number;
+  readonly maxCost?: number;
+  readonly watch?: boolean;
+  readonly plain?: boolean;
+}
+
+export function buildStart(io: Io, prompt: string | undefined, flags: BuildStartFlags): Promise<ExitCode> {
+  return withSession(io, flags, async (session) => {
+    const text = await readPrompt(io, { prompt, file: flags.promptFile });
+    const project = await findProject(session, flags.project);
+    const answer = await session.client.request(StartBuildDocument, {
+      input: { projectId: project.id, spec: toSpec(text, flags), idempotencyKey: flags.idempotencyKey ?? null },
+    });
+    return reportStart(session, accepted(answer.startBuild, 'StartBuildPayload'), flags);
+  });
+}
+
+/** What no flag says is left to the project. */
+function toSpec(prompt: string, flags: BuildStartFlags) {
+  return {
+    prompt,
+    provider: flags.provider ?? null,
+    model: flags.model ?? null,
+    branch: flags.branch ?? null,
+    template: flags.template ?? null,
+    variables: flags.var ? [...flags.var] : null,
+    labels: flags.label?.map(({ name, value }) => ({ key: name, value })) ?? null,
+    priority: flags.priority ?? null,
+    callbackUrl: flags.callbackUrl ?? null,
+    autoCommit: flags.commit ? null : false,
+    autoPush: flags.push ? null : false,
+    runAfter: flags.runAfter?.toISOString() ?? null,
+    limits: {
+      wallSeconds: flags.wallSeconds ?? null,
+      silenceSeconds: flags.silenceSeconds ?? null,
+      maxTurns: flags.maxTurns ?? null,
+      maxCostUsd: flags.maxCost ?? null,
+    },
+  };
+}

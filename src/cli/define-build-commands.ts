@@ -1,0 +1,106 @@
+import { type Command, Option } from 'commander';
+import type { BuildCancelFlags } from './build-cancel.ts';
+import type { BuildListFlags } from './build-list.ts';
+import type { BuildLogsFlags } from './build-logs.ts';
+import type { BuildRetryFlags } from './build-retry.ts';
+import type { BuildStartFlags } from './build-start.ts';
+import type { BuildWatchFlags } from './build-watch.ts';
+import { clientFlags, type Run } from './define-commands.ts';
+import { integer, moment, pairs, positiveNumber } from './parse-option.ts';
+import type { ClientFlags } from './session.ts';
+
+const BUILD = "the build: its id (build_…) or PROJECT#NUMBER, such as 'boats#3'";
+const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'];
+const DAY = 86_400;
+
+export function defineBuildCommands(program: Command, run: Run): void {
+  const build = program.command('build').description('start builds and see what becomes of them');
+  defineStart(build, run);
+
+  watchFlags(clientFlags(build.command('watch').argument('<build>', BUILD)))
+    .description('show the progress of a build until its end; the exit code says how it ended')
+    .addOption(cursor('only events after this one'))
+    .action((id: string, flags: BuildWatchFlags) =>
+      run(async (io) => (await import('./build-watch.ts')).buildWatch(io, id, flags)),
+    );
+
+  clientFlags(build.command('logs').argument('<build>', BUILD))
+    .description('print the output of a build')
+    .option('-f, --follow', 'go on until the build ends')
+    .addOption(cursor('only lines after this one'))
+    .action((id: string, flags: BuildLogsFlags) =>
+      run(async (io) => (await import('./build-logs.ts')).buildLogs(io, id, flags)),
+    );
+
+  clientFlags(build.command('list'))
+    .description('list builds, newest first')
+    .option('-p, --project <project>', 'only of this project: its slug or id')
+    .addOption(new Option('-s, --status <status...>', 'only with one of these').choices(STATUSES))
+    .option('--provider <agent>', 'only with this agent')
+    .option('--branch <branch>', 'only on this branch')
+    .option('-l, --label <name=value>', 'only with this label; may be repeated', pairs)
+    .addOption(new Option('-n, --limit <number>', 'how many at most').argParser(integer(1, 100)).default(20))
+    .action((flags: BuildListFlags) => run(async (io) => (await import('./build-list.ts')).buildList(io, flags)));
+
+  clientFlags(build.command('show').argument('<build>', BUILD))
+    .description('show a build and its result')
+    .action((id: string, flags: ClientFlags) =>
+      run(async (io) => (await import('./build-show.ts')).buildShow(io, id, flags)),
+    );
+
+  clientFlags(build.command('cancel').argument('<build>', BUILD))
+    .description('end a build; it is CANCELLED when all of its processes are gone')
+    .option('--reason <text>', 'why, for those who look at it later')
+    .action((id: string, flags: BuildCancelFlags) =>
+      run(async (io) => (await import('./build-cancel.ts')).buildCancel(io, id, flags)),
+    );
+
+  watchFlags(clientFlags(build.command('retry').argument('<build>', BUILD)))
+    .description('start a build again, as a new build; prints its id')
+    .option('--resume-session', "go on with the agent's session instead of a new one")
+    .option('--idempotency-key <key>', 'with the same key the same build is given, however often this is repeated')
+    .option('-w, --watch', 'show its progress until its end')
+    .action((id: string, flags: BuildRetryFlags) =>
+      run(async (io) => (await import('./build-retry.ts')).buildRetry(io, id, flags)),
+    );
+}
+
+function defineStart(build: Command, run: Run): void {
+  const start = build.command('start').argument('[prompt]', 'what the agent is to do; - reads it from stdin');
+  watchFlags(clientFlags(start))
+    .description('start a build; prints its id')
+    .requiredOption('-p, --project <project>', 'the project: its slug or id')
+    .option('--prompt-file <file>', 'read the prompt from this file')
+    .option('--provider <agent>', "the agent, such as claude-code or scripted; by default the project's")
+    .option('--model <model>', "the agent's model")
+    .option('--branch <branch>', 'the branch to build on and push to')
+    .option('--template <template>', 'NAME, or NAME@VERSION')
+    .option('--var <name=value>', 'a variable of the template; may be repeated', pairs)
+    .option('-l, --label <name=value>', 'for filters and statistics; may be repeated', pairs)
+    .addOption(new Option('--priority <number>', 'higher goes first').argParser(integer(-100, 100)))
+    .option('--callback-url <url>', 'who is told about the end, by signed HTTP')
+    .option('--no-commit', 'do not commit what the agent changed')
+    .option('--no-push', 'do not push the commit')
+    .option('--idempotency-key <key>', 'with the same key the same build is given, however often this is repeated')
+    .addOption(new Option('--run-after <time>', 'do not start before this moment, in ISO 8601').argParser(moment))
+    .addOption(seconds('--wall-seconds', "from the agent's start to its end, at most"))
+    .addOption(seconds('--silence-seconds', 'without any output of the agent, at most'))
+    .addOption(new Option('--max-turns <number>', 'turns of the agent, at most').argParser(integer(1, 10_000)))
+    .addOption(new Option('--max-cost <dollars>', 'US dollars, at most').argParser(positiveNumber))
+    .option('-w, --watch', 'show its progress until its end')
+    .action((prompt: string | undefined, flags: BuildStartFlags) =>
+      run(async (io) => (await import('./build-start.ts')).buildStart(io, prompt, flags)),
+    );
+}
+
+function watchFlags(command: Command): Command {
+  return command.option('--plain', 'one line per event, also on a terminal');
+}
+
+function cursor(description: string): Option {
+  return new Option('--after <number>', description).argParser(integer(0, 999_999_999_999_999)).default(0);
+}
+
+function seconds(name: string, description: string): Option {
+  return new Option(`${name} <seconds>`, description).argParser(integer(1, DAY));
+}

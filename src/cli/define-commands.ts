@@ -1,0 +1,17 @@
+/** What the files that define commands share. A definition names its flags; what it does is loaded when it is run. */
+import type { Command } from 'commander';
+import type { ExitCode } from './exit-code.ts';
+import type { Io } from './io.ts';
+
+/** Runs a command and keeps what it ends with. */
+export type Run = (command: (io: Io) => Promise<ExitCode>) => Promise<void>;
+
+export function jsonFlag(command: Command): Command {
+  return command.option('--json', 'print the answer as JSON on stdout, and errors as JSON on stderr');
+}
+
+export function clientFlags(command: Command): Command {
+  return jsonFlag(command)
+    .option('--url <url>', 'the API (SLIPWAY_URL, by default http://127.0.0.1:4400/graphql)')
+    .option('--token <token>', 'the token (better: SLIPWAY_TOKEN, which other users of the machine cannot see)');
+}

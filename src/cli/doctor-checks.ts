@@ -1,0 +1,142 @@
+/** One function per thing that Slipway needs. None of them throws or takes over 15 s. */
+import { mkdir, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { createAgents } from '../agents/agents.ts';
+import { baseEnvironment, type Config } from '../config/config.ts';
+import { locatePostgres } from '../database/postgres-binaries.ts';
+import { unprivilegedUser } from '../database/unprivileged-user.ts';
+import { checkDatabase } from './doctor-database.ts';
+import { type Finding, finding, messageOf } from './finding.ts';
+import { formatBytes } from './format.ts';
+
+const COMMAND_LIMIT_MS = 10_000;
+const LOW_SPACE = 2e9;
+const NO_SPACE = 200e6;
+
+export async function runChecks(config: Config): Promise<Finding[]> {
+  const found = await Promise.all([
+    checkNode(),
+    checkNpm(),
+    checkGit(),
+    config.databaseUrl ? checkDatabase(config.databaseUrl) : checkEmbeddedPostgres(),
+    checkDataFolder(config.dataFolder),
+    checkPort(config),
+    checkAgents(config),
+  ]);
+  return found.flat();
+}
+
+/** `git version 2.39.5` -> [2, 39]; null when the program cannot be run. */
+async function readVersion(file: string, args: readonly string[]): Promise<{ text: string; parts: number[] } | null> {
+  try {
+    const { stdout } = await execa(file, args, {
+      env: baseEnvironment(),
+      extendEnv: false,
+      timeout: COMMAND_LIMIT_MS,
+    });
+    const text = stdout.trim().split('\n')[0] ?? '';
+    return { text, parts: (/\d+(\.\d+)*/.exec(text)?.[0] ?? '').split('.').map(Number) };
+  } catch {
+    return null;
+  }
+}
+
+async function checkNode(): Promise<Finding> {
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  if (major >= 24) return finding('ok', 'node', process.version);
+  return finding('warn', 'node', process.version, 'Node 24 is recommended; the npm scripts of a checkout bring it.');
+}
+
+async function checkNpm(): Promise<Finding> {
+  const version = await readVersion('npm', ['--version']);
+  if (version) return finding('ok', 'npm', version.text);
+  return finding('warn', 'npm', 'not found', 'It comes with Node; builds of JavaScript projects need it.');
+}
+
+async function checkGit(): Promise<Finding> {
+  const version = await readVersion('git', ['--version']);
+  if (!version) return finding('fail', 'git', 'not found', 'Install git: apt-get install git, or brew install git.');
+  const [major = 0, minor = 0] = version.parts;
+  if (major > 2 || (major === 2 && minor >= 38)) return finding('ok', 'git', version.text);
+  return finding('warn', 'git', version.text, 'git 2.38 or newer is recommended.');
+}
+
+async function checkEmbeddedPostgres(): Promise<Finding> {
+  try {
+    const { postgres } = await locatePostgres(await unprivilegedUser());
+    const version = await readVersion(postgres, ['--version']);
+    if (version) return finding('ok', 'database', `embedded, ${version.text}`);
+    const remedy = 'Its libraries do not fit this system: set SLIPWAY_DATABASE_URL to a Postgres 15 or newer.';
+    return finding('fail', 'database', 'The embedded Postgres cannot be run.', remedy);
+  } catch (error) {
+    return finding('fail', 'database', messageOf(error), 'Run npm ci again, or set SLIPWAY_DATABASE_URL.');
+  }
+}
+
+async function checkDataFolder(folder: string): Promise<Finding> {
+  const probe = join(folder, `doctor.${process.pid}`);
+  let isNew = false;
+  try {
+    isNew = (await mkdir(folder, { recursive: true })) !== undefined;
+    await writeFile(probe, '');
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    const message = `${folder}, ${formatBytes(free)} free`;
+    const remedy = 'Make room, or choose another folder with SLIPWAY_DATA.';
+    if (free < LOW_SPACE) return finding(free < NO_SPACE ? 'fail' : 'warn', 'data folder', message, remedy);
+    return finding('ok', 'data folder', message);
+  } catch (error) {
+    const remedy = 'Make it writable, or choose another one with SLIPWAY_DATA.';
+    return finding('fail', 'data folder', `${folder}: ${messageOf(error)}`, remedy);
+  } finally {
+    await rm(probe, { force: true }).catch(() => {});
+    if (isNew) await rmdir(folder).catch(() => {});
+  }
+}
+
+async function checkPort({ host, port }: Config): Promise<Finding> {
+  const place = `${host}:${port}`;
+  const problem = await tryToListen(host, port);
+  if (problem === null) return finding('ok', 'port', `${place} is free`);
+  if (problem === 'EADDRINUSE' && (await answersAsSlipway(host, port))) {
+    return finding('ok', 'port', `${place}: Slipway runs there`);
+  }
+  return finding('fail', 'port', `${place}: ${problem}`, 'Choose another one with SLIPWAY_PORT and SLIPWAY_HOST.');
+}
+
+function tryToListen(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen(port, host, () => server.close(() => resolve(null)));
+  });
+}
+
+async function answersAsSlipway(host: string, port: number): Promise<boolean> {
+  const name = host.includes(':') ? `[${host}]` : host;
+  try {
+    const response = await fetch(`http://${name}:${port}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    const answer: unknown = await response.json();
+    return typeof answer === 'object' && answer !== null && 'status' in answer;
+  } catch {
+    return false;
+  }
+}
+
+async function checkAgents(config: Config): Promise<Finding[]> {
+  const agents = createAgents({
+    environment: baseEnvironment(),
+    claudePath: config.claudePath,
+    anthropicApiKey: config.anthropicApiKey ?? null,
+    anthropicBaseUrl: config.anthropicBaseUrl ?? null,
+  });
+  return Promise.all(
+    [...agents.values()].map(async (agent) => {
+      const probe = await agent.probe();
+      const name = `agent ${agent.name}`;
+      return probe.available ? finding('ok', name, probe.version) : finding('warn', name, probe.reason, probe.remedy);
+    }),
+  );
+}

@@ -1,0 +1,28 @@
+/** What this machine has and lacks, and how to get it. */
+import { readConfig } from '../config/config.ts';
+import { oneLine } from './clean-text.ts';
+import { runChecks } from './doctor-checks.ts';
+import { EXIT, type ExitCode } from './exit-code.ts';
+import type { Finding } from './finding.ts';
+import type { Io } from './io.ts';
+import { createOutput } from './output.ts';
+
+const MARKS = { ok: ['green', '✔ ok  '], warn: ['yellow', '! warn'], fail: ['red', '✖ fail'] } as const;
+
+export async function doctor(io: Io, flags: { readonly json?: boolean }): Promise<ExitCode> {
+  const output = createOutput(io, flags);
+  const findings = await runChecks(readConfig(io.environment));
+  const isFit = findings.every(({ level }) => level !== 'fail');
+  if (output.json) output.value({ ok: isFit, findings });
+  else {
+    for (const finding of findings) print(output, finding);
+    output.line(isFit ? '\nSlipway can run here.' : '\nSlipway cannot run here yet: see what failed.');
+  }
+  return isFit ? EXIT.done : EXIT.error;
+}
+
+function print(output: ReturnType<typeof createOutput>, { level, name, message, remedy }: Finding): void {
+  const [colour, mark] = MARKS[level];
+  output.line(`${output.style(colour, mark)}  ${name.padEnd(12)} ${oneLine(message)}`);
+  if (remedy) output.line(`${' '.repeat(21)} -> ${oneLine(remedy, 400)}`);
+}

@@ -1,0 +1,6 @@
+import { join } from 'node:path';
+
+/** Where `slipway up` leaves the first token, and where the client commands on this machine find it. */
+export function tokenFile(dataFolder: string): string {
+  return join(dataFolder, 'token');
+}

@@ -1,0 +1,23 @@
+import { readConfig } from '../config/config.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import type { ExitCode } from './exit-code.ts';
+import type { Io } from './io.ts';
+import { openService } from './open-service.ts';
+import { createOutput } from './output.ts';
+import { reachMigratedDatabase } from './reach-database.ts';
+import { runService } from './run-service.ts';
+import type { ServiceFlags } from './serve.ts';
+import { listenForStop } from './stop-signals.ts';
+
+/** A worker and the delivery of callbacks, without the API. */
+export async function work(io: Io, flags: ServiceFlags): Promise<ExitCode> {
+  const config = readConfig(io.environment, { dataFolder: flags.data });
+  const logger = createLogger(config.logLevel);
+  using stop = listenForStop(io);
+  const databaseUrl = await reachMigratedDatabase(config);
+  await using service = await openService({ config, logger, databaseUrl, api: false, work: true });
+  const output = createOutput(io, flags);
+  if (output.json) output.record({ capacity: config.workerCapacity });
+  else output.line(`Working on up to ${config.workerCapacity} builds at a time.`);
+  return await runService(service, { stop, drainSeconds: config.drainSeconds, logger });
+}

@@ -1,0 +1,1257 @@
+// Written by codegen.ts from operations.graphql: change that, then `npm run codegen`.
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** How the use of a tool ended. */
+export type AgentToolStatus =
+  /** It was stopped. */
+  | 'ABORTED'
+  /** The agent may not use it so. */
+  | 'DENIED'
+  /** It did not. */
+  | 'FAILED'
+  /** It worked. */
+  | 'OK';
+
+/** Every kind of event. Milestones also appear in the project's activity. */
+export type BuildEventType =
+  /** The agent said or did something. */
+  | 'AGENT_ACTIVITY'
+  /** The agent runs. */
+  | 'AGENT_STARTED'
+  /** A file was kept. A milestone. */
+  | 'ARTIFACT_CREATED'
+  /** Somebody asked for the end. A milestone. */
+  | 'CANCEL_REQUESTED'
+  /** The end. A milestone, and always the last event. */
+  | 'FINISHED'
+  /** The changes are a commit. A milestone. */
+  | 'GIT_COMMITTED'
+  /** The commit is on the remote. A milestone. */
+  | 'GIT_PUSHED'
+  /** The next phase. A milestone. */
+  | 'PHASE_CHANGED'
+  /** Slipway says what it is doing. */
+  | 'PROGRESS'
+  /** Accepted. A milestone, and always the first event. */
+  | 'QUEUED'
+  /** Back in the queue for another attempt. A milestone. */
+  | 'RETRY_SCHEDULED'
+  /** A worker claimed it: once per attempt. A milestone. */
+  | 'STARTED'
+  /** Tokens and cost so far. */
+  | 'USAGE_UPDATED'
+  /** Something is odd and the build goes on. */
+  | 'WARNING';
+
+/** Every member that is present narrows the list. */
+export type BuildFilter = {
+  /** This branch. */
+  readonly branch?: string | null | undefined;
+  /** Accepted in this range. */
+  readonly createdAt?: DateTimeRange | null | undefined;
+  /** All of these labels. */
+  readonly label?: ReadonlyArray<LabelInput> | null | undefined;
+  /** This number; useful together with a project. */
+  readonly number?: number | null | undefined;
+  /** Builds of this project. */
+  readonly projectId?: string | null | undefined;
+  /** Any of these agents. */
+  readonly provider?: ReadonlyArray<string> | null | undefined;
+  /** Any of these. */
+  readonly source?: ReadonlyArray<BuildSource> | null | undefined;
+  /** Any of these. */
+  readonly status?: ReadonlyArray<BuildStatus> | null | undefined;
+  /** `name@version`, or `name` for every version. */
+  readonly template?: string | null | undefined;
+};
+
+/** Where a build is stopped. What is absent comes from the project, or is Slipway's default. */
+export type BuildLimitsInput = {
+  /** US dollars, where the agent reports its cost; by default any amount. */
+  readonly maxCostUsd?: number | null | undefined;
+  /** Turns of the agent: 1 to 10000, by default any number. */
+  readonly maxTurns?: number | null | undefined;
+  /** Seconds without any output of the agent: 1 to 86400, by default 600. */
+  readonly silenceSeconds?: number | null | undefined;
+  /** Seconds from the agent's start to its end: 1 to 86400, by default 3600. */
+  readonly wallSeconds?: number | null | undefined;
+};
+
+/** What is being done for a build, in this order. */
+export type BuildPhase =
+  /** The agent works. */
+  | 'AGENT'
+  /** Declared files are kept as artifacts. */
+  | 'COLLECTING'
+  /** Finished. */
+  | 'DONE'
+  /** The workspace: clone or fetch, branch, template. */
+  | 'PREPARING'
+  /** Commit, push, and proof that the remote has it. */
+  | 'PUBLISHING'
+  /** Nothing yet: exactly while the build is PENDING. */
+  | 'QUEUED'
+  /** What the agent left is looked at: what changed, and whether it may be committed. */
+  | 'VERIFYING';
+
+/** What started a build. */
+export type BuildSource =
+  /** startBuild or createAndBuild. */
+  | 'API'
+  /** retryBuild. */
+  | 'RETRY'
+  /** A schedule of the project. */
+  | 'SCHEDULE'
+  /** A push to the repository. */
+  | 'WEBHOOK'
+  /** A step of a workflow. */
+  | 'WORKFLOW';
+
+/** What an agent is asked to do. Only the prompt is needed; the rest comes from the project's settings. */
+export type BuildSpecInput = {
+  /** Commit what the agent changed; by default true. */
+  readonly autoCommit?: boolean | null | undefined;
+  /** Push the commit; by default true. */
+  readonly autoPush?: boolean | null | undefined;
+  /** The branch to build on and push to; by default the project's default branch. */
+  readonly branch?: string | null | undefined;
+  /** Who is told about the end, by signed HTTP; by default the project's. */
+  readonly callbackUrl?: string | null | undefined;
+  /** For filters and statistics: at most 32. */
+  readonly labels?: ReadonlyArray<LabelInput> | null | undefined;
+  /** Where it is stopped. */
+  readonly limits?: BuildLimitsInput | null | undefined;
+  /** The agent's model; by default the project's, or the agent's own choice. */
+  readonly model?: string | null | undefined;
+  /** Higher goes first: -100 to 100, by default 0. */
+  readonly priority?: number | null | undefined;
+  /** What to do, in plain words: at most 1 MiB. */
+  readonly prompt: string;
+  /** The agent: `claude-code`, `scripted`; by default the project's. */
+  readonly provider?: string | null | undefined;
+  /** Do not start before this. */
+  readonly runAfter?: string | null | undefined;
+  /** `name` for its newest version, or `name@version`; by default the project's. */
+  readonly template?: string | null | undefined;
+  /** Values for the variables of the template. */
+  readonly variables?: ReadonlyArray<VariableInput> | null | undefined;
+};
+
+/** Where a build is in its life. Detail is in `phase`, `failure` and `waitingFor`. */
+export type BuildStatus =
+  /** Ended because somebody asked for it; every process is gone. */
+  | 'CANCELLED'
+  /** Ended well. */
+  | 'COMPLETED'
+  /** Ended badly: see `failure`. */
+  | 'FAILED'
+  /** Accepted and waiting for a worker. */
+  | 'PENDING'
+  /** A worker has it. */
+  | 'RUNNING';
+
+/** What became of a callback. */
+export type CallbackStatus =
+  /** The receiver has accepted it. */
+  | 'DELIVERED'
+  /** It was given up; redeliverCallback starts anew. */
+  | 'FAILED'
+  /** It will be tried, again perhaps. */
+  | 'PENDING';
+
+/** Which build to end, and why. */
+export type CancelBuildInput = {
+  /** The build. */
+  readonly id: string;
+  /** Shown with the build: at most 1000 characters. */
+  readonly reason?: string | null | undefined;
+};
+
+/** A new token. */
+export type CreateApiTokenInput = {
+  /** It is of no use after this; absent for never. */
+  readonly expiresAt?: string | null | undefined;
+  /** What it is for: at most 100 characters. */
+  readonly name: string;
+  /** Limits it to these projects; absent for all of them. */
+  readonly projectIds?: ReadonlyArray<string> | null | undefined;
+  /** Any of `builds:read`, `builds:write`, `projects:write`, `workers`, `stats:read`, `admin`. */
+  readonly scopes: ReadonlyArray<string>;
+};
+
+/** A range of time; an end that is absent is open. */
+export type DateTimeRange = {
+  /** The first moment. */
+  readonly from?: string | null | undefined;
+  /** The first moment after it. */
+  readonly to?: string | null | undefined;
+};
+
+/** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
+export type FailureReason =
+  /** Read the log for what the agent reported, then retry the build. */
+  | 'AGENT_ERROR'
+  /** The model refused the task. Rephrase the prompt. */
+  | 'AGENT_REFUSED'
+  /** Raise limits.maxCostUsd or make the task smaller. */
+  | 'BUDGET_EXCEEDED'
+  /** The task does not fit the model. Split it or choose a model with a larger context. */
+  | 'CONTEXT_EXHAUSTED'
+  /** The changes are larger than a commit may be. Ignore generated files in .gitignore. */
+  | 'FILE_LIMIT'
+  /** Check the repository URL, its credentials and that it can be reached from the worker. */
+  | 'GIT_CLONE_FAILED'
+  /** The branch moved and the changes do not fit on top of it. Retry to build on the new state. */
+  | 'GIT_CONFLICT'
+  /** The remote could not be reached or did not take the commit. Check it, then retry. */
+  | 'GIT_PUSH_FAILED'
+  /** The remote refused the push. Check branch protection, hooks and the rights of the credentials. */
+  | 'GIT_PUSH_REJECTED'
+  /** The agent said nothing for too long. Retry, or raise limits.silenceSeconds. */
+  | 'IDLE_TIMEOUT'
+  /** This is a defect of Slipway. Report it with the build id. */
+  | 'INTERNAL'
+  /** Correct the build and start it again. */
+  | 'INVALID_SPEC'
+  /** Raise limits.maxTurns or make the task smaller. */
+  | 'MAX_TURNS'
+  /** The changes contain a git repository of its own. Ask the agent to remove its .git folder. */
+  | 'NESTED_REPOSITORY'
+  /** The agent finished without changing a file. If that is fine, set autoCommit to false. */
+  | 'NO_CHANGES'
+  /** The agent printed more than a build may print. */
+  | 'OUTPUT_TOO_LARGE'
+  /** The agent needed a tool that it may not use. See the denials in the events. */
+  | 'PERMISSION_DENIED'
+  /** Check the API key of the provider on the worker. */
+  | 'PROVIDER_AUTH'
+  /** The provider did not answer properly. Retry later. */
+  | 'PROVIDER_OVERLOADED'
+  /** The account is out of credit or over its rate limit. Wait or raise the limit, then retry. */
+  | 'PROVIDER_QUOTA'
+  /** Install the agent on a worker or choose another provider; `slipway doctor` tells how. */
+  | 'PROVIDER_UNAVAILABLE'
+  /** The workspace could not be prepared. Check disk space and rights of the data folder. */
+  | 'SANDBOX_FAILED'
+  /** Raise limits.wallSeconds or make the task smaller. */
+  | 'TIMEOUT'
+  /** The worker died more than once during this build. Check its memory and disk, then retry. */
+  | 'WORKER_LOST';
+
+/** What happened to a file. */
+export type FileChangeStatus =
+  /** It is new. */
+  | 'ADDED'
+  /** It is gone. */
+  | 'DELETED'
+  /** Its content or mode changed. */
+  | 'MODIFIED'
+  /** It moved: see previousPath. */
+  | 'RENAMED';
+
+/** For an http or https remote. Kept sealed and never given back. */
+export type GitCredentialsInput = {
+  /** The password or token. */
+  readonly password: string;
+  /** The user; many hosts take any name with a token. */
+  readonly username: string;
+};
+
+/** A label. */
+export type LabelInput = {
+  /** Letters, digits and `. _ / -`, at most 63. */
+  readonly key: string;
+  /** Any text of at most 256 bytes. */
+  readonly value: string;
+};
+
+/** Where a line comes from. */
+export type LogStream =
+  /** The agent's error output. */
+  | 'STDERR'
+  /** The agent's output. */
+  | 'STDOUT'
+  /** Slipway itself. */
+  | 'SYSTEM';
+
+/** Every member that is present narrows the list. */
+export type ProjectFilter = {
+  /** True: only archived ones. False: only the others. Absent: both. */
+  readonly archived?: boolean | null | undefined;
+  /** A part of the name or the slug, in any case. */
+  readonly search?: string | null | undefined;
+};
+
+/** A new project. */
+export type ProjectInput = {
+  /** The branch of builds that name none; by default `main`. */
+  readonly defaultBranch?: string | null | undefined;
+  /** What the remote asks for. */
+  readonly gitCredentials?: GitCredentialsInput | null | undefined;
+  /** Its name, for people: at most 100 characters. */
+  readonly name: string;
+  /** The git remote: https, http, ssh, or a path where that is allowed. Without it Slipway keeps one. */
+  readonly repositoryUrl?: string | null | undefined;
+  /** Defaults for builds. */
+  readonly settings?: ProjectSettingsInput | null | undefined;
+  /** Its short name: lower-case letters, digits and `-`; by default from the name. */
+  readonly slug?: string | null | undefined;
+  /** The template of builds that name none: `name` or `name@version`. */
+  readonly template?: string | null | undefined;
+};
+
+/** Defaults for the project's builds. */
+export type ProjectSettingsInput = {
+  /** Globs of the files that are kept when a build ends, at most 50. */
+  readonly artifacts?: ReadonlyArray<string> | null | undefined;
+  /** Who is told about the end of a build, by signed HTTP. */
+  readonly callbackUrl?: string | null | undefined;
+  /** Where builds are stopped. */
+  readonly limits?: BuildLimitsInput | null | undefined;
+  /** The agent's model. */
+  readonly model?: string | null | undefined;
+  /** The agent: `claude-code`, `scripted`. */
+  readonly provider?: string | null | undefined;
+  /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
+  readonly trustRepoConfig?: boolean | null | undefined;
+};
+
+/** Whether a project takes builds. */
+export type ProjectStatus =
+  /** It takes builds. */
+  | 'ACTIVE'
+  /** It takes no more builds, and its slug is free. */
+  | 'ARCHIVED'
+  /** What it needs could not be made. */
+  | 'FAILED'
+  /** What it needs is being made. */
+  | 'PROVISIONING';
+
+/** What became of the changes. */
+export type Publication =
+  /** Committed and not pushed, because `autoPush` is false. */
+  | 'COMMITTED'
+  /** Nothing was committed. */
+  | 'NONE'
+  /** The agent changed nothing. */
+  | 'NO_CHANGES'
+  /** Committed, pushed, and proved to be on the remote. */
+  | 'PUSHED';
+
+/** Which build to start again. */
+export type RetryBuildInput = {
+  /** The build, which must be finished. */
+  readonly id: string;
+  /** Names this request, so that sending it again is safe: the same key and input give the first build. At most 255 printable characters. */
+  readonly idempotencyKey?: string | null | undefined;
+  /** Go on with the agent's session instead of beginning anew; by default false. */
+  readonly resumeSession?: boolean | null | undefined;
+};
+
+/** Which token to revoke. */
+export type RevokeApiTokenInput = {
+  /** Its id: `token_…`. */
+  readonly id: string;
+};
+
+/** A build of a project. */
+export type StartBuildInput = {
+  /** Names this request, so that sending it again is safe: the same key and input give the first build. At most 255 printable characters. */
+  readonly idempotencyKey?: string | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+  /** What to do. */
+  readonly spec: BuildSpecInput;
+};
+
+/** A value for a variable that the template declares. */
+export type VariableInput = {
+  /** As the template declares it. */
+  readonly name: string;
+  /** At most 64 KiB; blank means the default. */
+  readonly value: string;
+};
+
+/** What a build cannot go on without. */
+export type WaitingFor =
+  /** Somebody who approves it. */
+  | 'APPROVAL'
+  /** An answer to a question of the agent. */
+  | 'INPUT'
+  /** Room in the provider's limits. */
+  | 'QUOTA';
+
+export type BuildRowFragment = { readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null };
+
+export type UsageFieldsFragment = { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null };
+
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly maxTurns: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } };
+
+export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
+
+export type FindProjectQueryVariables = Exact<{
+  id?: string | null | undefined;
+  slug?: string | null | undefined;
+}>;
+
+
+export type FindProjectQuery = { readonly project: { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string } | null };
+
+export type FindBuildByNumberQueryVariables = Exact<{
+  projectId: string;
+  number: number;
+}>;
+
+
+export type FindBuildByNumberQuery = { readonly builds: { readonly nodes: ReadonlyArray<{ readonly id: string }> } };
+
+export type ListProjectsQueryVariables = Exact<{
+  first: number;
+  filter?: ProjectFilter | null | undefined;
+}>;
+
+
+export type ListProjectsQuery = { readonly projects: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string }> } };
+
+export type ListBuildsQueryVariables = Exact<{
+  first: number;
+  filter?: BuildFilter | null | undefined;
+}>;
+
+
+export type ListBuildsQuery = { readonly builds: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null }> } };
+
+export type ShowBuildQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly maxTurns: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+
+export type LogEndQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type LogEndQuery = { readonly build: { readonly log: { readonly totalCount: number } } | null };
+
+export type ListTokensQueryVariables = Exact<{
+  first: number;
+}>;
+
+
+export type ListTokensQuery = { readonly apiTokens: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly scopes: ReadonlyArray<string>, readonly projectIds: ReadonlyArray<string> | null, readonly createdAt: string, readonly expiresAt: string | null, readonly revokedAt: string | null, readonly lastUsedAt: string | null }> } };
+
+export type BuildEndQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type BuildEndQuery = { readonly build: { readonly status: BuildStatus, readonly lastEventCursor: string } | null };
+
+export type CreateProjectMutationVariables = Exact<{
+  input: ProjectInput;
+}>;
+
+
+export type CreateProjectMutation = { readonly createProject:
+    | { readonly __typename: 'ConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'CreateProjectPayload', readonly callbackSecret: string, readonly project: { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+   };
+
+export type StartBuildMutationVariables = Exact<{
+  input: StartBuildInput;
+}>;
+
+
+export type StartBuildMutation = { readonly startBuild:
+    | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ProjectNotReadyError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'StartBuildPayload', readonly deduplicated: boolean, readonly build: { readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null } }
+   };
+
+export type CancelBuildMutationVariables = Exact<{
+  input: CancelBuildInput;
+}>;
+
+
+export type CancelBuildMutation = { readonly cancelBuild:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'CancelBuildPayload', readonly build: { readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type RetryBuildMutationVariables = Exact<{
+  input: RetryBuildInput;
+}>;
+
+
+export type RetryBuildMutation = { readonly retryBuild:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ProjectNotReadyError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RetryBuildPayload', readonly deduplicated: boolean, readonly build: { readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null } }
+   };
+
+export type CreateTokenMutationVariables = Exact<{
+  input: CreateApiTokenInput;
+}>;
+
+
+export type CreateTokenMutation = { readonly createApiToken:
+    | { readonly __typename: 'CreateApiTokenPayload', readonly id: string, readonly token: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type RevokeTokenMutationVariables = Exact<{
+  input: RevokeApiTokenInput;
+}>;
+
+
+export type RevokeTokenMutation = { readonly revokeApiToken:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RevokeApiTokenPayload', readonly apiToken: { readonly id: string, readonly name: string } }
+   };
+
+export type WatchBuildSubscriptionVariables = Exact<{
+  buildId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type WatchBuildSubscription = { readonly buildProgress:
+    | { readonly __typename: 'AgentActivity', readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly content:
+        | { readonly __typename: 'AgentMessage', readonly text: string }
+        | { readonly __typename: 'AgentRetry', readonly reason: string, readonly message: string }
+        | { readonly __typename: 'AgentThought', readonly text: string }
+        | { readonly __typename: 'AgentToolCall', readonly callId: string, readonly tool: string, readonly input: unknown }
+        | { readonly __typename: 'AgentToolResult', readonly callId: string, readonly status: AgentToolStatus, readonly output: string | null, readonly truncated: boolean }
+       }
+    | { readonly __typename: 'AgentStarted', readonly provider: string, readonly model: string | null, readonly agentVersion: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'ArtifactCreated', readonly name: string, readonly sizeBytes: number, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildFinished', readonly status: BuildStatus, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly failureReason: string | null, readonly failureMessage: string | null }
+    | { readonly __typename: 'BuildPhaseChanged', readonly from: BuildPhase, readonly to: BuildPhase, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildProgressed', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildQueued', readonly runAfter: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildRetryScheduled', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly retryReason: string }
+    | { readonly __typename: 'BuildStarted', readonly workerName: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildWarning', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'CancelRequested', readonly requestedBy: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly cancelReason: string | null }
+    | { readonly __typename: 'GitCommitted', readonly sha: string, readonly message: string, readonly filesChanged: number, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'GitPushed', readonly sha: string, readonly ref: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'UsageUpdated', readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } }
+   };
+
+export type WatchLogSubscriptionVariables = Exact<{
+  buildId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type WatchLogSubscription = { readonly buildLog: { readonly cursor: string, readonly finished: boolean, readonly lines: ReadonlyArray<{ readonly number: number, readonly at: string, readonly stream: LogStream, readonly text: string }> } };
+
+export class TypedDocumentString<TResult, TVariables>
+  extends String
+  implements DocumentTypeDecoration<TResult, TVariables>
+{
+  __apiType?: NonNullable<DocumentTypeDecoration<TResult, TVariables>['__apiType']>;
+  private value: string;
+  public __meta__?: Record<string, any> | undefined;
+
+  constructor(value: string, __meta__?: Record<string, any> | undefined) {
+    super(value);
+    this.value = value;
+    this.__meta__ = __meta__;
+  }
+
+  override toString(): string & DocumentTypeDecoration<TResult, TVariables> {
+    return this.value;
+  }
+}
+export const BuildRowFragmentDoc = new TypedDocumentString(`
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}
+    `, {"fragmentName":"BuildRow"}) as unknown as TypedDocumentString<BuildRowFragment, unknown>;
+export const UsageFieldsFragmentDoc = new TypedDocumentString(`
+    fragment UsageFields on Usage {
+  inputTokens
+  outputTokens
+  cacheReadTokens
+  cacheWriteTokens
+  costUsd
+  turns
+}
+    `, {"fragmentName":"UsageFields"}) as unknown as TypedDocumentString<UsageFieldsFragment, unknown>;
+export const BuildDetailFragmentDoc = new TypedDocumentString(`
+    fragment BuildDetail on Build {
+  ...BuildRow
+  waitingFor
+  source
+  priority
+  queuedMs
+  requestedBy
+  attempt
+  retryOf {
+    id
+  }
+  cancelRequestedAt
+  cancelReason
+  idempotencyKey
+  lastEventCursor
+  failure {
+    reason
+    phase
+    message
+    retryable
+    remedy
+  }
+  usage {
+    ...UsageFields
+  }
+  spec {
+    prompt
+    template
+    variables {
+      name
+      value
+    }
+    autoCommit
+    autoPush
+    callbackUrl
+    provider
+    model
+    branch
+    labels {
+      key
+      value
+    }
+    limits {
+      wallSeconds
+      silenceSeconds
+      maxTurns
+      maxCostUsd
+    }
+    runAfter
+  }
+  result {
+    success
+    output
+    publication
+    commitSha
+    commitUrl
+    branch
+    filesChanged {
+      path
+      previousPath
+      status
+      additions
+      deletions
+    }
+    durationMs
+    artifacts {
+      id
+      name
+      contentType
+      sizeBytes
+      sha256
+    }
+    sessionId
+  }
+  callbacks {
+    id
+    url
+    status
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}
+fragment UsageFields on Usage {
+  inputTokens
+  outputTokens
+  cacheReadTokens
+  cacheWriteTokens
+  costUsd
+  turns
+}`, {"fragmentName":"BuildDetail"}) as unknown as TypedDocumentString<BuildDetailFragment, unknown>;
+export const ProjectRowFragmentDoc = new TypedDocumentString(`
+    fragment ProjectRow on Project {
+  id
+  slug
+  name
+  status
+  repositoryUrl
+  defaultBranch
+  template
+  createdAt
+}
+    `, {"fragmentName":"ProjectRow"}) as unknown as TypedDocumentString<ProjectRowFragment, unknown>;
+export const FindProjectDocument = new TypedDocumentString(`
+    query FindProject($id: ID, $slug: String) {
+  project(id: $id, slug: $slug) {
+    ...ProjectRow
+  }
+}
+    fragment ProjectRow on Project {
+  id
+  slug
+  name
+  status
+  repositoryUrl
+  defaultBranch
+  template
+  createdAt
+}`) as unknown as TypedDocumentString<FindProjectQuery, FindProjectQueryVariables>;
+export const FindBuildByNumberDocument = new TypedDocumentString(`
+    query FindBuildByNumber($projectId: ID!, $number: Int!) {
+  builds(first: 1, filter: { projectId: $projectId, number: $number }) {
+    nodes {
+      id
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FindBuildByNumberQuery, FindBuildByNumberQueryVariables>;
+export const ListProjectsDocument = new TypedDocumentString(`
+    query ListProjects($first: Int!, $filter: ProjectFilter) {
+  projects(first: $first, filter: $filter) {
+    nodes {
+      ...ProjectRow
+    }
+  }
+}
+    fragment ProjectRow on Project {
+  id
+  slug
+  name
+  status
+  repositoryUrl
+  defaultBranch
+  template
+  createdAt
+}`) as unknown as TypedDocumentString<ListProjectsQuery, ListProjectsQueryVariables>;
+export const ListBuildsDocument = new TypedDocumentString(`
+    query ListBuilds($first: Int!, $filter: BuildFilter) {
+  builds(first: $first, filter: $filter) {
+    nodes {
+      ...BuildRow
+    }
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}`) as unknown as TypedDocumentString<ListBuildsQuery, ListBuildsQueryVariables>;
+export const ShowBuildDocument = new TypedDocumentString(`
+    query ShowBuild($id: ID!) {
+  build(id: $id) {
+    ...BuildDetail
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}
+fragment UsageFields on Usage {
+  inputTokens
+  outputTokens
+  cacheReadTokens
+  cacheWriteTokens
+  costUsd
+  turns
+}
+fragment BuildDetail on Build {
+  ...BuildRow
+  waitingFor
+  source
+  priority
+  queuedMs
+  requestedBy
+  attempt
+  retryOf {
+    id
+  }
+  cancelRequestedAt
+  cancelReason
+  idempotencyKey
+  lastEventCursor
+  failure {
+    reason
+    phase
+    message
+    retryable
+    remedy
+  }
+  usage {
+    ...UsageFields
+  }
+  spec {
+    prompt
+    template
+    variables {
+      name
+      value
+    }
+    autoCommit
+    autoPush
+    callbackUrl
+    provider
+    model
+    branch
+    labels {
+      key
+      value
+    }
+    limits {
+      wallSeconds
+      silenceSeconds
+      maxTurns
+      maxCostUsd
+    }
+    runAfter
+  }
+  result {
+    success
+    output
+    publication
+    commitSha
+    commitUrl
+    branch
+    filesChanged {
+      path
+      previousPath
+      status
+      additions
+      deletions
+    }
+    durationMs
+    artifacts {
+      id
+      name
+      contentType
+      sizeBytes
+      sha256
+    }
+    sessionId
+  }
+  callbacks {
+    id
+    url
+    status
+  }
+}`) as unknown as TypedDocumentString<ShowBuildQuery, ShowBuildQueryVariables>;
+export const LogEndDocument = new TypedDocumentString(`
+    query LogEnd($id: ID!) {
+  build(id: $id) {
+    log(first: 0) {
+      totalCount
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<LogEndQuery, LogEndQueryVariables>;
+export const ListTokensDocument = new TypedDocumentString(`
+    query ListTokens($first: Int!) {
+  apiTokens(first: $first) {
+    nodes {
+      id
+      name
+      scopes
+      projectIds
+      createdAt
+      expiresAt
+      revokedAt
+      lastUsedAt
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ListTokensQuery, ListTokensQueryVariables>;
+export const BuildEndDocument = new TypedDocumentString(`
+    query BuildEnd($id: ID!) {
+  build(id: $id) {
+    status
+    lastEventCursor
+  }
+}
+    `) as unknown as TypedDocumentString<BuildEndQuery, BuildEndQueryVariables>;
+export const CreateProjectDocument = new TypedDocumentString(`
+    mutation CreateProject($input: ProjectInput!) {
+  createProject(input: $input) {
+    __typename
+    ... on CreateProjectPayload {
+      project {
+        ...ProjectRow
+      }
+      callbackSecret
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ProjectRow on Project {
+  id
+  slug
+  name
+  status
+  repositoryUrl
+  defaultBranch
+  template
+  createdAt
+}`) as unknown as TypedDocumentString<CreateProjectMutation, CreateProjectMutationVariables>;
+export const StartBuildDocument = new TypedDocumentString(`
+    mutation StartBuild($input: StartBuildInput!) {
+  startBuild(input: $input) {
+    __typename
+    ... on StartBuildPayload {
+      build {
+        ...BuildRow
+      }
+      deduplicated
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}`) as unknown as TypedDocumentString<StartBuildMutation, StartBuildMutationVariables>;
+export const CancelBuildDocument = new TypedDocumentString(`
+    mutation CancelBuild($input: CancelBuildInput!) {
+  cancelBuild(input: $input) {
+    __typename
+    ... on CancelBuildPayload {
+      build {
+        ...BuildRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}`) as unknown as TypedDocumentString<CancelBuildMutation, CancelBuildMutationVariables>;
+export const RetryBuildDocument = new TypedDocumentString(`
+    mutation RetryBuild($input: RetryBuildInput!) {
+  retryBuild(input: $input) {
+    __typename
+    ... on RetryBuildPayload {
+      build {
+        ...BuildRow
+      }
+      deduplicated
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}`) as unknown as TypedDocumentString<RetryBuildMutation, RetryBuildMutationVariables>;
+export const CreateTokenDocument = new TypedDocumentString(`
+    mutation CreateToken($input: CreateApiTokenInput!) {
+  createApiToken(input: $input) {
+    __typename
+    ... on CreateApiTokenPayload {
+      id
+      token
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateTokenMutation, CreateTokenMutationVariables>;
+export const RevokeTokenDocument = new TypedDocumentString(`
+    mutation RevokeToken($input: RevokeApiTokenInput!) {
+  revokeApiToken(input: $input) {
+    __typename
+    ... on RevokeApiTokenPayload {
+      apiToken {
+        id
+        name
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RevokeTokenMutation, RevokeTokenMutationVariables>;
+export const WatchBuildDocument = new TypedDocumentString(`
+    subscription WatchBuild($buildId: ID!, $after: String) {
+  buildProgress(buildId: $buildId, after: $after) {
+    __typename
+    cursor
+    type
+    at
+    attempt
+    ... on BuildQueued {
+      runAfter
+    }
+    ... on BuildStarted {
+      workerName
+    }
+    ... on BuildPhaseChanged {
+      from
+      to
+    }
+    ... on BuildProgressed {
+      message
+    }
+    ... on AgentStarted {
+      provider
+      model
+      agentVersion
+    }
+    ... on AgentActivity {
+      content {
+        __typename
+        ... on AgentMessage {
+          text
+        }
+        ... on AgentThought {
+          text
+        }
+        ... on AgentToolCall {
+          callId
+          tool
+          input
+        }
+        ... on AgentToolResult {
+          callId
+          status
+          output
+          truncated
+        }
+        ... on AgentRetry {
+          reason
+          message
+        }
+      }
+    }
+    ... on UsageUpdated {
+      usage {
+        ...UsageFields
+      }
+    }
+    ... on BuildWarning {
+      message
+    }
+    ... on GitCommitted {
+      sha
+      message
+      filesChanged
+    }
+    ... on GitPushed {
+      sha
+      ref
+    }
+    ... on ArtifactCreated {
+      name
+      sizeBytes
+    }
+    ... on CancelRequested {
+      cancelReason: reason
+      requestedBy
+    }
+    ... on BuildRetryScheduled {
+      retryReason: reason
+      message
+    }
+    ... on BuildFinished {
+      status
+      failureReason: reason
+      failureMessage: message
+    }
+  }
+}
+    fragment UsageFields on Usage {
+  inputTokens
+  outputTokens
+  cacheReadTokens
+  cacheWriteTokens
+  costUsd
+  turns
+}`) as unknown as TypedDocumentString<WatchBuildSubscription, WatchBuildSubscriptionVariables>;
+export const WatchLogDocument = new TypedDocumentString(`
+    subscription WatchLog($buildId: ID!, $after: String) {
+  buildLog(buildId: $buildId, after: $after) {
+    cursor
+    lines {
+      number
+      at
+      stream
+      text
+    }
+    finished
+  }
+}
+    `) as unknown as TypedDocumentString<WatchLogSubscription, WatchLogSubscriptionVariables>;

@@ -1,0 +1,31 @@
+/** One WebSocket for all subscriptions of a client: opened with the first, closed after the last. */
+import { createClient, type Client as SocketClient } from 'graphql-ws/client';
+
+const PING_EVERY_MS = 10_000;
+/** A peer that is gone without a word (a sleeping laptop, a dropped route) is noticed after this. */
+const PONG_WITHIN_MS = 10_000;
+const ACKNOWLEDGED_WITHIN_MS = 10_000;
+
+export function openSocketClient(options: { readonly url: string; readonly token: string | null }): SocketClient {
+  const url = new URL(options.url);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  let silence: NodeJS.Timeout | undefined;
+  const client = createClient({
+    url: url.href,
+    ...(options.token === null ? {} : { connectionParams: { authorization: `Bearer ${options.token}` } }),
+    // Its own retry sends the first cursor again; resuming is ours.
+    retryAttempts: 0,
+    keepAlive: PING_EVERY_MS,
+    connectionAckWaitTimeout: ACKNOWLEDGED_WITHIN_MS,
+    on: {
+      ping: (received) => {
+        if (!received) silence = setTimeout(() => client.terminate(), PONG_WITHIN_MS);
+      },
+      pong: (received) => {
+        if (received) clearTimeout(silence);
+      },
+      closed: () => clearTimeout(silence),
+    },
+  });
+  return client;
+}

@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { cleanText, oneLine } from '../../src/cli/clean-text.ts';
+import { formatBytes, formatDuration, formatTable } from '../../src/cli/format.ts';
+
+test.each([
+  ['\u001b[31mred\u001b[0m', 'red'],
+  ['\u001b]0;your title\u0007text', 'text'],
+  ['\u001b]8;;https://example.com\u0007link\u001b]8;;\u0007', 'link'],
+  ['\u009b2Jgone', 'gone'],
+  ['one\r\ntwo\rthree', 'one\ntwothree'],
+  ['a\u0000b\u0008c\u007fd', 'abcd'],
+  ['abc\u202edef\u2066', 'abcdef'],
+  ['\ttab\nline', '\ttab\nline'],
+])('%j is printed as %j', (text, printed) => {
+  expect(cleanText(text)).toBe(printed);
+});
+
+test('nothing that a terminal obeys is left of any text', () => {
+  const text = fc.string({
+    unit: fc.oneof(fc.constantFrom('\u001b', '[', ']', '\u009b', '\u0007', 'm', '3'), fc.string()),
+  });
+  fc.assert(
+    fc.property(text, (hostile) => {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
+      expect(cleanText(hostile)).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+      expect(oneLine(hostile, 20)).not.toMatch(/\n|\t/);
+      expect(oneLine(hostile, 20).length).toBeLessThanOrEqual(20);
+    }),
+  );
+});
+
+test('numbers and tables for people', () => {
+  expect([340, 12_340, 245_000, 7_380_000].map(formatDuration)).toEqual(['340 ms', '12.3 s', '4 m 05 s', '2 h 03 m']);
+  expect([512, 1_500, 3_000_000_000].map(formatBytes)).toEqual(['512 B', '1.5 kB', '3.0 GB']);
+  expect(
+    formatTable([
+      ['A', 'LONG'],
+      ['wide', 'x'],
+      ['', ''],
+    ]),
+  ).toBe('A     LONG\nwide  x\n');
+});
