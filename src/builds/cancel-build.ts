@@ -1,6 +1,7 @@
 /** Ask for the end of a build. A waiting build ends at once; a running one when its processes are dead. */
 import { sql } from 'kysely';
 import { audit } from '../database/audit.ts';
+import { inTransaction } from '../database/transaction.ts';
 import { BuildStateError, InvalidInputError, NotFoundError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { cancelTopic, eventsTopic, projectTopic, type Topic } from '../events/topics.ts';
@@ -27,8 +28,12 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
     ]);
   }
   const topics: Topic[] = [];
-  await deps.db.transaction().execute(async (trx) => {
-    await deps.queue.lock(trx, input.id);
+  const before = await findBuild(deps.db, input.id);
+  await inTransaction(deps.db, async (trx) => {
+    topics.length = 0;
+    // Only a build that was never claimed ends here and needs its job; taking the job of another one would cross whoever
+    // finishes it, who has the build's row first.
+    if (before?.attemptNo === 0) await deps.queue.lock(trx, input.id);
     const row = await trx
       .selectFrom('build_audit')
       .selectAll()

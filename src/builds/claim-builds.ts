@@ -1,5 +1,6 @@
 /** A worker takes builds from the queue: job and row change hands in one transaction. */
 import { sql } from 'kysely';
+import { inTransaction } from '../database/transaction.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { eventsTopic, projectTopic } from '../events/topics.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
@@ -14,7 +15,7 @@ export interface Claimer {
 
 /** Up to `limit` builds that are now this worker's; none when nothing is ready. */
 export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
-  const claimed = await deps.db.transaction().execute(async (trx) => {
+  const claimed = await inTransaction(deps.db, async (trx) => {
     const ids = await deps.queue.take(trx, limit);
     if (ids.length === 0) return [];
     // A job may be handed out twice (pg-boss' expiry), its build only once.

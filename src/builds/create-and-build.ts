@@ -1,5 +1,6 @@
 /** A project and its first build in one transaction: both or neither, and once per idempotency key. */
 import type { Database } from '../database/database.ts';
+import { inTransaction } from '../database/transaction.ts';
 import { ConflictError, IdempotencyConflictError } from '../errors.ts';
 import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
 import { checkProject, insertProject, type ProjectDeps, type ProjectInput } from '../projects/create-project.ts';
@@ -41,7 +42,7 @@ export async function createAndBuild(
   const hash = hashInput({ project: input.project, spec: input.spec });
   const earlier = await findCreated(deps.db, { actor, key, hash });
   if (earlier) return earlier;
-  const transaction = deps.db.transaction().execute(async (trx) => {
+  const transaction = inTransaction(deps.db, async (trx) => {
     const creation = key === null ? null : { key, hash };
     const project = await insertProject(trx, deps, { project: checked, actor, action: 'createAndBuild', creation });
     if (!project) return null;

@@ -1,4 +1,4 @@
-/** Phase 3: what changed becomes one commit on the remote, proved to be there. No model has a say in it. */
+/** Phases 3 and 4: what changed is looked at, becomes one commit and is proved to be on the remote. No model has a say. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { agentMovedHead } from '../git/agent-repository.ts';
 import { bundleCommit } from '../git/bundle.ts';
@@ -25,7 +25,7 @@ export interface Published {
 }
 
 export async function publishChanges(deps: RunBuildDeps, running: RunningBuild): Promise<Published> {
-  const { build, git, ledger, signal } = running;
+  const { build, git, ledger } = running;
   const { baseSha, checkpoint } = await deps.db
     .selectFrom('build_audit')
     .select(['base_sha as baseSha', 'checkpoint'])
@@ -38,18 +38,19 @@ export async function publishChanges(deps: RunBuildDeps, running: RunningBuild):
   }
   if (!build.spec.autoCommit) {
     const changes = await readWorkTreeChanges(git, { baseSha });
-    if (!changes.ok) return refused(signal, changes);
+    if (!changes.ok) return refused(running, changes);
     const publication = changes.filesChangedTotal > 0 ? 'NONE' : 'NO_CHANGES';
     return { result: { publication, filesChanged: changes.filesChanged }, failure: null };
   }
   const commit = await commitAll(running, baseSha);
-  if (!commit.ok) return refused(signal, commit);
+  if (!commit.ok) return refused(running, commit);
   if (!commit.changed) {
     const message = 'The agent finished and nothing in the repository has changed.';
-    return { result: { publication: 'NO_CHANGES' }, failure: failure('NO_CHANGES', 'PUBLISHING', message) };
+    return { result: { publication: 'NO_CHANGES' }, failure: failure('NO_CHANGES', 'VERIFYING', message) };
   }
   const { sha, filesChanged, filesChangedTotal } = commit;
   await ledger.write({
+    phase: 'PUBLISHING',
     events: [
       { type: 'GIT_COMMITTED', data: { sha, message: subjectOf(build.spec.prompt), filesChanged: filesChangedTotal } },
     ],
@@ -84,7 +85,7 @@ async function keepCommit(
   { sha, baseSha, filesChanged }: { sha: string; baseSha: string | null; filesChanged: readonly FileChange[] },
 ): Promise<Published> {
   const bundle = await bundleCommit(running.git, { sha, baseSha });
-  if (!bundle.ok) return refused(running.signal, bundle);
+  if (!bundle.ok) return refused(running, bundle);
   const artifact = await keepFile(deps, running, {
     name: 'slipway.bundle',
     path: bundle.path,
@@ -110,9 +111,9 @@ async function push(running: RunningBuild, first: IntendedCommit): Promise<Publi
     if (refusal?.kind === 'STALE') {
       const rebased = await rebaseCommit(git, { sha: commit.sha, onto: commit.branch });
       if (rebased.ok) commit = { ...commit, sha: rebased.sha, expected: rebased.baseSha };
-      else if (!isTransient(rebased)) return refused(signal, rebased);
+      else if (!isTransient(rebased)) return refused(running, rebased);
     } else if (refusal && !isTransient(refusal)) {
-      return refused(signal, refusal);
+      return refused(running, refusal);
     }
     await delay(Math.min(30_000, 250 * 4 ** (tries - 1)), undefined, { signal });
   }
@@ -142,9 +143,9 @@ const REASONS: Partial<Record<GitFailure['kind'], FailureReason>> = {
   AUTH: 'GIT_PUSH_REJECTED',
 };
 
-function refused(signal: AbortSignal, { kind, message }: GitFailure): Published {
+function refused({ signal, ledger }: RunningBuild, { kind, message }: GitFailure): Published {
   signal.throwIfAborted();
-  return { result: {}, failure: failure(REASONS[kind] ?? 'GIT_PUSH_FAILED', 'PUBLISHING', message) };
+  return { result: {}, failure: failure(REASONS[kind] ?? 'GIT_PUSH_FAILED', ledger.phase, message) };
 }
 
 /** The prompt's first line, as a commit's subject. */

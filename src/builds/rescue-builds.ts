@@ -1,5 +1,6 @@
 /** Builds whose worker died: they go on elsewhere, or end with a reason. */
 import { sql } from 'kysely';
+import { inTransaction } from '../database/transaction.ts';
 import type { Topic } from '../events/topics.ts';
 import { toBuild } from './build.ts';
 import { failure } from './build-result.ts';
@@ -17,7 +18,8 @@ export type Lost = 'expired' | { readonly workers: readonly string[] };
 /** Safe to run in every worker at the same time. Returns how many builds it moved. */
 export async function rescueBuilds(deps: LedgerDeps, which: Lost): Promise<number> {
   const topics: Topic[] = [];
-  const count = await deps.db.transaction().execute(async (trx) => {
+  const count = await inTransaction(deps.db, async (trx) => {
+    topics.length = 0;
     const lost = await trx
       .selectFrom('build_audit')
       .selectAll()

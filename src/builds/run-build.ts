@@ -89,7 +89,7 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
   if (outcome.status !== 'succeeded') {
     return { status: 'FAILED', result: said, failure: agentFailure(outcome, running.build.spec.provider) };
   }
-  await ledger.write({ phase: 'PUBLISHING' });
+  await ledger.write({ phase: 'VERIFYING' });
   const published = await publishChanges(deps, running);
   if (published.failure)
     return { status: 'FAILED', result: { ...said, ...published.result }, failure: published.failure };

@@ -1,5 +1,6 @@
 /** Accept one build of a project: durable and in the queue when this resolves, and written once per idempotency key. */
 import type { Database } from '../database/database.ts';
+import { inTransaction } from '../database/transaction.ts';
 import { IdempotencyConflictError, InvalidInputError, NotFoundError } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
@@ -55,7 +56,7 @@ export async function acceptOnce(
   const earlier = await findSame(deps.db, wanted);
   if (earlier) return earlier;
   try {
-    const build = await deps.db.transaction().execute((trx) => acceptBuild(trx, deps.queue, wanted));
+    const build = await inTransaction(deps.db, (trx) => acceptBuild(trx, deps.queue, wanted));
     deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId));
     return { build, deduplicated: false };
   } catch (error) {

@@ -49,6 +49,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     statement_timeout: 30_000,
     idle_in_transaction_session_timeout: 30_000,
   });
+  // The pool listens to idle clients only: without this, a client that is lost inside a transaction ends the process. Its
+  // next query tells whoever uses it.
+  pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('error', (error) => {
     // `end` does not wait for its sockets: a Postgres that stops right after it breaks them, and nobody misses them.
     if (!pool.ending) options.logger.warn({ error: error.message }, 'a database connection was lost');

@@ -38,6 +38,7 @@ export class Worker implements AsyncDisposable {
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
+  #claims: Loop | null = null;
   #draining: Promise<void> | null = null;
   /** Since when the database has answered without a pause, as the process' own clock counts; null while it does not. */
   #answeringSince: number | null = null;
@@ -80,11 +81,11 @@ export class Worker implements AsyncDisposable {
       return started;
     };
     const claim = loop('claim', LOOK_EVERY_MS, () => this.#claim());
+    this.#claims = claim;
     const beat = loop('heartbeat', HEARTBEAT_EVERY_MS, () => this.#beat());
     loop('rescue', RESCUE_EVERY_MS, () => this.#rescue());
     loop('clean', CLEAN_EVERY_MS, () => cleanWorkspaces(this.#deps));
     this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
-    this.#wakeClaim = claim.wake;
     this.#wakeBeat = beat.wake;
     claim.wake();
     logger.info(
@@ -99,7 +100,8 @@ export class Worker implements AsyncDisposable {
    */
   async drain(graceMs: number): Promise<void> {
     this.#draining ??= markDraining(this.#deps.db, this.id).catch(() => {});
-    await this.#draining;
+    // A claim that is on its way still starts its builds: they are waited for like the others.
+    await Promise.all([this.#draining, this.#claims?.stop()]);
     const ended = () => Promise.all([...this.#attempts.values()].map((attempt) => attempt.ended));
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((done) => {
@@ -118,7 +120,6 @@ export class Worker implements AsyncDisposable {
     await markStopped(this.#deps.db, [this.id]).catch(() => {});
   }
 
-  #wakeClaim = () => {};
   #wakeBeat = () => {};
 
   async #claim(): Promise<void> {
@@ -143,7 +144,7 @@ export class Worker implements AsyncDisposable {
       .finally(() => {
         off();
         this.#attempts.delete(build.id);
-        this.#wakeClaim();
+        this.#claims?.wake();
       });
     this.#attempts.set(build.id, { build, interrupt, ended });
   }

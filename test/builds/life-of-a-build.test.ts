@@ -85,7 +85,7 @@ test('the second build stands on the first one, and another branch begins at the
 test('nothing changed is said so, and a failing agent pushes nothing', async () => {
   const project = await stack.createProject();
   const nothing = await run(project, script({ print: 'I looked at it.' }));
-  expect(nothing.failure).toMatchObject({ reason: 'NO_CHANGES', retryable: false, phase: 'PUBLISHING' });
+  expect(nothing.failure).toMatchObject({ reason: 'NO_CHANGES', retryable: false, phase: 'VERIFYING' });
   const asked = await run(project, script({ print: 'The answer.' }), { autoCommit: false });
   expect(asked).toMatchObject({ status: 'COMPLETED', result: { publication: 'NO_CHANGES', commitSha: null } });
   const failing = await run(project, script({ write: { path: 'x', content: 'x' } }, { fail: 'it broke' }));
