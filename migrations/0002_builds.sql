@@ -5,7 +5,7 @@ create table workers (
   name          text not null,
   -- Which data folder on which machine: workers of one host share workspaces, so one goes on where another died.
   host          text not null,
-  -- Process id and start time on that machine: a successor there knows at once that this worker is dead.
+  -- Process id and start time, boot and process namespace: a successor knows at once that this worker is dead.
   process       text not null,
   version       text not null,
   capacity      integer not null check (capacity > 0),
@@ -77,6 +77,8 @@ create table build_audit (
 ) with (fillfactor = 70);
 
 create index build_audit_project on build_audit (project_id, id);
+create index build_audit_worker on build_audit (worker_id, id) where worker_id is not null;
+create index build_audit_status on build_audit (status, id);
 create index build_audit_running on build_audit (lease_until) where status = 'RUNNING';
 create index build_audit_pending on build_audit (project_id, id) where status = 'PENDING';
 create index build_audit_finished on build_audit (finished_at) where finished_at is not null;

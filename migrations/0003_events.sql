@@ -33,26 +33,60 @@ create function uuid_v7_floor(at timestamptz) returns uuid language sql immutabl
   select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
 $$;
 
--- One partition a week for this week and `ahead` more. Safe to call at any time, from any number of processes.
-create function ensure_build_partitions(ahead integer) returns void language plpgsql as $$
+-- One week's partition. What has landed in the default partition meanwhile moves along, for a range that has rows there
+-- cannot be given to anybody else. Writers wait meanwhile: one that has chosen the default partition already would be
+-- refused by it afterwards. Of a week that has not begun there are none.
+--   p_week  the Monday, in UTC
+create function ensure_build_partition(p_parent text, p_week timestamp) returns void language plpgsql
+set lock_timeout = '2s' as $$
 declare
-  week timestamptz;
-  parent text;
+  v_max_moved constant integer := 100000;
+  v_default text := p_parent || '_default';
+  v_name text := p_parent || '_' || to_char(p_week, 'IYYY"w"IW');
+  v_from uuid := uuid_v7_floor(p_week at time zone 'UTC');
+  v_to uuid := uuid_v7_floor((p_week + interval '1 week') at time zone 'UTC');
+  v_lock text := case when p_week > now() at time zone 'UTC' then 'share update exclusive' else 'access exclusive' end;
+  v_moved integer;
+begin
+  if to_regclass(v_name) is not null then
+    return;
+  end if;
+  execute format('select count(*) from (select from %I where build_id >= %L and build_id < %L limit %s) found',
+    v_default, v_from, v_to, v_max_moved + 1) into v_moved;
+  if v_moved > v_max_moved then
+    raise notice '% is left for later: % holds more than % rows of it', v_name, v_default, v_max_moved;
+    return;
+  end if;
+  execute format('lock table only %I in %s mode', p_parent, v_lock);
+  execute format('lock table %I in access exclusive mode', v_default);
+  execute format('create table %I (like %I including all)', v_name, p_parent);
+  execute format('with moved as (delete from %I where build_id >= %L and build_id < %L returning *)
+    insert into %I select * from moved', v_default, v_from, v_to, v_name);
+  execute format('alter table %I attach partition %I for values from (%L) to (%L)', p_parent, v_name, v_from, v_to);
+end $$;
+
+-- One partition a week for this week and `ahead` more. Safe to call at any time, from any number of processes. Returns
+-- what could not be done: one partition that fails does not stop the others.
+create function ensure_build_partitions(ahead integer) returns text[] language plpgsql as $$
+declare
+  v_week timestamp;
+  v_parent text;
+  v_problems text[] := '{}';
 begin
   perform pg_advisory_xact_lock(hashtext('slipway:partitions'));
   for i in 0..ahead loop
-    week := (date_trunc('week', now() at time zone 'UTC') + i * interval '1 week') at time zone 'UTC';
-    foreach parent in array array['build_events', 'build_logs'] loop
-      if to_regclass(parent || '_' || to_char(week at time zone 'UTC', 'IYYY"w"IW')) is null then
-        execute format('create table %I partition of %I for values from (%L) to (%L)',
-          parent || '_' || to_char(week at time zone 'UTC', 'IYYY"w"IW'), parent,
-          uuid_v7_floor(week), uuid_v7_floor(week + interval '1 week'));
-      end if;
+    v_week := date_trunc('week', now() at time zone 'UTC') + i * interval '1 week';
+    -- In the order in which a writer comes to them.
+    foreach v_parent in array array['build_logs', 'build_events'] loop
+      begin
+        perform ensure_build_partition(v_parent, v_week);
+      exception when others then
+        v_problems := v_problems || format('%s from %s: %s', v_parent, v_week::date, sqlerrm);
+      end;
     end loop;
   end loop;
+  return v_problems;
 end $$;
-
-select ensure_build_partitions(4);
 
 -- The milestones of a project's builds in one order; the content stays in build_events.
 create table project_events (

@@ -1,6 +1,7 @@
 /** One type for every kind of event, and the history of a build. */
 import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
 import { AgentActivityContentRef } from './agent-activity.ts';
+import { resultOf } from './build-document.ts';
 import { BuildResultRef, UsageRef } from './build-result.ts';
 import { builder, pageComplexity } from './builder.ts';
 import { NUMBER_CURSOR, pageRequest, toConnection } from './pagination.ts';
@@ -206,7 +207,7 @@ eventRef('FINISHED').implement({
       type: BuildResultRef,
       nullable: true,
       description: 'The whole result.',
-      resolve: async ({ buildId }, _args, { loaders }) => (await loaders.build.load(buildId))?.result,
+      resolve: ({ buildId }, _args, { loaders }) => resultOf(loaders, buildId),
     }),
   }),
 });

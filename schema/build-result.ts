@@ -3,6 +3,7 @@ import type { BuildFailure, BuildResult, ResultArtifact } from '../src/builds/bu
 import type { Usage } from '../src/events/event.ts';
 import type { CHANGE_STATUSES, FileChange } from '../src/git/changes.ts';
 import { toPublicId } from '../src/std/public-id.ts';
+import type { BuildDocument } from './build-document.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
 import { BuildPhaseEnum, FailureReasonEnum, PublicationEnum, values } from './vocabulary.ts';
 
@@ -73,56 +74,68 @@ const ResultArtifactRef = builder.objectRef<ResultArtifact>('ResultArtifact').im
   }),
 });
 
-export const BuildResultRef = builder.objectRef<BuildResult>('BuildResult').implement({
+export const BuildResultRef = builder.objectRef<BuildDocument<BuildResult>>('BuildResult').implement({
   description: 'How a build ended: one shape for success and failure, the same as in the callback.',
   fields: (t) => ({
-    success: t.exposeBoolean('success', { description: 'The build is COMPLETED.' }),
-    output: t.exposeString('output', { nullable: true, description: "The agent's last answer, cut to 64 KiB." }),
+    success: t.boolean({ description: 'The build is COMPLETED.', resolve: (result) => result.read('success') }),
+    output: t.string({
+      nullable: true,
+      description: "The agent's last answer, cut to 64 KiB.",
+      resolve: (result) => result.read('output'),
+    }),
     error: t.field({
       type: FailureRef,
       nullable: true,
       description: 'Why it failed; null when it did not.',
-      resolve: ({ error }) => error,
+      resolve: (result) => result.read('error'),
     }),
     publication: t.field({
       type: PublicationEnum,
       description: 'What became of the changes.',
-      resolve: ({ publication }) => publication,
+      resolve: (result) => result.read('publication'),
     }),
-    commitSha: t.exposeString('commitSha', {
+    commitSha: t.string({
       nullable: true,
       description: 'The commit; proved to be on the remote when publication is PUSHED.',
+      resolve: (result) => result.read('commitSha'),
     }),
-    commitUrl: t.exposeString('commitUrl', {
+    commitUrl: t.string({
       nullable: true,
       description: 'A page for people, where the host of the repository is known to have one.',
+      resolve: (result) => result.read('commitUrl'),
     }),
-    branch: t.exposeString('branch', { nullable: true, description: 'The branch that was built on.' }),
+    branch: t.string({
+      nullable: true,
+      description: 'The branch that was built on.',
+      resolve: (result) => result.read('branch'),
+    }),
     filesChanged: t.field({
       type: [FileChangeRef],
       description: 'The changed files in the order of their paths, at most 5000.',
       complexity: EMBEDDED_LIST,
-      resolve: ({ filesChanged }) => [...filesChanged],
+      resolve: async (result) => [...(await result.read('filesChanged'))],
     }),
-    durationMs: t.expose('durationMs', {
+    durationMs: t.field({
       type: 'SafeInt',
       description: 'Milliseconds from the first claim to the end; 0 when it never started.',
+      resolve: (result) => result.read('durationMs'),
     }),
     artifacts: t.field({
       type: [ResultArtifactRef],
       description: 'Files that were kept.',
       complexity: EMBEDDED_LIST,
-      resolve: ({ artifacts }) => [...artifacts],
+      resolve: async (result) => [...(await result.read('artifacts'))],
     }),
     usage: t.field({
       type: UsageRef,
       nullable: true,
       description: 'Tokens and money; null when the agent reports none.',
-      resolve: ({ usage }) => usage,
+      resolve: (result) => result.read('usage'),
     }),
-    sessionId: t.exposeString('sessionId', {
+    sessionId: t.string({
       nullable: true,
       description: "The agent's session, which retryBuild(resumeSession: true) goes on with.",
+      resolve: (result) => result.read('sessionId'),
     }),
   }),
 });

@@ -1,6 +1,7 @@
 /** What is asked of a build, as it is sent and as it is read. */
 import type { BuildLimits, BuildSpec, BuildSpecInput } from '../src/builds/build-spec.ts';
 import { toPublicId } from '../src/std/public-id.ts';
+import type { BuildDocument } from './build-document.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
 
 interface NamedValue {
@@ -39,44 +40,68 @@ const LimitsRef = builder.objectRef<BuildLimits>('BuildLimits').implement({
   }),
 });
 
-export const BuildSpecRef = builder.objectRef<BuildSpec>('BuildSpec').implement({
+export const BuildSpecRef = builder.objectRef<BuildDocument<BuildSpec>>('BuildSpec').implement({
   description: 'What was asked for, complete: defaults filled in, the template pinned. It never changes.',
   fields: (t) => ({
-    prompt: t.exposeString('prompt', { description: 'What the agent is asked to do.' }),
-    template: t.exposeString('template', {
+    prompt: t.string({ description: 'What the agent is asked to do.', resolve: (spec) => spec.read('prompt') }),
+    template: t.string({
       nullable: true,
       description: '`name@version`, pinned when the build was accepted.',
+      resolve: (spec) => spec.read('template'),
     }),
     variables: t.field({
       type: [VariableRef],
       description: "The template's variables, all of them.",
       complexity: EMBEDDED_LIST,
-      resolve: ({ variables }) => Object.entries(variables).map(([name, value]) => ({ name, value })),
+      resolve: async (spec) => Object.entries(await spec.read('variables')).map(([name, value]) => ({ name, value })),
     }),
-    autoCommit: t.exposeBoolean('autoCommit', { description: 'Commit what the agent changed.' }),
-    autoPush: t.exposeBoolean('autoPush', { description: 'Push the commit.' }),
-    callbackUrl: t.exposeString('callbackUrl', { nullable: true, description: 'Who is told about the end.' }),
-    provider: t.exposeString('provider', { description: 'The agent: `claude-code`, `scripted`.' }),
-    model: t.exposeString('model', { nullable: true, description: "The agent's model; null means its default." }),
-    branch: t.exposeString('branch', { description: 'The branch that is built on and pushed to.' }),
-    priority: t.exposeInt('priority', { description: 'Higher goes first: -100 to 100.' }),
+    autoCommit: t.boolean({
+      description: 'Commit what the agent changed.',
+      resolve: (spec) => spec.read('autoCommit'),
+    }),
+    autoPush: t.boolean({ description: 'Push the commit.', resolve: (spec) => spec.read('autoPush') }),
+    callbackUrl: t.string({
+      nullable: true,
+      description: 'Who is told about the end.',
+      resolve: (spec) => spec.read('callbackUrl'),
+    }),
+    provider: t.string({
+      description: 'The agent: `claude-code`, `scripted`.',
+      resolve: (spec) => spec.read('provider'),
+    }),
+    model: t.string({
+      nullable: true,
+      description: "The agent's model; null means its default.",
+      resolve: (spec) => spec.read('model'),
+    }),
+    branch: t.string({
+      description: 'The branch that is built on and pushed to.',
+      resolve: (spec) => spec.read('branch'),
+    }),
+    priority: t.int({ description: 'Higher goes first: -100 to 100.', resolve: (spec) => spec.read('priority') }),
     labels: t.field({
       type: [LabelRef],
       description: 'For filters and statistics.',
       complexity: EMBEDDED_LIST,
-      resolve: ({ labels }) => Object.entries(labels).map(([key, value]) => ({ key, value })),
+      resolve: async (spec) => Object.entries(await spec.read('labels')).map(([key, value]) => ({ key, value })),
     }),
-    limits: t.field({ type: LimitsRef, description: 'Where it is stopped.', resolve: ({ limits }) => limits }),
+    limits: t.field({ type: LimitsRef, description: 'Where it is stopped.', resolve: (spec) => spec.read('limits') }),
     runAfter: t.field({
       type: 'DateTime',
       nullable: true,
       description: 'It does not start before this.',
-      resolve: ({ runAfter }) => (runAfter === null ? null : new Date(runAfter)),
+      resolve: async (spec) => {
+        const runAfter = await spec.read('runAfter');
+        return runAfter === null ? null : new Date(runAfter);
+      },
     }),
     resumeSessionOf: t.id({
       nullable: true,
       description: "The build whose agent's session this one goes on with.",
-      resolve: ({ resumeSessionOf }) => (resumeSessionOf === null ? null : toPublicId('build', resumeSessionOf)),
+      resolve: async (spec) => {
+        const resumed = await spec.read('resumeSessionOf');
+        return resumed === null ? null : toPublicId('build', resumed);
+      },
     }),
   }),
 });

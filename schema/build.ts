@@ -1,7 +1,8 @@
 /** The build, and how builds are found. */
-import { type Build, durationMs, findBuildByIdempotencyKey, queuedMs } from '../src/builds/build.ts';
+import { type BuildSummary, durationMs, findBuildByIdempotencyKey, isFinished, queuedMs } from '../src/builds/build.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
 import { countBuilds, listBuilds } from '../src/builds/list-builds.ts';
+import { resultOf, specOf } from './build-document.ts';
 import { BuildFilterInput, BuildOrderInput, orderDirection, toBuildFilter } from './build-filter.ts';
 import { BuildResultRef, FailureRef, UsageRef } from './build-result.ts';
 import { BuildSpecRef } from './build-spec.ts';
@@ -35,9 +36,13 @@ BuildRef.implement({
       description: 'What it cannot go on without; null while nothing is missing.',
       resolve: (b) => b.waitingFor,
     }),
-    spec: t.field({ type: BuildSpecRef, description: 'What was asked for.', resolve: (b) => b.spec }),
+    spec: t.field({
+      type: BuildSpecRef,
+      description: 'What was asked for.',
+      resolve: (b, _args, { loaders }) => specOf(loaders, b),
+    }),
     source: t.field({ type: BuildSourceEnum, description: 'What started it.', resolve: (b) => b.source }),
-    priority: t.int({ description: 'Higher goes first.', resolve: (b) => b.spec.priority }),
+    priority: t.exposeInt('priority', { description: 'Higher goes first.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was accepted.' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it was first claimed.' }),
     finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
@@ -64,7 +69,8 @@ BuildRef.implement({
       type: BuildResultRef,
       nullable: true,
       description: 'How it ended; null until then.',
-      resolve: (b) => b.result,
+      // Asked of the row that everything else here is from: a build that ends meanwhile has no result yet.
+      resolve: ({ id, status }, _args, { loaders }) => (isFinished(status) ? resultOf(loaders, id) : null),
     }),
     failure: t.field({
       type: FailureRef,
@@ -203,7 +209,10 @@ async function allBuilds(
   const request = pageRequest(args, UUID_CURSOR, orderDirection(orderBy));
   const rows = await listBuilds(db, filter, request.keyset);
   for (const build of rows) loaders.build.prime(build.id, build);
-  return { ...toConnection(request, rows, (build: Build) => build.id), totalCount: () => countBuilds(db, filter) };
+  return {
+    ...toConnection(request, rows, (build: BuildSummary) => build.id),
+    totalCount: () => countBuilds(db, filter),
+  };
 }
 
 function found<T>(value: T | null): T {

@@ -1,6 +1,6 @@
 /** Public ids in, UUIDs out. An id that is malformed, of another type, or not the viewer's is one that does not exist. */
 import { seesProject, type Viewer } from '../src/auth/viewer.ts';
-import type { Build } from '../src/builds/build.ts';
+import type { BuildSummary } from '../src/builds/build.ts';
 import { NotFoundError } from '../src/errors.ts';
 import type { Project } from '../src/projects/project.ts';
 import { fromPublicId } from '../src/std/public-id.ts';
@@ -21,7 +21,7 @@ export async function requireProject(context: Context, id: string): Promise<Proj
 }
 
 /** Throws NotFoundError. */
-export async function requireBuild(context: Context, id: string): Promise<Build> {
+export async function requireBuild(context: Context, id: string): Promise<BuildSummary> {
   const build = await findBuildById(context, id);
   if (!build) throw new NotFoundError('build', id);
   return build;
@@ -39,7 +39,7 @@ export async function findProjectById(context: Context, id: string): Promise<Pro
   return uuid === null ? null : context.loaders.project.load(uuid);
 }
 
-export async function findBuildById(context: Context, id: string): Promise<Build | null> {
+export async function findBuildById(context: Context, id: string): Promise<BuildSummary | null> {
   const uuid = fromPublicId('build', id);
   return uuid === null ? null : context.loaders.build.load(uuid);
 }

@@ -5,9 +5,10 @@
 import DataLoader from 'dataloader';
 import { type Artifact, findArtifactsById, listArtifactsOf } from '../src/artifacts/artifact.ts';
 import { seesProject, type Viewer } from '../src/auth/viewer.ts';
-import { type Build, findBuilds } from '../src/builds/build.ts';
+import { type BuildSummary, findBuildSummaries } from '../src/builds/build.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
 import { type BuildParent, countBuildsOf, listBuildsOf } from '../src/builds/list-builds.ts';
+import { type BuildDocuments, readDocuments } from '../src/builds/read-documents.ts';
 import {
   type Delivery,
   type DeliveryAttempt,
@@ -35,9 +36,25 @@ export interface BuildsQuery {
   readonly filter: BuildFilter;
 }
 
+type DocumentName = keyof BuildDocuments;
+
+/** One member of the spec, or of the result, of one build. */
+interface Member<D extends DocumentName> {
+  readonly buildId: string;
+  readonly key: keyof BuildDocuments[D];
+}
+
+type MemberLoader<D extends DocumentName> = DataLoader<
+  Member<D>,
+  BuildDocuments[D][keyof BuildDocuments[D]] | null,
+  string
+>;
+
 export interface Loaders {
   readonly project: DataLoader<string, Project | null>;
-  readonly build: DataLoader<string, Build | null>;
+  readonly build: DataLoader<string, BuildSummary | null>;
+  readonly spec: MemberLoader<'spec'>;
+  readonly result: MemberLoader<'result'>;
   readonly worker: DataLoader<string, WorkerRecord | null>;
   readonly artifact: DataLoader<string, Artifact | null>;
   readonly delivery: DataLoader<string, Delivery | null>;
@@ -45,7 +62,7 @@ export interface Loaders {
   readonly deliveries: DataLoader<string, readonly Delivery[]>;
   /** By delivery. */
   readonly deliveryAttempts: DataLoader<string, readonly DeliveryAttempt[]>;
-  readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly Build[], string>;
+  readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly BuildSummary[], string>;
   readonly buildCount: DataLoader<Omit<ChildPage<BuildsQuery>, 'keyset'>, number, string>;
   readonly artifacts: DataLoader<ChildPage<null>, readonly Artifact[], string>;
   readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
@@ -53,12 +70,14 @@ export interface Loaders {
 
 export function createLoaders(db: Database, viewer: Viewer): Loaders {
   const build = byId(
-    (ids) => findBuilds(db, ids),
+    (ids) => findBuildSummaries(db, ids),
     ({ projectId }) => seesProject(viewer, projectId),
   );
   const ofVisibleBuild = async ({ buildId }: { readonly buildId: string }) => (await build.load(buildId)) !== null;
   return {
     build,
+    spec: members(db, viewer, 'spec'),
+    result: members(db, viewer, 'result'),
     project: byId(
       (ids) => findProjects(db, ids),
       ({ id }) => seesProject(viewer, id),
@@ -111,6 +130,27 @@ function byId<Row extends { readonly id: string }>(
       }),
     );
   });
+}
+
+/** Builds of which the same members are asked are one statement, and nothing else of their documents is read. */
+function members<D extends DocumentName>(db: Database, viewer: Viewer, document: D): MemberLoader<D> {
+  const nameOf = ({ buildId, key }: Member<D>) => `${buildId} ${String(key)}`;
+  return new DataLoader(
+    async (wanted: readonly Member<D>[]) => {
+      const keysOf = Map.groupBy(wanted, ({ buildId }) => buildId);
+      const alike = Map.groupBy(keysOf, ([, asked]) => canonicalJson(asked.map(({ key }) => key).toSorted()));
+      const found = new Map<string, Partial<BuildDocuments[D]>>();
+      for (const group of alike.values()) {
+        const keys = group[0]?.[1].map(({ key }) => key) ?? [];
+        const rows = await readDocuments(db, { document, buildIds: group.map(([buildId]) => buildId), keys });
+        for (const row of rows) {
+          if (row.members && seesProject(viewer, row.projectId)) found.set(row.buildId, row.members);
+        }
+      }
+      return wanted.map(({ buildId, key }) => found.get(buildId)?.[key] ?? null);
+    },
+    { cacheKeyFn: nameOf },
+  );
 }
 
 function grouped<Row>(

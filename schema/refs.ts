@@ -1,6 +1,6 @@
 /** The names of the types, so that files whose types point at each other need not import each other. */
 import type { Artifact } from '../src/artifacts/artifact.ts';
-import type { Build } from '../src/builds/build.ts';
+import type { BuildSummary } from '../src/builds/build.ts';
 import type { Delivery } from '../src/callbacks/delivery.ts';
 import type { BuildEvent } from '../src/events/event.ts';
 import type { Project } from '../src/projects/project.ts';
@@ -9,7 +9,7 @@ import { builder } from './builder.ts';
 
 const byId = { id: { resolve: (node: { readonly id: string }) => node.id } };
 
-export const BuildRef = builder.nodeRef<Build>('Build', byId);
+export const BuildRef = builder.nodeRef<BuildSummary>('Build', byId);
 export const ProjectRef = builder.nodeRef<Project>('Project', byId);
 export const WorkerRef = builder.nodeRef<WorkerRecord>('Worker', byId);
 export const ArtifactRef = builder.nodeRef<Artifact>('Artifact', byId);

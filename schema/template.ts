@@ -1,6 +1,7 @@
 /** Templates, and the dry run of a build. */
 import { type BuildCheck, type BuildValidation, validateBuild } from '../src/builds/validate-build.ts';
 import { type Template, type TemplateVariable, templateReference } from '../src/projects/template.ts';
+import { documentOf } from './build-document.ts';
 import { BuildSpecInputRef, BuildSpecRef } from './build-spec.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
 import { requireProjectId } from './ids.ts';
@@ -62,7 +63,7 @@ const BuildValidationRef = builder.objectRef<BuildValidation>('BuildValidation')
       type: BuildSpecRef,
       nullable: true,
       description: 'The spec with every default and variable filled in; null when it is refused.',
-      resolve: ({ spec }) => spec,
+      resolve: ({ spec }) => spec && documentOf(spec),
     }),
     checks: t.field({
       type: [BuildCheckRef],

@@ -17,12 +17,15 @@ import type { Logger } from './telemetry/logger.ts';
 
 /** Rows of one read of a follower. */
 const EVENT_PAGE = 200;
+const CONTROL_POOL = 2;
 
 export interface Orchestrator extends AsyncDisposable {
   readonly config: Config;
   readonly logger: Logger;
   readonly databaseUrl: string;
   readonly db: Database;
+  /** A few connections of their own for heartbeats. */
+  readonly controlDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
   readonly masterKey: MasterKey;
@@ -49,6 +52,8 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   await using opened = new AsyncDisposableStack();
   const db = openDatabase({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', logger });
   opened.defer(() => db.destroy());
+  const controlDb = openDatabase({ url: databaseUrl, poolSize: CONTROL_POOL, name: 'slipway control', logger });
+  opened.defer(() => controlDb.destroy());
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: databaseUrl, logger }));
   await hub.open();
@@ -67,6 +72,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     logger,
     databaseUrl,
     db,
+    controlDb,
     queue,
     hub,
     masterKey: await openMasterKey({ dataFolder: config.dataFolder, masterKey: config.masterKey ?? null }),

@@ -59,6 +59,8 @@ export interface AgentRun {
   readonly reattached: boolean;
   /** Output in order; ends when the agent is gone and its output is read. */
   readonly batches: AsyncIterable<AgentBatch>;
+  /** Bytes that the agent has printed so far, read or not. */
+  outputBytes(): Promise<number>;
   /** Ends the agent and every process it left behind; resolves when none is alive. */
   stop(why: StopReason): Promise<void>;
   outcome(): AgentOutcome;

@@ -5,6 +5,7 @@ export function endedRun(outcome: AgentOutcome): AgentRun {
   return {
     reattached: false,
     batches: (async function* () {})(),
+    outputBytes: async () => 0,
     stop: async () => {},
     outcome: () => outcome,
   };

@@ -55,6 +55,7 @@ export async function openLineRun(options: {
   return {
     reattached: left !== null,
     batches: batches(),
+    outputBytes: () => run.outputBytes(),
     stop(why) {
       stopping ??= end(why).finally(() => {
         stopping = null;

@@ -65,8 +65,8 @@ async function* matchingPaths(root: string, globs: readonly string[]): AsyncGene
       const match = folder.match.step(entry.name);
       const isFolder = entry.isDirectory() && !match.isDead;
       if (!isFolder && !(entry.isFile() && match.matches)) continue;
-      if (path.length > MAX_PATH) {
-        refuse(`The path ${JSON.stringify(path.slice(0, 80))}… exceeds ${MAX_PATH} characters.`, 'ARTIFACT_PATH');
+      if (Buffer.byteLength(path) > MAX_PATH) {
+        refuse(`The path ${JSON.stringify(path.slice(0, 80))}… exceeds ${MAX_PATH} bytes.`, 'ARTIFACT_PATH');
       }
       if (isFolder) folders.push({ path, match });
       else yield path;

@@ -8,6 +8,10 @@ const LINGER_MS = 30_000;
 export interface AgentClocks {
   /** The agent printed something. */
   activity(events: readonly AgentEvent[]): void;
+  /** Nobody reads the agent until the next `activity`: its silence is ours. */
+  pause(): void;
+  /** Somebody reads again. */
+  resume(): void;
   stop(): void;
 }
 
@@ -19,18 +23,26 @@ export function startAgentClocks(options: {
   const { limits, stop } = options;
   const wallMs = Math.max(0, options.startedAt.getTime() + limits.wallSeconds * 1000 - Date.now());
   const wall = setTimeout(() => stop('wall_limit'), wallMs);
-  const silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
+  let silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
   let linger: NodeJS.Timeout | undefined;
+  let turnFinished = false;
+  const pause = () => {
+    clearTimeout(silence);
+    clearTimeout(linger);
+  };
   return {
     activity(events) {
-      silence.refresh();
-      if (events.length > 0) clearTimeout(linger);
-      if (events.at(-1)?.type === 'turn_finished') linger = setTimeout(() => stop('linger'), LINGER_MS);
+      if (events.length > 0) turnFinished = events.at(-1)?.type === 'turn_finished';
+    },
+    pause,
+    resume() {
+      pause();
+      silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
+      if (turnFinished) linger = setTimeout(() => stop('linger'), LINGER_MS);
     },
     stop() {
       clearTimeout(wall);
-      clearTimeout(silence);
-      clearTimeout(linger);
+      pause();
     },
   };
 }

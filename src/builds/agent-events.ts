@@ -23,3 +23,30 @@ export function toBuildEvent(event: AgentEvent, provider: string): NewBuildEvent
       return null;
   }
 }
+
+/** Events of one build's agent per minute. What goes beyond is in the log only. */
+const MAX_EVENTS_PER_MINUTE = 2_000;
+
+/** Lets pass what is within the budget; says once a minute that there was more. Usage always passes. */
+export function startEventBudget(): (events: readonly NewBuildEvent[]) => NewBuildEvent[] {
+  let minute = 0;
+  let count = 0;
+  return (events) => {
+    const now = Math.floor(performance.now() / 60_000);
+    if (now !== minute) count = 0;
+    minute = now;
+    const passed: NewBuildEvent[] = [];
+    for (const event of events) {
+      if (event.type === 'USAGE_UPDATED') {
+        passed.push(event);
+        continue;
+      }
+      count += 1;
+      if (count <= MAX_EVENTS_PER_MINUTE) passed.push(event);
+      if (count !== MAX_EVENTS_PER_MINUTE + 1) continue;
+      const message = `More than ${MAX_EVENTS_PER_MINUTE} events in a minute: the rest of this minute is in the log only.`;
+      passed.push({ type: 'WARNING', data: { message } });
+    }
+    return passed;
+  };
+}

@@ -8,7 +8,8 @@ import type { BuildFailure, BuildResult } from './build-result.ts';
 import type { BuildSpec } from './build-spec.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
-export interface Build {
+/** A build without its documents, which may be megabytes long: what lists hold. See read-documents.ts for the rest. */
+export interface BuildSummary {
   /** UUIDv7. */
   readonly id: string;
   readonly projectId: string;
@@ -18,7 +19,11 @@ export interface Build {
   readonly phase: BuildPhase;
   readonly waitingFor: 'INPUT' | 'APPROVAL' | 'QUOTA' | null;
   readonly source: BuildAuditTable['source'];
-  readonly spec: BuildSpec;
+  readonly provider: string;
+  /** `name@version`. */
+  readonly template: string | null;
+  readonly branch: string;
+  readonly priority: number;
   readonly attemptNo: number;
   readonly workerId: string | null;
   readonly lastSeq: number;
@@ -27,7 +32,6 @@ export interface Build {
   readonly cancelReason: string | null;
   readonly baseSha: string | null;
   readonly pushIntentSha: string | null;
-  readonly result: BuildResult | null;
   readonly failure: BuildFailure | null;
   readonly usage: Usage | null;
   readonly idempotencyKey: string | null;
@@ -39,21 +43,64 @@ export interface Build {
   readonly finishedAt: Date | null;
 }
 
+/** A build with all of it. */
+export interface Build extends BuildSummary {
+  readonly spec: BuildSpec;
+  readonly result: BuildResult | null;
+}
+
 export function isFinished(status: BuildStatus): boolean {
   return status !== 'PENDING' && status !== 'RUNNING';
 }
 
 /** Milliseconds from the first claim to the end, or to `now` while it runs; null before the claim. */
-export function durationMs(build: Pick<Build, 'startedAt' | 'finishedAt'>, now = new Date()): number | null {
+export function durationMs(build: Pick<BuildSummary, 'startedAt' | 'finishedAt'>, now = new Date()): number | null {
   return build.startedAt ? (build.finishedAt ?? now).getTime() - build.startedAt.getTime() : null;
 }
 
 /** Milliseconds from acceptance to the first claim (or to the end, or to `now`). */
-export function queuedMs(build: Pick<Build, 'createdAt' | 'startedAt' | 'finishedAt'>, now = new Date()): number {
+export function queuedMs(
+  build: Pick<BuildSummary, 'createdAt' | 'startedAt' | 'finishedAt'>,
+  now = new Date(),
+): number {
   return (build.startedAt ?? build.finishedAt ?? now).getTime() - build.createdAt.getTime();
 }
 
-export function toBuild(row: Selectable<BuildAuditTable>): Build {
+/** The columns of a summary. */
+export const SUMMARY_COLUMNS = [
+  'id',
+  'project_id',
+  'number',
+  'status',
+  'phase',
+  'waiting_for',
+  'source',
+  'provider',
+  'template',
+  'branch',
+  'priority',
+  'attempt_no',
+  'worker_id',
+  'last_seq',
+  'last_line',
+  'cancel_requested_at',
+  'cancel_reason',
+  'base_sha',
+  'push_intent_sha',
+  'failure',
+  'usage',
+  'idempotency_key',
+  'input_hash',
+  'retry_of',
+  'requested_by',
+  'created_at',
+  'started_at',
+  'finished_at',
+] as const satisfies readonly (keyof BuildAuditTable)[];
+
+export type SummaryRow = Pick<Selectable<BuildAuditTable>, (typeof SUMMARY_COLUMNS)[number]>;
+
+export function toBuildSummary(row: SummaryRow): BuildSummary {
   return {
     id: row.id,
     projectId: row.project_id,
@@ -62,7 +109,10 @@ export function toBuild(row: Selectable<BuildAuditTable>): Build {
     phase: row.phase,
     waitingFor: row.waiting_for,
     source: row.source,
-    spec: row.spec as BuildSpec,
+    provider: row.provider,
+    template: row.template,
+    branch: row.branch,
+    priority: row.priority,
     attemptNo: row.attempt_no,
     workerId: row.worker_id,
     lastSeq: row.last_seq,
@@ -71,7 +121,6 @@ export function toBuild(row: Selectable<BuildAuditTable>): Build {
     cancelReason: row.cancel_reason,
     baseSha: row.base_sha,
     pushIntentSha: row.push_intent_sha,
-    result: row.result as BuildResult | null,
     failure: row.failure as BuildFailure | null,
     usage: row.usage as Usage | null,
     idempotencyKey: row.idempotency_key,
@@ -82,6 +131,10 @@ export function toBuild(row: Selectable<BuildAuditTable>): Build {
     startedAt: row.started_at,
     finishedAt: row.finished_at,
   };
+}
+
+export function toBuild(row: Selectable<BuildAuditTable>): Build {
+  return { ...toBuildSummary(row), spec: row.spec as BuildSpec, result: row.result as BuildResult | null };
 }
 
 /** A build as the worker that claimed it needs it. */
@@ -96,10 +149,10 @@ export async function findBuild(db: Database | DatabaseTransaction, id: string):
   return row ? toBuild(row) : null;
 }
 
-export async function findBuilds(db: Database, ids: readonly string[]): Promise<Build[]> {
+export async function findBuildSummaries(db: Database, ids: readonly string[]): Promise<BuildSummary[]> {
   if (ids.length === 0) return [];
-  const rows = await db.selectFrom('build_audit').selectAll().where('id', 'in', ids).execute();
-  return rows.map(toBuild);
+  const rows = await db.selectFrom('build_audit').select(SUMMARY_COLUMNS).where('id', 'in', ids).execute();
+  return rows.map(toBuildSummary);
 }
 
 export async function findBuildByIdempotencyKey(

@@ -19,6 +19,8 @@ export interface Checkpoint {
   readonly agentOutcome?: AgentOutcome | null;
   /** Set together with the push intent. */
   readonly commit?: IntendedCommit;
+  /** The commit was seen on the remote: from then on the remote is nobody's business but its users'. */
+  readonly pushProved?: boolean;
 }
 
 export interface IntendedCommit {

@@ -7,6 +7,7 @@ import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerDeps } from './ledger.ts';
+import { requeueBuild } from './requeue-build.ts';
 
 export interface Claimer {
   readonly workerId: string;
@@ -60,25 +61,66 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
 export interface Heartbeat {
   readonly workerId: string;
   /** The attempts this worker still runs. */
-  readonly attempts: readonly { readonly buildId: string; readonly attemptNo: number }[];
+  readonly attempts: readonly AttemptKey[];
+}
+
+export interface AttemptKey {
+  readonly buildId: string;
+  readonly attemptNo: number;
 }
 
 export interface HeartbeatAnswer {
-  /** Builds whose lease was renewed, and whether somebody wants them cancelled. The others are no longer ours. */
-  readonly renewed: ReadonlyMap<string, { readonly cancelRequested: boolean }>;
+  /** Of the attempts that are still this worker's: does somebody want the build cancelled? */
+  readonly owned: ReadonlyMap<string, { readonly cancelRequested: boolean }>;
+  /** RUNNING builds that the database believes this worker runs, and that it did not name. */
+  readonly unknown: readonly AttemptKey[];
 }
 
-/** One statement for the worker and all its builds. */
+/**
+ * Renews the worker's leases. A row that somebody holds is left out, so that one slow transaction costs no other build
+ * its lease; whose it is can be read all the same.
+ */
 export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): Promise<HeartbeatAnswer> {
   const ids = beat.attempts.map((attempt) => attempt.buildId);
   const numbers = beat.attempts.map((attempt) => attempt.attemptNo);
-  const result = await sql<{ id: string; cancel: boolean }>`
+  const result = await sql<{ id: string; attempt_no: number; cancel: boolean; named: boolean }>`
     with worker as (
       update workers set heartbeat_at = now() where id = ${beat.workerId}
+    ), named as (
+      select * from unnest(${ids}::uuid[], ${numbers}::integer[]) n (id, attempt_no)
+    ), free as (
+      select b.id from build_audit b join named n on b.id = n.id and b.attempt_no = n.attempt_no
+       where b.status = 'RUNNING' and b.worker_id = ${beat.workerId}
+         for no key update of b skip locked
+    ), renewed as (
+      update build_audit set lease_until = now() + make_interval(secs => ${LEASE_SECONDS}) where id in (select id from free)
     )
-    update build_audit b set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-      from unnest(${ids}::uuid[], ${numbers}::integer[]) a (id, attempt_no)
-     where b.id = a.id and b.attempt_no = a.attempt_no and b.status = 'RUNNING' and b.worker_id = ${beat.workerId}
-    returning b.id, b.cancel_requested_at is not null as cancel`.execute(deps.db);
-  return { renewed: new Map(result.rows.map((row) => [row.id, { cancelRequested: row.cancel }])) };
+    select b.id, b.attempt_no, b.cancel_requested_at is not null as cancel, n.id is not null as named
+      from build_audit b left join named n on b.id = n.id and b.attempt_no = n.attempt_no
+     where b.worker_id = ${beat.workerId} and b.status = 'RUNNING'`.execute(deps.db);
+  return {
+    owned: new Map(result.rows.filter((row) => row.named).map((row) => [row.id, { cancelRequested: row.cancel }])),
+    unknown: result.rows.filter((row) => !row.named).map((row) => ({ buildId: row.id, attemptNo: row.attempt_no })),
+  };
+}
+
+/** Gives back what this worker was given and never heard of: the answer of its claim was lost. */
+export async function giveBack(deps: LedgerDeps, worker: string, attempt: AttemptKey): Promise<void> {
+  const topics = await inTransaction(deps.db, async (trx) => {
+    await deps.queue.lock(trx, attempt.buildId);
+    const row = await trx
+      .selectFrom('build_audit')
+      .select('id')
+      .where('id', '=', attempt.buildId)
+      .where('attempt_no', '=', attempt.attemptNo)
+      .where('worker_id', '=', worker)
+      .where('status', '=', 'RUNNING')
+      .forUpdate()
+      .executeTakeFirst();
+    if (!row) return [];
+    const message = 'The worker never learned that it had claimed the build.';
+    const requeue = { buildId: row.id, outcome: 'RELEASED', reason: 'CLAIM_LOST', message } as const;
+    return requeueBuild(trx, deps.queue, requeue);
+  });
+  deps.hub.announce(...topics);
 }

@@ -1,29 +1,57 @@
 /** Phase 4: the files that the project or its template declares are kept. */
 import { v7 } from 'uuid';
+import { findArtifacts } from '../artifacts/artifact.ts';
 import { contentTypeOf } from '../artifacts/content-type.ts';
 import { findFiles } from '../artifacts/find-files.ts';
 import type { ResultArtifact } from './build-result.ts';
+import { SupersededError } from './ledger.ts';
 import type { RunBuildDeps, RunningBuild } from './running-build.ts';
 
 const LIMITS = { maxFiles: 1_000, maxBytes: 1024 ** 3 };
 
-/** An artifact that cannot be kept is a warning: the commit is published already. */
-export async function collectArtifacts(deps: RunBuildDeps, running: RunningBuild): Promise<ResultArtifact[]> {
-  const globs = [...(running.template?.artifacts ?? []), ...(running.project.settings.artifacts ?? [])];
+function declaredGlobs({ template, project }: RunningBuild): string[] {
+  return [...(template?.artifacts ?? []), ...(project.settings.artifacts ?? [])];
+}
+
+/** An artifact that cannot be kept is a warning: the commit is published already. `except` names those that are kept. */
+export async function collectArtifacts(
+  deps: RunBuildDeps,
+  running: RunningBuild,
+  except: ReadonlySet<string> = new Set(),
+): Promise<ResultArtifact[]> {
+  const globs = declaredGlobs(running);
   if (globs.length === 0) return [];
+  const kept: ResultArtifact[] = [];
   try {
-    const kept: ResultArtifact[] = [];
     for (const file of await findFiles(running.workspace.paths.work, globs, LIMITS)) {
+      if (except.has(file.path)) continue;
       const contentType = contentTypeOf(file.path);
       kept.push(await keepFile(deps, running, { name: file.path, path: file.absolutePath, contentType }));
     }
-    return kept;
   } catch (error) {
     running.signal.throwIfAborted();
-    const message = `Artifacts were not kept: ${error instanceof Error ? error.message : String(error)}`;
+    if (error instanceof SupersededError) throw error;
+    const message = `Not all artifacts were kept: ${error instanceof Error ? error.message : String(error)}`;
     await running.ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
-    return [];
   }
+  return kept;
+}
+
+/** What an earlier attempt kept before it died, and what it had no time for where its checkout is still here. */
+export async function recoverArtifacts(deps: RunBuildDeps, running: RunningBuild): Promise<ResultArtifact[]> {
+  const { build, ledger, workspace, redact } = running;
+  const earlier = (await ledger.read((db) => findArtifacts(db, [build.id]))).map(
+    ({ id, name, contentType, sizeBytes, sha256 }) => ({ id, name, contentType, sizeBytes, sha256 }),
+  );
+  if (await workspace.attach(redact)) {
+    const names = new Set(earlier.map(({ name }) => name));
+    return [...earlier, ...(await collectArtifacts(deps, running, names))];
+  }
+  if (declaredGlobs(running).length > 0) {
+    const message = 'The checkout was lost with its worker: only artifacts that it had kept before are here.';
+    await ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
+  }
+  return earlier;
 }
 
 export async function keepFile(

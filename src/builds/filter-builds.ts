@@ -2,7 +2,7 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Tables } from '../database/tables.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
-import type { Build } from './build.ts';
+import type { BuildSummary } from './build.ts';
 
 /** Every member that is present narrows the list; null is the same as absent. */
 export interface BuildFilter {
@@ -10,7 +10,7 @@ export interface BuildFilter {
   readonly projectIds?: readonly string[] | null;
   readonly statuses?: readonly BuildStatus[] | null;
   readonly providers?: readonly string[] | null;
-  readonly sources?: readonly Build['source'][] | null;
+  readonly sources?: readonly BuildSummary['source'][] | null;
   /** `name@version`, or `name` for every version. */
   readonly template?: string | null;
   readonly branch?: string | null;

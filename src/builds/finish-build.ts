@@ -20,6 +20,8 @@ export interface Finish {
   /** Of the worker that finishes it; null when no worker runs it. The caller holds the row's lock and the fence. */
   readonly attemptNo: number | null;
   readonly conclusion: Conclusion;
+  /** Of the attempt that is still open; FINISHED if absent. */
+  readonly outcome?: 'FINISHED' | 'LOST';
   readonly queue: Queue;
 }
 
@@ -40,7 +42,7 @@ const NOTHING: BuildResult = {
 
 /** Returns what to announce after the commit. */
 export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Promise<Topic[]> {
-  const { build, conclusion } = finish;
+  const { build, conclusion, outcome = 'FINISHED' } = finish;
   const failure = conclusion.status === 'FAILED' ? conclusion.failure : null;
   await appendEvents(trx, { buildId: build.id, attemptNo: finish.attemptNo }, [
     { type: 'FINISHED', data: terminalEvent(conclusion.status, conclusion, failure) },
@@ -71,7 +73,7 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
     .execute();
   await trx
     .updateTable('build_attempts')
-    .set({ ended_at: sql<Date>`now()`, outcome: 'FINISHED' })
+    .set({ ended_at: sql<Date>`now()`, outcome })
     .where('build_id', '=', build.id)
     .where('ended_at', 'is', null)
     .execute();

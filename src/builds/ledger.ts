@@ -52,6 +52,9 @@ export class Ledger {
   readonly #deps: LedgerDeps;
   readonly #build: ClaimedBuild;
   #writes = 0;
+  #unanswered = false;
+  #checkpoint: Checkpoint;
+  #baseSha: string | null;
   #phase: BuildPhase;
   #pushIntended: boolean;
   #logText = 0;
@@ -62,10 +65,22 @@ export class Ledger {
     this.#build = build;
     this.#phase = build.phase;
     this.#pushIntended = build.pushIntentSha !== null;
+    this.#checkpoint = build.checkpoint;
+    this.#baseSha = build.baseSha;
   }
 
   get phase(): BuildPhase {
     return this.#phase;
+  }
+
+  /** As it is on the row after the last write. */
+  get checkpoint(): Checkpoint {
+    return this.#checkpoint;
+  }
+
+  /** The commit that the checkout stands on; null in an empty repository. */
+  get baseSha(): string | null {
+    return this.#baseSha;
   }
 
   /** The commit of this build is on its way, or there. */
@@ -93,6 +108,8 @@ export class Ledger {
       if (events.length > 0) await this.#append(trx, events);
     });
     if (phase) this.#phase = phase;
+    this.#checkpoint = { ...this.#checkpoint, ...changes.checkpoint };
+    if (changes.baseSha !== undefined) this.#baseSha = changes.baseSha;
     const topics: Topic[] = [];
     if (events.length > 0) topics.push(eventsTopic(this.#build.id));
     if (content) topics.push(logTopic(this.#build.id));
@@ -123,6 +140,7 @@ export class Ledger {
       allowed = result.numUpdatedRows === 1n;
       if (allowed && events.length > 0) await this.#append(trx, events);
     });
+    if (allowed) this.#checkpoint = { ...this.#checkpoint, commit: intent };
     this.#deps.hub.announce(eventsTopic(this.#build.id), projectTopic(this.#build.projectId));
     return allowed;
   }
@@ -143,34 +161,53 @@ export class Ledger {
     if (announce) this.#deps.hub.announce(...announce);
   }
 
+  /** A read that waits out a restart of the database, as the writes do. */
+  async read<T>(query: (db: Database) => Promise<T>): Promise<T> {
+    return untilAnswered(() => query(this.#deps.db));
+  }
+
   /**
    * Runs one numbered write, one after the other, in a transaction that holds the build's row. Returns null when an
    * earlier try of this same write had come through.
    */
   #commit<T>(write: (trx: DatabaseTransaction, lastLine: number) => Promise<T>): Promise<T | null> {
-    const number = this.#writes + 1;
-    this.#writes = number;
-    const result = this.#tail.then(() => this.#commitWithRetry(number, write));
+    const result = this.#tail.then(() => this.#commitNext(write));
     this.#tail = result.catch(() => {});
     return result;
   }
 
-  async #commitWithRetry<T>(
-    number: number,
-    write: (trx: DatabaseTransaction, lastLine: number) => Promise<T>,
-  ): Promise<T | null> {
-    const giveUpAt = Date.now() + RETRY_LIMIT_MS;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.#deps.db.transaction().execute(async (trx) => {
+  /** A write that was refused leaves its number free; of one that was never answered, the row knows. */
+  async #commitNext<T>(write: (trx: DatabaseTransaction, lastLine: number) => Promise<T>): Promise<T | null> {
+    if (this.#unanswered) await this.#recount();
+    const number = this.#writes + 1;
+    try {
+      const result = await untilAnswered(() =>
+        this.#deps.db.transaction().execute(async (trx) => {
           const fence = await this.#passFence(trx, number);
           return fence === 'applied' ? null : await write(trx, fence.last_line);
-        });
-      } catch (error) {
-        if (!isTransient(error) || Date.now() > giveUpAt) throw error;
-        await delay(Math.min(2_000, 50 * 2 ** Math.min(tries, 6)) * (0.5 + Math.random() / 2));
-      }
+        }),
+      );
+      this.#writes = number;
+      return result;
+    } catch (error) {
+      this.#unanswered = isTransient(error);
+      throw error;
     }
+  }
+
+  async #recount(): Promise<void> {
+    const { id, attemptNo } = this.#build;
+    const row = await this.read((db) =>
+      db
+        .selectFrom('build_audit')
+        .select('ledger_no')
+        .where('id', '=', id)
+        .where('attempt_no', '=', attemptNo)
+        .executeTakeFirst(),
+    );
+    if (!row) throw new SupersededError(`attempt ${attemptNo} of build ${id} is over`);
+    this.#writes = row.ledger_no;
+    this.#unanswered = false;
   }
 
   async #passFence(trx: DatabaseTransaction, number: number): Promise<{ last_line: number } | 'applied'> {
@@ -221,5 +258,20 @@ export class Ledger {
       events.push({ type: 'WARNING', data: { message } });
     }
     return lines;
+  }
+}
+
+/** Tries again while the database does not answer, `RETRY_LIMIT_MS` at most. */
+async function untilAnswered<T>(work: () => Promise<T>): Promise<T> {
+  const giveUpAt = Date.now() + RETRY_LIMIT_MS;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isTransient(error) || Date.now() > giveUpAt) throw error;
+      const pause = Math.min(2_000, 50 * 2 ** Math.min(tries, 6)) * (0.5 + Math.random() / 2);
+      // A process that has shut down everything else does not stay for this.
+      await delay(pause, undefined, { ref: false });
+    }
   }
 }

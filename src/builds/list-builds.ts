@@ -2,15 +2,19 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import { applyKeyset, inListOrder, type Keyset, readChildPages } from '../database/keyset.ts';
-import { type Build, toBuild } from './build.ts';
+import { type BuildSummary, SUMMARY_COLUMNS, toBuildSummary } from './build.ts';
 import { type BuildFilter, filterBuilds } from './filter-builds.ts';
 
 /** What a list of builds can belong to: a project, the build they repeat, the worker that has them. */
 export type BuildParent = 'project_id' | 'retry_of' | 'worker_id';
 
-export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<Build[]> {
-  const query = applyKeyset(filterBuilds(db.selectFrom('build_audit').selectAll(), filter), 'id', keyset);
-  return inListOrder((await query.execute()).map(toBuild), keyset);
+export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
+  const query = applyKeyset(filterBuilds(summaries(db), filter), 'id', keyset);
+  return inListOrder((await query.execute()).map(toBuildSummary), keyset);
+}
+
+function summaries(db: Database) {
+  return db.selectFrom('build_audit').select(SUMMARY_COLUMNS);
 }
 
 export async function countBuilds(db: Database, filter: BuildFilter): Promise<number> {
@@ -29,15 +33,14 @@ export async function listBuildsOf(
   db: Database,
   { by, parents, filter }: BuildLists,
   keyset: Keyset,
-): Promise<Map<string, Build[]>> {
+): Promise<Map<string, BuildSummary[]>> {
   const pages = await readChildPages(db, {
     parents,
-    childrenOf: (parent) =>
-      filterBuilds(db.selectFrom('build_audit').selectAll(), filter).where(sql<boolean>`${sql.ref(by)} = ${parent}`),
+    childrenOf: (parent) => filterBuilds(summaries(db), filter).where(sql<boolean>`${sql.ref(by)} = ${parent}`),
     column: 'id',
     keyset,
   });
-  return new Map([...pages].map(([parent, rows]) => [parent, rows.map(toBuild)]));
+  return new Map([...pages].map(([parent, rows]) => [parent, rows.map(toBuildSummary)]));
 }
 
 /** How many builds each parent has; a parent that has none is absent. */

@@ -10,7 +10,7 @@ import { isOnRemote, pushCommit } from '../git/push-commit.ts';
 import { rebaseCommit } from '../git/rebase-commit.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type BuildFailure, type BuildResult, type FailureReason, failure } from './build-result.ts';
-import type { Checkpoint, IntendedCommit } from './checkpoint.ts';
+import type { IntendedCommit } from './checkpoint.ts';
 import { keepFile } from './collect-artifacts.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
@@ -26,11 +26,7 @@ export interface Published {
 
 export async function publishChanges(deps: RunBuildDeps, running: RunningBuild): Promise<Published> {
   const { build, git, ledger } = running;
-  const { baseSha, checkpoint } = await deps.db
-    .selectFrom('build_audit')
-    .select(['base_sha as baseSha', 'checkpoint'])
-    .where('id', '=', build.id)
-    .executeTakeFirstOrThrow();
+  const { baseSha } = ledger;
   if (await agentMovedHead(git, baseSha)) {
     const message =
       'The agent committed or switched branches in its own repository. Slipway commits what is in the files.';
@@ -56,15 +52,17 @@ export async function publishChanges(deps: RunBuildDeps, running: RunningBuild):
     ],
   });
   if (!build.spec.autoPush) return keepCommit(deps, running, { sha, baseSha, filesChanged });
-  const expected = (checkpoint as Checkpoint).branchSha ?? null;
-  return push(running, { sha, branch: build.spec.branch, expected, filesChanged });
+  const expected = ledger.checkpoint.branchSha ?? null;
+  return push(running, { sha, branch: build.spec.branch, expected, filesChanged }, 'push');
 }
 
-/** After a crash between intent and proof: did the commit arrive? If not, it is pushed again; the agent is not run again. */
+/** After a crash between intent and end: did the commit arrive? If not, it is pushed again; the agent is not run again. */
 export async function confirmPush(running: RunningBuild): Promise<Partial<BuildResult>> {
-  const { commit } = running.build.checkpoint;
+  const { commit, pushProved } = running.build.checkpoint;
   if (!commit) throw new Error('a push was intended and its commit is not known');
-  const published = await push(running, commit);
+  // What became of it since is not ours to mend: a branch may be merged and deleted by now.
+  if (pushProved) return pushedResult(running, commit);
+  const published = await push(running, commit, 'ask');
   if (published.failure) throw new BuildFailedError(published.failure);
   return published.result;
 }
@@ -96,18 +94,24 @@ async function keepCommit(
 
 /**
  * Intent, push, proof; on a branch that moved the commit is put on top of it and pushed as a new intent. The answer of
- * a push is never trusted alone: the remote is asked whether the commit is there.
+ * a push is never trusted alone: the remote is asked whether the commit is there, first of all when an earlier attempt
+ * may have pushed it.
  */
-async function push(running: RunningBuild, first: IntendedCommit): Promise<Published> {
+async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' | 'ask'): Promise<Published> {
   const { git, ledger, signal } = running;
   let commit = first;
+  let next = begin;
   let refusal: GitFailure | null = null;
   for (let tries = 1; tries <= MAX_PUSHES; tries += 1) {
-    if (!(await ledger.recordPushIntent(commit, []))) throw new Interrupt('cancelled');
-    const pushed = await pushCommit(git, commit);
+    let pushed: Awaited<ReturnType<typeof pushCommit>> = { ok: true };
+    if (next === 'push') {
+      if (!(await ledger.recordPushIntent(commit, []))) throw new Interrupt('cancelled');
+      pushed = await pushCommit(git, commit);
+    }
     const there = await isOnRemote(git, commit);
     if (there.ok && there.answer) return proved(running, commit);
-    refusal = pushed.ok ? (there.ok ? null : there) : pushed;
+    next = there.ok ? 'push' : 'ask';
+    refusal = there.ok ? (pushed.ok ? null : pushed) : there;
     if (refusal?.kind === 'STALE') {
       const rebased = await rebaseCommit(git, { sha: commit.sha, onto: commit.branch });
       if (rebased.ok) commit = { ...commit, sha: rebased.sha, expected: rebased.baseSha };
@@ -115,20 +119,25 @@ async function push(running: RunningBuild, first: IntendedCommit): Promise<Publi
     } else if (refusal && !isTransient(refusal)) {
       return refused(running, refusal);
     }
-    await delay(Math.min(30_000, 250 * 4 ** (tries - 1)), undefined, { signal });
+    await delay(tries === 1 && begin === 'ask' ? 0 : Math.min(30_000, 250 * 4 ** (tries - 1)), undefined, { signal });
   }
   const message = refusal?.message ?? 'The remote accepted the push and does not have the commit.';
   return { result: {}, failure: failure('GIT_PUSH_FAILED', 'PUBLISHING', message) };
 }
 
-async function proved({ git, ledger }: RunningBuild, commit: IntendedCommit): Promise<Published> {
-  const { sha, branch, filesChanged } = commit;
-  await ledger.write({
+async function proved(running: RunningBuild, commit: IntendedCommit): Promise<Published> {
+  const { sha, branch } = commit;
+  await running.ledger.write({
     pushedSha: sha,
+    checkpoint: { pushProved: true },
     events: [{ type: 'GIT_PUSHED', data: { sha, ref: `refs/heads/${branch}` } }],
   });
+  return { result: pushedResult(running, commit), failure: null };
+}
+
+function pushedResult({ git }: RunningBuild, { sha, branch, filesChanged }: IntendedCommit): Partial<BuildResult> {
   const url = commitUrl(git.remote.url, sha);
-  return { result: { publication: 'PUSHED', commitSha: sha, commitUrl: url, branch, filesChanged }, failure: null };
+  return { publication: 'PUSHED', commitSha: sha, commitUrl: url, branch, filesChanged };
 }
 
 function isTransient({ kind }: GitFailure): boolean {

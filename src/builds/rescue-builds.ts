@@ -1,59 +1,96 @@
 /** Builds whose worker died: they go on elsewhere, or end with a reason. */
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
+import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import type { Topic } from '../events/topics.ts';
 import { toBuild } from './build.ts';
 import { failure } from './build-result.ts';
-import { writeFinish } from './finish-build.ts';
+import { type Conclusion, writeFinish } from './finish-build.ts';
 import { MAX_LOST_ATTEMPTS } from './lease.ts';
 import type { LedgerDeps } from './ledger.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 /** Builds of one pass; more are found by the next. */
 const BATCH = 50;
+/** Once a push was intended, somebody must look whether it arrived: that many workers may die of it. */
+const MAX_LOST_PUSHES = 10;
 
 /** Which builds: those whose lease has run out, or those of workers that are known to be dead. */
 export type Lost = 'expired' | { readonly workers: readonly string[] };
 
-/** Safe to run in every worker at the same time. Returns how many builds it moved. */
+/**
+ * Safe to run in every worker at the same time. Returns how many builds it moved. A build that cannot be moved does not
+ * keep the others from it; the first such error is thrown at the end.
+ */
 export async function rescueBuilds(deps: LedgerDeps, which: Lost): Promise<number> {
-  const topics: Topic[] = [];
-  const count = await inTransaction(deps.db, async (trx) => {
-    topics.length = 0;
-    const lost = await trx
+  const candidates = await deps.db
+    .selectFrom('build_audit')
+    .select('id')
+    .where('status', '=', 'RUNNING')
+    .where(isLost(which))
+    // Workers that look at the same moment begin with different ones, and one that always fails is not always first.
+    .orderBy(sql`random()`)
+    .limit(BATCH)
+    .execute();
+  let count = 0;
+  const errors: unknown[] = [];
+  for (const { id } of candidates) {
+    try {
+      if (await rescueBuild(deps, id, which)) count += 1;
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+  return count;
+}
+
+function isLost(which: Lost) {
+  return which === 'expired'
+    ? sql<boolean>`lease_until < now()`
+    : sql<boolean>`worker_id = any(${which.workers}::uuid[])`;
+}
+
+/** False when it is no longer lost, or somebody else is at it. */
+async function rescueBuild(deps: LedgerDeps, id: string, which: Lost): Promise<boolean> {
+  const topics = await inTransaction(deps.db, async (trx): Promise<Topic[] | null> => {
+    await deps.queue.lock(trx, id);
+    const row = await trx
       .selectFrom('build_audit')
       .selectAll()
+      .where('id', '=', id)
       .where('status', '=', 'RUNNING')
-      .where((where) =>
-        which === 'expired' ? where('lease_until', '<', sql<Date>`now()`) : where('worker_id', 'in', which.workers),
-      )
-      .orderBy('project_id')
-      .limit(BATCH)
+      .where(isLost(which))
       .forUpdate()
       .skipLocked()
-      .execute();
-    for (const row of lost) {
-      const build = toBuild(row);
-      const losses = row.lost_attempts + 1;
-      // Once a push was intended, somebody must look whether it arrived: that needs a worker, not a verdict.
-      if (losses >= MAX_LOST_ATTEMPTS && row.push_intent_sha === null) {
-        const message = `The worker died ${losses} times during this build.`;
-        topics.push(
-          ...(await writeFinish(trx, {
-            build,
-            attemptNo: null,
-            conclusion: { status: 'FAILED', result: {}, failure: failure('WORKER_LOST', build.phase, message) },
-            queue: deps.queue,
-          })),
-        );
-        continue;
-      }
-      const message = 'The worker stopped answering; the build goes on with another one.';
-      const requeue = { buildId: row.id, outcome: 'LOST', reason: 'WORKER_LOST', message } as const;
-      topics.push(...(await requeueBuild(trx, deps.queue, requeue)));
+      .executeTakeFirst();
+    if (!row) return null;
+    const conclusion = concludeLost(row);
+    if (conclusion) {
+      const { queue } = deps;
+      return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
     }
-    return lost.length;
+    const message = 'The worker stopped answering; the build goes on with another one.';
+    return requeueBuild(trx, deps.queue, { buildId: id, outcome: 'LOST', reason: 'WORKER_LOST', message });
   });
-  deps.hub.announce(...topics);
-  return count;
+  if (topics) deps.hub.announce(...topics);
+  return topics !== null;
+}
+
+/** How a build ends that has lost its worker too often; null if it goes on. */
+function concludeLost(row: Selectable<BuildAuditTable>): Conclusion | null {
+  const losses = row.lost_attempts + 1;
+  const died = `The worker died ${losses} times during this build`;
+  const fail = (reason: 'WORKER_LOST' | 'GIT_PUSH_FAILED', message: string) => failure(reason, row.phase, message);
+  if (row.push_intent_sha === null) {
+    if (losses < MAX_LOST_ATTEMPTS) return null;
+    return { status: 'FAILED', result: {}, failure: fail('WORKER_LOST', `${died}.`) };
+  }
+  if (losses < MAX_LOST_PUSHES) return null;
+  if (row.pushed_sha !== null) {
+    const result = { publication: 'PUSHED', commitSha: row.pushed_sha } as const;
+    return { status: 'FAILED', result, failure: fail('WORKER_LOST', `${died}. Its commit is on the remote.`) };
+  }
+  const message = `${died}. Its commit ${row.push_intent_sha} may be on the remote: look there before you retry.`;
+  return { status: 'FAILED', result: {}, failure: fail('GIT_PUSH_FAILED', message) };
 }

@@ -1,87 +1,145 @@
 /** Phase 2: start the agent or re-attach to it, publish what it says, and end it when a limit is reached. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentBatch, AgentEvent, AgentOutcome, AgentReason, AgentRun } from '../agents/agent.ts';
+import type { AgentEvent, AgentOutcome, AgentReason, AgentRun, StopReason } from '../agents/agent.ts';
 import { renderPrompt } from '../projects/render-template.ts';
-import { startAgentClocks } from './agent-clocks.ts';
-import { toBuildEvent } from './agent-events.ts';
+import { type AgentClocks, startAgentClocks } from './agent-clocks.ts';
+import { startEventBudget, toBuildEvent } from './agent-events.ts';
 import { findBuild } from './build.ts';
 import { failure } from './build-result.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
-/** At most this often are events written; between two writes they gather. */
-const FLUSH_EVERY_MS = 50;
+/** Batches with fewer lines than this gather for a moment before they are written. */
+const SMALL_BATCH = 100;
+const GATHER_MS = 50;
 /** Bytes that an agent may print in all. */
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+const LOOK_AT_OUTPUT_EVERY_MS = 1_000;
+/** What an agent printed before it was ended is read for this long at most. */
+const READ_AFTER_STOP_MS = 15_000;
 /** No retry of the agent helps against these: it is ended at the first. */
 const FAIL_FAST: ReadonlySet<AgentReason> = new Set(['auth', 'billing']);
 
 /** Throws when the attempt is interrupted: by then the agent is dead, unless a successor owns it. */
 export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
-  const { ledger, signal, agent } = running;
-  const checkpoint = await chooseSession(deps, running);
+  const { signal } = running;
+  const checkpoint = await chooseSession(running);
   const detached = new AbortController();
-  const run = await openRun(deps, running, checkpoint, detached.signal);
+  const run = await openRun(running, checkpoint, detached.signal);
+  const end = endOnce(run, detached, (error) => deps.logger.error({ error }, 'an agent does not end'));
   const clocks = startAgentClocks({
     limits: running.build.spec.limits,
     startedAt: new Date(checkpoint.agentStartedAt ?? Date.now()),
-    stop: (why) => void run.stop(why).catch((error: unknown) => deps.logger.error({ error }, 'an agent does not end')),
+    stop: end.because,
   });
+  const watch = setInterval(async () => {
+    if ((await run.outputBytes()) > MAX_OUTPUT_BYTES) end.because('output_limit');
+  }, LOOK_AT_OUTPUT_EVERY_MS);
   const interrupt = () => {
     const reason = signal.reason instanceof Interrupt ? signal.reason.reason : 'released';
     if (reason === 'superseded') detached.abort();
-    else void run.stop(reason).catch((error: unknown) => deps.logger.error({ error }, 'an agent does not end'));
+    else end.because(reason);
   };
   signal.addEventListener('abort', interrupt);
   try {
     if (signal.aborted) interrupt();
-    for await (const batch of run.batches) {
-      clocks.activity(batch.events);
-      limitRun(run, batch, running.build.spec.limits.maxCostUsd);
-      await ledger.write({
-        events: batch.events.flatMap((event) => toBuildEvent(event, agent.name) ?? []),
-        lines: batch.lines,
-        checkpoint: { spoolOffset: batch.offset },
-      });
-      await delay(FLUSH_EVERY_MS);
-    }
+    await publishOutput(running, run, { clocks, end: end.because });
     signal.throwIfAborted();
-    return run.outcome();
+    return detached.signal.aborted ? unread(end.reason()) : run.outcome();
   } finally {
+    clearInterval(watch);
     clocks.stop();
+    end.dispose();
     signal.removeEventListener('abort', interrupt);
     detached.abort();
+    await end.ended();
   }
 }
 
-/** The session's id is durable before the agent starts, so that whoever comes next knows it. */
-async function chooseSession(deps: RunBuildDeps, { build, ledger }: RunningBuild): Promise<Checkpoint> {
-  // Written by prepareWorkspace after the claim: the row knows more than the claimed build.
-  const row = await deps.db
-    .selectFrom('build_audit')
-    .select('checkpoint')
-    .where('id', '=', build.id)
-    .executeTakeFirstOrThrow();
-  const checkpoint = row.checkpoint as Checkpoint;
-  const chosen = {
-    sessionId: checkpoint.sessionId ?? randomUUID(),
-    agentStartedAt: checkpoint.agentStartedAt ?? new Date().toISOString(),
-  };
-  await ledger.write({ checkpoint: chosen });
-  return { ...checkpoint, ...chosen };
+async function publishOutput(
+  running: RunningBuild,
+  run: AgentRun,
+  { clocks, end }: { readonly clocks: AgentClocks; readonly end: (why: StopReason) => void },
+): Promise<void> {
+  const { ledger, agent, build } = running;
+  const withinBudget = startEventBudget();
+  clocks.resume();
+  for await (const batch of run.batches) {
+    clocks.pause();
+    clocks.activity(batch.events);
+    for (const event of batch.events) {
+      if (event.type === 'retry' && FAIL_FAST.has(event.reason)) end('fail_fast');
+      if (exceeds(event, build.spec.limits.maxCostUsd)) end('budget');
+    }
+    await ledger.write({
+      events: withinBudget(batch.events.flatMap((event) => toBuildEvent(event, agent.name) ?? [])),
+      lines: batch.lines,
+      checkpoint: { spoolOffset: batch.offset },
+    });
+    if (batch.lines.length < SMALL_BATCH) await delay(GATHER_MS);
+    clocks.resume();
+  }
 }
 
-async function openRun(
-  deps: RunBuildDeps,
-  running: RunningBuild,
-  checkpoint: Checkpoint,
-  detached: AbortSignal,
-): Promise<AgentRun> {
+/** Ends the agent for the first reason given, and stops reading it when what it left is too much to be read. */
+function endOnce(run: AgentRun, detached: AbortController, onError: (error: unknown) => void) {
+  let reason: StopReason | null = null;
+  let ended: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    because(why: StopReason) {
+      if (reason) return;
+      reason = why;
+      ended = run.stop(why).then(() => {
+        // Nobody waits for the rest of an agent that is not wanted any more.
+        if (why === 'cancelled' || why === 'released') detached.abort();
+        timer = setTimeout(() => detached.abort(), READ_AFTER_STOP_MS);
+      }, onError);
+    },
+    reason: () => reason,
+    ended: () => ended,
+    dispose: () => clearTimeout(timer),
+  };
+}
+
+/** The outcome of an agent that we ended and whose last words were too many to be read. */
+function unread(why: StopReason | null): AgentOutcome {
+  const reasons: Partial<Record<StopReason, AgentReason>> = {
+    silence_limit: 'idle',
+    output_limit: 'output_limit',
+    budget: 'budget',
+  };
+  const reason = (why && reasons[why]) ?? 'timeout';
+  const message = `The agent was ended (${why}) and had printed more than could be read in time.`;
+  return {
+    status: 'failed',
+    reason,
+    retryable: false,
+    message,
+    finalText: '',
+    sessionId: null,
+    usage: null,
+    denials: [],
+  };
+}
+
+/** The session's id is durable before the agent starts, so that whoever comes next knows it. */
+async function chooseSession({ ledger }: RunningBuild): Promise<Checkpoint> {
+  await ledger.write({
+    checkpoint: {
+      sessionId: ledger.checkpoint.sessionId ?? randomUUID(),
+      agentStartedAt: ledger.checkpoint.agentStartedAt ?? new Date().toISOString(),
+    },
+  });
+  return ledger.checkpoint;
+}
+
+async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: AbortSignal): Promise<AgentRun> {
   const { build, agent, template, project } = running;
   const { spec } = build;
-  const earlier =
-    checkpoint.sessionCopied && spec.resumeSessionOf ? await findBuild(deps.db, spec.resumeSessionOf) : null;
+  const resumed = checkpoint.sessionCopied ? spec.resumeSessionOf : null;
+  const earlier = resumed ? await running.ledger.read((db) => findBuild(db, resumed)) : null;
   try {
     return await agent.open({
       workspace: running.workspace,
@@ -101,15 +159,6 @@ async function openRun(
     if (availability.available) throw error;
     const message = `${availability.reason} ${availability.remedy}`;
     throw new BuildFailedError(failure('PROVIDER_UNAVAILABLE', 'AGENT', message));
-  }
-}
-
-function limitRun(run: AgentRun, batch: AgentBatch, maxCostUsd: number | null): void {
-  const stop = (why: 'fail_fast' | 'budget' | 'output_limit') => void run.stop(why).catch(() => {});
-  if (batch.offset.stdout + batch.offset.stderr > MAX_OUTPUT_BYTES) stop('output_limit');
-  for (const event of batch.events) {
-    if (event.type === 'retry' && FAIL_FAST.has(event.reason)) stop('fail_fast');
-    if (exceeds(event, maxCostUsd)) stop('budget');
   }
 }
 

@@ -13,7 +13,7 @@ import { agentFailure } from './agent-failure.ts';
 import type { ClaimedBuild } from './build.ts';
 import { failure } from './build-result.ts';
 import { buildSecrets } from './build-secrets.ts';
-import { collectArtifacts } from './collect-artifacts.ts';
+import { collectArtifacts, recoverArtifacts } from './collect-artifacts.ts';
 import type { Conclusion } from './finish-build.ts';
 import { Ledger, SupersededError } from './ledger.ts';
 import { prepareWorkspace } from './prepare-workspace.ts';
@@ -81,8 +81,10 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
   const { build, ledger } = running;
   if (build.pushIntentSha) {
     await ledger.write({ phase: 'PUBLISHING' });
-    const outcome = build.checkpoint.agentOutcome ?? null;
-    return { status: 'COMPLETED', result: { ...agentResult(outcome), ...(await confirmPush(running)) } };
+    const said = agentResult(build.checkpoint.agentOutcome ?? null);
+    const confirmed = await confirmPush(running);
+    await ledger.write({ phase: 'COLLECTING' });
+    return { status: 'COMPLETED', result: { ...said, ...confirmed, artifacts: await recoverArtifacts(deps, running) } };
   }
   const outcome = await agentOutcome(deps, running);
   const said = agentResult(outcome);
@@ -127,7 +129,7 @@ async function openRunningBuild(
   signal: AbortSignal,
 ): Promise<RunningBuild> {
   const { spec } = build;
-  const project = await findProject(deps.db, build.projectId);
+  const project = await ledger.read((db) => findProject(db, build.projectId));
   const agent = deps.agents.get(spec.provider);
   const template = spec.template ? findTemplate(deps.templates, spec.template) : null;
   if (!project) throw new BuildFailedError(failure('INTERNAL', 'PREPARING', 'The project is gone.'));
@@ -138,7 +140,7 @@ async function openRunningBuild(
   if (spec.template && !template) {
     throw new BuildFailedError(failure('INVALID_SPEC', 'PREPARING', `This worker has no template ${spec.template}.`));
   }
-  const remote = await openRepository(deps, project);
+  const remote = await ledger.read((db) => openRepository({ ...deps, db }, project));
   const workspace = await openWorkspace(deps, build.id);
   return {
     build,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import type { Database } from './database.ts';
+import { ensurePartitions } from './partitions.ts';
 
 const FOLDER = join(import.meta.dirname, '../../migrations');
 const FILE_NAME = /^\d{4}_[a-z_]+\.sql$/;
@@ -37,8 +38,9 @@ function toMigration(file: MigrationFile): Migration {
 }
 
 /**
- * Brings the database to the newest migration and returns the names of those it applied. Safe to call from several
- * processes at once. Throws if a migration that was applied has been edited since.
+ * Brings the database to the newest migration and returns the names of those it applied; makes the partitions of the
+ * next weeks, too, whether or not there was anything to apply. Safe to call from several processes at once. Throws if a
+ * migration that was applied has been edited since.
  */
 export async function migrate(db: Database, folder = FOLDER): Promise<string[]> {
   const files = await readMigrations(folder);
@@ -60,5 +62,7 @@ export async function migrate(db: Database, folder = FOLDER): Promise<string[]> 
   });
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
+  // What cannot be made now is made later, by the workers, who log it.
+  await ensurePartitions(db);
   return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
 }

@@ -1,7 +1,21 @@
-/** Errors that say nothing about the statement: the connection was lost, Postgres restarts, two writers collided. */
+/**
+ * Errors that say nothing about the statement: the connection was lost, Postgres restarts, is a standby that nobody has
+ * promoted yet or has no disk or memory left, two writers collided.
+ */
 
-const TRANSIENT_SQLSTATES = /^(08|40001|40P01|53300|55P03|57P0|57014|25P03)/;
-const TRANSIENT_SYSTEM_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
+const TRANSIENT_SQLSTATES = /^(08|25006|25P03|40001|40P01|53100|53200|53300|55P03|57014|57P0)/;
+const TRANSIENT_SYSTEM_ERRORS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+]);
 const TRANSIENT_MESSAGES =
   /Connection terminated|connection timeout|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed/i;
 

@@ -1,5 +1,5 @@
 /** pg-boss opened and closed, and every job on one page. A build's job carries nothing but the build's id. */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -33,14 +33,15 @@ export class Queue implements AsyncDisposable {
     this.#boss = boss;
   }
 
-  /** Makes the build claimable when the transaction commits. */
+  /** Makes the build claimable when the transaction commits. Throws if it has a job already. */
   async add(trx: DatabaseTransaction, build: QueuedBuild): Promise<void> {
-    await this.#boss.send(BUILDS, null, {
+    const id = await this.#boss.send(BUILDS, null, {
       id: build.id,
       priority: build.priority,
       ...(build.runAfter ? { startAfter: build.runAfter } : {}),
       db: fromKysely(trx),
     });
+    if (id === null) throw new Error(`build ${build.id} has a job already`);
   }
 
   /** Makes a build claimable again, whatever its job's state is. */
@@ -60,6 +61,23 @@ export class Queue implements AsyncDisposable {
     await sql`select 1 from pgboss.job where name = ${BUILDS} and id = ${buildId} for update`.execute(trx);
   }
 
+  /** Is there a job that will give the build out, or has given it out? */
+  async isQueued(trx: DatabaseTransaction, buildId: string): Promise<boolean> {
+    const { rows } = await sql`select 1 from pgboss.job ${unfinishedJobOf(sql`${buildId}::uuid`)}`.execute(trx);
+    return rows.length > 0;
+  }
+
+  /** At most `limit` builds that have waited for more than a minute and that no job will ever give out. */
+  async findUnqueued(db: Database, limit: number): Promise<string[]> {
+    const { rows } = await sql<{ id: string }>`
+      select b.id
+        from build_audit b
+       where b.status = 'PENDING' and b.created_at < now() - interval '1 minute'
+         and not exists (select 1 from pgboss.job ${unfinishedJobOf(sql`b.id`)})
+       limit ${limit}`.execute(db);
+    return rows.map((row) => row.id);
+  }
+
   async complete(trx: DatabaseTransaction, buildId: string): Promise<void> {
     await this.#boss.complete(BUILDS, buildId, null, { db: fromKysely(trx), includeQueued: true });
   }
@@ -71,6 +89,11 @@ export class Queue implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#boss.stop({ graceful: false, close: false });
   }
+}
+
+/** pg-boss orders a job's states: created, retry and active come before completed. */
+function unfinishedJobOf(buildId: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`where name = ${BUILDS} and id = ${buildId} and state < 'completed'`;
 }
 
 export interface QueueOptions {

@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { buildMark } from './build-mark.ts';
 import type { Redact } from './redact.ts';
@@ -15,6 +16,15 @@ export function openLocalRun(options: { buildId: string; files: RunFiles; redact
   return {
     read: (from, signal) =>
       tailOutput({ files, redact, from, signal, hasEnded: async () => (await readExitStatus(files)) !== null }),
+    async outputBytes() {
+      const sizes = [files.stdout, files.stderr].map((file) =>
+        lstat(file).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      );
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    },
     exitStatus: () => readExitStatus(files),
     async stop({ graceMs }) {
       const leader = await findSupervisor(files);

@@ -129,6 +129,8 @@ export interface Run {
    * given. Nothing is buffered for a slow reader: the spool is the buffer. Ends early when `signal` aborts.
    */
   read(from: SpoolOffset, signal: AbortSignal): AsyncIterable<OutputBatch>;
+  /** Bytes that it has printed so far, read or not. */
+  outputBytes(): Promise<number>;
   /** Null while the program runs. */
   exitStatus(): Promise<ExitStatus | null>;
   /** SIGTERM to the group, `graceMs` later SIGKILL, then the sweep; resolves when no marked process is alive. */

@@ -1,6 +1,10 @@
-/** Removes what builds leave on this machine when nobody could tidy up after them. */
+/** What must be looked after once in a while: partitions, jobs, and what builds leave on this machine. */
 import { sql } from 'kysely';
+import { validate } from 'uuid';
+import { restoreJobs } from '../builds/restore-jobs.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
+import { ensurePartitions } from '../database/partitions.ts';
+import { isElsewhere } from './is-elsewhere.ts';
 import { hostKey } from './registry.ts';
 
 /** How long the agent's home of a finished build stays, so that its session can be resumed. */
@@ -8,34 +12,69 @@ const KEEP_SESSIONS_DAYS = 7;
 /** Workspaces removed in one pass. */
 const BATCH = 500;
 
-type JanitorDeps = Pick<RunBuildDeps, 'db' | 'runtime' | 'config' | 'logger'>;
+type JanitorDeps = Pick<RunBuildDeps, 'db' | 'hub' | 'queue' | 'runtime' | 'config' | 'logger'>;
 
-/** Is a worker of this host running the build? Then its processes and its workspace are in use. */
-export async function ownsBuild(deps: Pick<JanitorDeps, 'db' | 'config'>, buildId: string): Promise<boolean> {
-  const row = await deps.db
-    .selectFrom('build_audit as b')
-    .innerJoin('workers as w', 'w.id', 'b.worker_id')
-    .select('w.host')
-    .where('b.id', '=', buildId)
-    .where('b.status', '=', 'RUNNING')
-    .executeTakeFirst();
-  return row?.host === hostKey(deps.config.dataFolder);
+/**
+ * What a workspace here is to its build. `ended`: the home stays, so that the session can be resumed; `expired`: all of
+ * it may go; `elsewhere`: a worker of another host has begun anew, and what this host has is in nobody's hands.
+ */
+type Remains = 'ended' | 'expired' | 'elsewhere';
+
+/**
+ * Keeps the partitions ahead of time, gives waiting builds the jobs they have lost, ends and removes what builds have
+ * left here. What fails is logged and keeps nothing else from being done. Safe to repeat.
+ */
+export async function keepHouse(deps: JanitorDeps): Promise<void> {
+  await attempt(deps, 'partitions', async () => {
+    for (const problem of await ensurePartitions(deps.db)) deps.logger.warn({ problem }, 'a partition is missing');
+  });
+  await attempt(deps, 'jobs', async () => {
+    const builds = await restoreJobs(deps);
+    if (builds > 0) deps.logger.warn({ builds }, 'waiting builds had no job; they are queued again');
+  });
+  await attempt(deps, 'workspaces', () => sweepWorkspaces(deps));
 }
 
-/** Keeps the partitions ahead of time, ends what is left of builds that are over, removes their workspaces. Safe to repeat. */
-export async function cleanWorkspaces(deps: JanitorDeps): Promise<void> {
-  await sql`select ensure_build_partitions(4)`.execute(deps.db);
-  const here = await deps.runtime.list();
-  const ids = here.map(({ buildId }) => buildId);
-  const over = await sql<{ id: string; expired: boolean }>`
-    select here.id, coalesce(b.finished_at < now() - make_interval(days => ${KEEP_SESSIONS_DAYS}), true) as expired
-      from unnest(${ids}::uuid[]) as here (id)
-      left join build_audit b on b.id = here.id
-     where b.id is null or b.finished_at is not null`.execute(deps.db);
-  const expired = new Map(over.rows.map((row) => [row.id, row.expired]));
-  const work = here.filter(({ buildId, closed }) => expired.get(buildId) === true || (expired.has(buildId) && !closed));
+async function attempt(deps: JanitorDeps, what: string, work: () => Promise<void>): Promise<void> {
+  await work().catch((error: unknown) => deps.logger.warn({ error, what }, 'could not be looked after'));
+}
+
+async function sweepWorkspaces(deps: JanitorDeps): Promise<void> {
+  const here = (await deps.runtime.list()).filter(({ buildId }) => validate(buildId));
+  const remains = await findRemains(
+    deps,
+    here.map(({ buildId }) => buildId),
+  );
+  const work = here.filter(
+    ({ buildId, closed }) => remains.has(buildId) && !(closed && remains.get(buildId) === 'ended'),
+  );
   for (const { buildId } of work.slice(0, BATCH)) {
-    await deps.runtime.sweep(buildId);
-    await (await deps.runtime.open(buildId)).close({ keepHome: expired.get(buildId) === false });
+    await attempt(deps, `workspace ${buildId}`, () => removeRemains(deps, buildId, remains.get(buildId)));
   }
+}
+
+/** A build that waits is not among them: a worker of this host may go on with what is here. */
+async function findRemains(deps: JanitorDeps, buildIds: readonly string[]): Promise<ReadonlyMap<string, Remains>> {
+  // The commit of a push that was intended may be nowhere but here.
+  const { rows } = await sql<{ id: string; remains: Remains }>`
+    select here.id,
+           case when b.status = 'RUNNING' then 'elsewhere'
+                when b.finished_at >= now() - make_interval(days => ${KEEP_SESSIONS_DAYS}) then 'ended'
+                else 'expired' end as remains
+      from unnest(${buildIds}::uuid[]) as here (id)
+      left join build_audit b on b.id = here.id
+      left join workers w on w.id = b.worker_id
+     where b.id is null or b.finished_at is not null
+        or (b.status = 'RUNNING' and w.host <> ${hostKey(deps.config.dataFolder)} and b.push_intent_sha is null)
+  `.execute(deps.db);
+  return new Map(rows.map((row) => [row.id, row.remains]));
+}
+
+async function removeRemains(deps: JanitorDeps, buildId: string, remains: Remains | undefined): Promise<void> {
+  // An end is for good; a build that runs elsewhere may have come back while others were removed.
+  const mayGo = async () => remains !== 'elsewhere' || (await isElsewhere(deps, buildId));
+  if (!(await mayGo())) return;
+  await deps.runtime.sweep(buildId);
+  if (!(await mayGo())) return;
+  await (await deps.runtime.open(buildId)).close({ keepHome: remains === 'ended' });
 }

@@ -4,7 +4,10 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import type { Database } from '../database/database.ts';
-import { readProcessStart } from '../runtimes/process-start.ts';
+import { isProcessDead, readProcessKey } from './process-key.ts';
+
+/** Workers of this host that a new one looks at, newest first. Killed containers leave one each that nobody can see dead. */
+const MAX_NEIGHBOURS = 1_000;
 
 export type WorkerStatus = 'ONLINE' | 'DRAINING' | 'OFFLINE';
 
@@ -35,21 +38,20 @@ export function hostKey(dataFolder: string): string {
   return `${hostname()}:${createHash('sha256').update(dataFolder).digest('hex').slice(0, 12)}`;
 }
 
-/** Names this process for good, as `workers.process`. */
-async function processKey(pid: number): Promise<string> {
-  return `${pid}@${(await readProcessStart(pid)) ?? ''}`;
-}
-
-/** Writes the worker's row and returns the ids of workers of this host whose process is dead. */
+/**
+ * Writes the worker's row and returns the ids of workers of this host whose process is dead. One in another container
+ * cannot be seen from here: its lease decides.
+ */
 export async function registerWorker(db: Database, worker: NewWorker): Promise<string[]> {
   const host = hostKey(worker.dataFolder);
+  const own = await readProcessKey();
   await db
     .insertInto('workers')
     .values({
       id: worker.id,
       name: worker.name,
       host,
-      process: await processKey(process.pid),
+      process: own,
       version: worker.version,
       capacity: worker.capacity,
       providers: JSON.stringify(worker.providers),
@@ -61,10 +63,12 @@ export async function registerWorker(db: Database, worker: NewWorker): Promise<s
     .where('host', '=', host)
     .where('stopped_at', 'is', null)
     .where('id', '!=', worker.id)
+    .orderBy('id', 'desc')
+    .limit(MAX_NEIGHBOURS)
     .execute();
   const dead: string[] = [];
   for (const other of others) {
-    if (other.process !== (await processKey(Number.parseInt(other.process, 10)))) dead.push(other.id);
+    if (await isProcessDead(other.process, own)) dead.push(other.id);
   }
   if (dead.length > 0) await markStopped(db, dead);
   return dead;

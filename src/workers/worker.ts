@@ -1,22 +1,34 @@
 /** Claims builds, runs them, tells the others that it lives, rescues what the dead left, and drains. */
 import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import type { ClaimedBuild } from '../builds/build.ts';
-import { claimBuilds, heartbeat } from '../builds/claim-builds.ts';
+import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { HEARTBEAT_EVERY_MS, LEASE_SECONDS, RESCUE_EVERY_MS } from '../builds/lease.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { runBuild } from '../builds/run-build.ts';
 import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/running-build.ts';
+import type { Database } from '../database/database.ts';
+import { ensurePartitions } from '../database/partitions.ts';
 import { isTransient } from '../database/transient.ts';
 import { cancelTopic, QUEUE_TOPIC } from '../events/topics.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { VERSION } from '../std/version.ts';
-import { cleanWorkspaces, ownsBuild } from './janitor.ts';
+import { isElsewhere } from './is-elsewhere.ts';
+import { keepHouse } from './janitor.ts';
 import { markDraining, markStopped, registerWorker } from './registry.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
 const CLEAN_EVERY_MS = 60_000;
+/** Longer than this without an answered heartbeat, and others may have taken us for dead. */
+const MAX_BEAT_GAP_MS = 2 * HEARTBEAT_EVERY_MS;
+const LEAVE_AFTER_MS = 30_000;
+
+export interface WorkerDeps extends RunBuildDeps {
+  /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
+  readonly controlDb: Database;
+}
 
 export interface WorkerOptions {
   readonly name: string | undefined;
@@ -34,17 +46,22 @@ export class Worker implements AsyncDisposable {
   readonly id = v7();
   readonly name: string;
   readonly #deps: RunBuildDeps;
+  readonly #control: { readonly db: Database };
   readonly #capacity: number;
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
   #draining: Promise<void> | null = null;
-  /** Since when the database has answered without a pause, as the process' own clock counts; null while it does not. */
+  /** The last answered heartbeat, and since when they are answered without a pause; the clock of the day, because the
+   * other one stands still while the machine sleeps. */
+  #answeredAt = 0;
   #answeringSince: number | null = null;
+  #unknownBefore: ReadonlySet<string> = new Set();
 
-  constructor(deps: RunBuildDeps, options: WorkerOptions) {
+  constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.#deps = deps;
+    this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
   }
@@ -69,7 +86,9 @@ export class Worker implements AsyncDisposable {
       providers,
     });
     if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
-    this.#answeringSince = performance.now();
+    await ensurePartitions(db);
+    this.#answeredAt = Date.now();
+    this.#answeringSince = Date.now();
     const loop = (name: string, everyMs: number, work: () => Promise<void>) => {
       const started = startLoop({
         everyMs,
@@ -84,7 +103,7 @@ export class Worker implements AsyncDisposable {
     this.#claims = claim;
     const beat = loop('heartbeat', HEARTBEAT_EVERY_MS, () => this.#beat());
     loop('rescue', RESCUE_EVERY_MS, () => this.#rescue());
-    loop('clean', CLEAN_EVERY_MS, () => cleanWorkspaces(this.#deps));
+    loop('clean', CLEAN_EVERY_MS, () => keepHouse(this.#deps));
     this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
@@ -110,7 +129,10 @@ export class Worker implements AsyncDisposable {
     await Promise.race([ended(), grace]);
     clearTimeout(timer);
     for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt('released'));
-    await ended();
+    // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
+    const leave = new AbortController();
+    await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
+    leave.abort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,45 +155,67 @@ export class Worker implements AsyncDisposable {
   }
 
   #start(build: ClaimedBuild): void {
+    const key = keyOf(build);
+    // A worker can lose a build and be given it again: its own earlier attempt lets go first.
+    const earlier = [...this.#attempts.values()].filter((attempt) => attempt.build.id === build.id);
+    for (const attempt of earlier) attempt.interrupt.abort(new Interrupt('superseded'));
     const interrupt = new AbortController();
     const off = this.#deps.hub.on(cancelTopic(build.id), () => this.#wakeBeat());
-    const ended = runBuild(this.#deps, build, interrupt.signal)
+    const ended = Promise.all(earlier.map((attempt) => attempt.ended))
+      .then(() => runBuild(this.#deps, build, interrupt.signal))
       .then(async (end) => {
-        // A successor on this host goes on with these very processes; one elsewhere cannot end them.
-        if (end === 'superseded' && !(await ownsBuild(this.#deps, build.id))) await this.#deps.runtime.sweep(build.id);
+        if (end === 'superseded' && (await isElsewhere(this.#deps, build.id))) await this.#deps.runtime.sweep(build.id);
       })
       .catch((error: unknown) => this.#deps.logger.error({ error, build: build.id }, 'an attempt was given up'))
       .finally(() => {
         off();
-        this.#attempts.delete(build.id);
+        this.#attempts.delete(key);
         this.#claims?.wake();
       });
-    this.#attempts.set(build.id, { build, interrupt, ended });
+    this.#attempts.set(key, { build, interrupt, ended });
   }
 
   async #beat(): Promise<void> {
     const attempts = [...this.#attempts.values()];
     const sent = attempts.map(({ build }) => ({ buildId: build.id, attemptNo: build.attemptNo }));
-    let answer: Awaited<ReturnType<typeof heartbeat>>;
-    try {
-      answer = await heartbeat(this.#deps, { workerId: this.id, attempts: sent });
-    } catch (error) {
+    const { owned, unknown } = await heartbeat(this.#control, { workerId: this.id, attempts: sent }).catch((error) => {
       this.#answeringSince = null;
       throw error;
-    }
-    this.#answeringSince ??= performance.now();
+    });
+    const now = Date.now();
+    // After an outage of the database, and after a pause of ours, leases have run out although their workers live.
+    if (now - this.#answeredAt > MAX_BEAT_GAP_MS) this.#answeringSince = null;
+    this.#answeredAt = now;
+    this.#answeringSince ??= now;
     for (const { build, interrupt } of attempts) {
-      const renewed = answer.renewed.get(build.id);
-      const reason: InterruptReason | null = renewed ? (renewed.cancelRequested ? 'cancelled' : null) : 'superseded';
-      // An attempt that has just ended is not renewed either, and is no longer there to be interrupted.
-      if (reason && this.#attempts.has(build.id)) interrupt.abort(new Interrupt(reason));
+      const state = owned.get(build.id);
+      const reason: InterruptReason | null = state ? (state.cancelRequested ? 'cancelled' : null) : 'superseded';
+      // An attempt that has just ended is not owned either, and is no longer there to be interrupted.
+      if (reason && this.#attempts.has(keyOf(build))) interrupt.abort(new Interrupt(reason));
     }
+    await this.#giveBackUnknown(
+      unknown.map((attempt) => ({ ...attempt, key: `${attempt.buildId}:${attempt.attemptNo}` })),
+    );
+  }
+
+  /** Twice in a row, because a claim that is on its way is in the database before it is here. */
+  async #giveBackUnknown(unknown: readonly (AttemptKey & { readonly key: string })[]): Promise<void> {
+    const missing = unknown.filter(({ key }) => !this.#attempts.has(key));
+    for (const attempt of missing) {
+      if (this.#unknownBefore.has(attempt.key)) await giveBack(this.#deps, this.id, attempt);
+    }
+    this.#unknownBefore = new Set(missing.map(({ key }) => key));
   }
 
   async #rescue(): Promise<void> {
-    // After an outage of the database every lease has run out, and the workers are alive: they get the time to say so.
     const since = this.#answeringSince;
-    if (since === null || performance.now() - since < LEASE_SECONDS * 1000) return;
-    await rescueBuilds(this.#deps, 'expired');
+    const now = Date.now();
+    // Whoever was away himself cannot tell who else is.
+    if (since === null || now - this.#answeredAt > MAX_BEAT_GAP_MS || now - since < LEASE_SECONDS * 1000) return;
+    await rescueBuilds({ ...this.#deps, ...this.#control }, 'expired');
   }
+}
+
+function keyOf(build: Pick<ClaimedBuild, 'id' | 'attemptNo'>): string {
+  return `${build.id}:${build.attemptNo}`;
 }

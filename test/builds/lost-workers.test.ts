@@ -184,11 +184,11 @@ describe('the fence', () => {
     await expect(ledger.recordPushIntent(commit, [])).rejects.toThrow(SupersededError);
     await expect(ledger.finish({ status: 'COMPLETED', result: {} })).rejects.toThrow(SupersededError);
     await expect(ledger.release('x')).rejects.toThrow(SupersededError);
-    const { renewed } = await heartbeat(stack.orchestrator, {
+    const { owned } = await heartbeat(stack.orchestrator, {
       workerId,
       attempts: [{ buildId: build.id, attemptNo: claimed.attemptNo }],
     });
-    expect(renewed.size).toBe(0);
+    expect(owned.size).toBe(0);
     expect(await eventsOf(build)).toEqual(before);
   });
 

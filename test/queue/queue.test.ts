@@ -66,3 +66,9 @@ test('a build with a time is not given out before it', async () => {
   await inTransaction((trx) => queue.add(trx, build));
   expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([]);
 });
+
+test('a build that has a job already is not added in silence', async () => {
+  const build = { ...job(), runAfter: new Date(Date.now() + 3_600_000) };
+  await inTransaction((trx) => queue.add(trx, build));
+  await expect(inTransaction((trx) => queue.add(trx, build))).rejects.toThrow('has a job already');
+});

@@ -25,6 +25,8 @@ export interface Operation {
   readonly variables?: Readonly<Record<string, unknown>>;
   readonly viewer?: Viewer;
   readonly orchestrator?: Orchestrator;
+  /** Of an earlier operation: what it has read is known. */
+  readonly context?: Context;
 }
 
 type Json = ReturnType<typeof JSON.parse>;
@@ -79,7 +81,8 @@ export class Api {
   }
 
   #context(operation: Operation): Context {
-    return createContext(operation.orchestrator ?? this.#orchestrator, operation.viewer ?? viewer());
+    const { context, orchestrator = this.#orchestrator } = operation;
+    return context ?? createContext(orchestrator, operation.viewer ?? viewer());
   }
 }
 

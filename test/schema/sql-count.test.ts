@@ -68,6 +68,11 @@ const OPERATIONS: [string, string, number][] = [
     4,
   ],
   [
+    'builds with their specs and results',
+    '{ builds(first: 50) { nodes { spec { prompt model labels { key } } result { output filesChanged { path } } } } }',
+    3,
+  ],
+  [
     'projects with their builds',
     '{ projects(first: 50) { nodes { builds(first: 10) { totalCount nodes { id } } } } }',
     3,

@@ -21,6 +21,15 @@ export const STUBBORN =
   `setsid sh -c 'trap "" TERM; touch daemon; while :; do sleep 1; done' & ` +
   `until [ -e daemon ]; do sleep 0.01; done; trap '' TERM INT HUP; touch ready; while :; do sleep 1; done`;
 
+/** What the script `rework` writes into `assets/logo.bin`: every byte once. */
+export const LOGO = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+
+/** Many small turns, so that there is time to watch. */
+const TICKS: readonly Turn[] = Array.from({ length: 25 }, (_, index) => ({
+  text: `Tick ${index + 1}.`,
+  calls: bash('sleep 0.1'),
+}));
+
 export const SCRIPTS: Readonly<Record<string, readonly Turn[]>> = {
   default: [{ text: 'Nothing is scripted for this prompt.' }],
   hello: [
@@ -46,5 +55,24 @@ export const SCRIPTS: Readonly<Record<string, readonly Turn[]>> = {
     { text: 'I could not write outside.' },
   ],
   env: [{ calls: bash('env | cut -d= -f1 | sort > env.txt') }, { text: 'Written.' }],
+  rework: [
+    { text: 'I read the text first.', calls: [{ tool: 'Read', input: { file_path: 'README.md' } }] },
+    {
+      text: 'I change it.',
+      calls: [{ tool: 'Edit', input: { file_path: 'README.md', old_string: 'an old text', new_string: 'a new text' } }],
+    },
+    { calls: [{ tool: 'Write', input: { file_path: 'notes/new.md', content: 'Not tracked before.\n' } }] },
+    {
+      calls: bash(
+        `mv src/old-name.js src/new-name.js && mkdir assets && echo ${LOGO.toString('base64')} | base64 -d > assets/logo.bin`,
+      ),
+    },
+    // What a careless or hostile agent would print.
+    {
+      calls: bash('echo "key=$ANTHROPIC_API_KEY"; printf %s "$ANTHROPIC_API_KEY" | base64 -w0; env; git config --list'),
+    },
+    ...TICKS,
+    { text: 'Done: one file edited, one renamed, two added.' },
+  ],
   e401: [{ error: { status: 401, type: 'authentication_error', message: 'invalid x-api-key' } }],
 };

@@ -1,0 +1,124 @@
+/** Lost builds: one that cannot be moved keeps no other one waiting, and nothing is rescued for ever. */
+import { sql } from 'kysely';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type ClaimedBuild, findBuild } from '../../src/builds/build.ts';
+import { Ledger } from '../../src/builds/ledger.ts';
+import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
+import { claimByHand, registerByHand } from '../support/claim.ts';
+import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { script } from '../support/script.ts';
+
+let stack: TestStack;
+let projectId: string;
+let workerId: string;
+
+beforeEach(async () => {
+  stack = await openTestStack();
+  projectId = (await stack.createProject()).id;
+  workerId = await registerByHand(stack);
+});
+
+afterEach(async () => {
+  await stack[Symbol.asyncDispose]();
+});
+
+async function startClaimed(): Promise<ClaimedBuild> {
+  await startBuild(stack.orchestrator, { projectId, spec: { prompt: script({ print: 'x' }) } }, 'test');
+  return claimByHand(stack, workerId);
+}
+
+const statusOf = async ({ id }: ClaimedBuild) => (await findBuild(stack.orchestrator.db, id))?.status;
+
+const expireAll = () =>
+  sql`update build_audit set lease_until = now() - interval '1 s' where status = 'RUNNING'`.execute(
+    stack.orchestrator.db,
+  );
+
+async function outcomeOf({ id, attemptNo }: ClaimedBuild) {
+  const query = stack.orchestrator.db.selectFrom('build_attempts').select('outcome');
+  return (await query.where('build_id', '=', id).where('attempt_no', '=', attemptNo).executeTakeFirst())?.outcome;
+}
+
+test('a build whose row somebody holds is left to the next pass; the others go on', async () => {
+  const builds = [await startClaimed(), await startClaimed(), await startClaimed()] as const;
+  await expireAll();
+  await stack.orchestrator.db.transaction().execute(async (trx) => {
+    await trx.selectFrom('build_audit').select('id').where('id', '=', builds[1].id).forUpdate().execute();
+    expect(await rescueBuilds(stack.orchestrator, 'expired')).toBe(2);
+  });
+  expect(await Promise.all(builds.map(statusOf))).toEqual(['PENDING', 'RUNNING', 'PENDING']);
+  expect(await rescueBuilds(stack.orchestrator, 'expired')).toBe(1);
+  expect(await rescueBuilds(stack.orchestrator, 'expired')).toBe(0);
+});
+
+test('a build that cannot be moved does not keep the others from it, and is told about', async () => {
+  const builds = [await startClaimed(), await startClaimed(), await startClaimed()] as const;
+  await expireAll();
+  await sql`alter table build_attempts add check (build_id <> ${sql.lit(builds[1].id)} or outcome is null)`.execute(
+    stack.orchestrator.db,
+  );
+  await expect(rescueBuilds(stack.orchestrator, 'expired')).rejects.toThrow('violates check constraint');
+  expect(await Promise.all(builds.map(statusOf))).toEqual(['PENDING', 'RUNNING', 'PENDING']);
+});
+
+test('workers that rescue at the same moment move each build once', async () => {
+  const builds = [await startClaimed(), await startClaimed(), await startClaimed(), await startClaimed()];
+  const which = { workers: [workerId] };
+  const counts = await Promise.all([1, 2, 3].map(() => rescueBuilds(stack.orchestrator, which)));
+  expect(counts.reduce((sum, count) => sum + count)).toBe(builds.length);
+  const { rows } = await sql<{ lost: number; jobs: number }>`
+    select sum(lost_attempts)::integer as lost,
+           (select count(*) from pgboss.job where state = 'created') as jobs from build_audit`.execute(
+    stack.orchestrator.db,
+  );
+  expect(rows).toEqual([{ lost: builds.length, jobs: builds.length }]);
+});
+
+test('the attempt that ends a build by its loss is LOST, not FINISHED', async () => {
+  await startClaimed();
+  await expireAll();
+  await rescueBuilds(stack.orchestrator, 'expired');
+  const second = await claimByHand(stack, workerId);
+  await expireAll();
+  await rescueBuilds(stack.orchestrator, 'expired');
+  const ended = await findBuild(stack.orchestrator.db, second.id);
+  expect(ended?.failure).toMatchObject({ reason: 'WORKER_LOST', message: expect.stringContaining('2 times') });
+  expect(await outcomeOf(second)).toBe('LOST');
+});
+
+const COMMIT = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
+
+/** The last of ten workers that die after the push was intended. */
+async function loseTenWorkers(build: ClaimedBuild): Promise<ClaimedBuild> {
+  let last = build;
+  for (let losses = 1; ; losses += 1) {
+    await expireAll();
+    await rescueBuilds(stack.orchestrator, 'expired');
+    if (losses === 10) return last;
+    expect(await statusOf(build)).toBe('PENDING');
+    last = await claimByHand(stack, workerId);
+  }
+}
+
+test('an intended push is looked for by ten workers; then the build says that the commit may be there', async () => {
+  const build = await startClaimed();
+  expect(await new Ledger(stack.orchestrator, build).recordPushIntent(COMMIT, [])).toBe(true);
+  const last = await loseTenWorkers(build);
+  const ended = await findBuild(stack.orchestrator.db, build.id);
+  expect(ended).toMatchObject({ status: 'FAILED', attemptNo: 10, result: { publication: 'NONE', commitSha: null } });
+  expect(ended?.failure).toMatchObject({ reason: 'GIT_PUSH_FAILED', message: expect.stringContaining('may be on') });
+  expect(ended?.failure?.message).toContain(COMMIT.sha);
+  expect(await outcomeOf(last)).toBe('LOST');
+});
+
+test('a push that was proved stays one when the workers die of what comes after it', async () => {
+  const build = await startClaimed();
+  const ledger = new Ledger(stack.orchestrator, build);
+  await ledger.recordPushIntent(COMMIT, []);
+  await ledger.write({ pushedSha: COMMIT.sha });
+  await loseTenWorkers(build);
+  const ended = await findBuild(stack.orchestrator.db, build.id);
+  expect(ended?.failure?.reason).toBe('WORKER_LOST');
+  expect(ended?.result).toMatchObject({ publication: 'PUSHED', commitSha: COMMIT.sha });
+});

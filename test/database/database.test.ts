@@ -1,0 +1,24 @@
+import { sql } from 'kysely';
+import { expect, test } from 'vitest';
+import { isTransient } from '../../src/database/transient.ts';
+import { openTestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+test('a connection that is lost inside a transaction, between two queries, fails that transaction alone', async () => {
+  await using database = await openTestDatabase();
+  const { db } = database;
+  const transaction = db.transaction().execute(async (trx) => {
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx);
+    const pid = rows[0]?.pid ?? 0;
+    await sql`select pg_terminate_backend(${pid})`.execute(db);
+    const isGone = async () => {
+      const found = await sql`select 1 from pg_stat_activity where pid = ${pid}`.execute(db);
+      return found.rows.length === 0;
+    };
+    await waitFor(isGone, { what: 'the end of the connection' });
+    await sql`select 1`.execute(trx);
+  });
+  const error = await transaction.catch((reason: unknown) => reason);
+  expect(isTransient(error)).toBe(true);
+  expect((await sql<{ one: number }>`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
+});

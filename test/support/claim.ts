@@ -1,0 +1,21 @@
+/** A worker's row and claim without a worker: it never beats and never runs anything. */
+import { v7 } from 'uuid';
+import type { ClaimedBuild } from '../../src/builds/build.ts';
+import { claimBuilds } from '../../src/builds/claim-builds.ts';
+import { registerWorker } from '../../src/workers/registry.ts';
+import type { TestStack } from './orchestrator.ts';
+
+/** Registers a worker with this data folder; another folder than the stack's is another host. */
+export async function registerByHand(stack: TestStack, dataFolder = stack.dataFolder): Promise<string> {
+  const id = v7();
+  const worker = { id, name: 'by hand', dataFolder, version: '1', capacity: 9, providers: [] };
+  await registerWorker(stack.orchestrator.db, worker);
+  return id;
+}
+
+/** Claims the build that is next. */
+export async function claimByHand(stack: TestStack, workerId: string): Promise<ClaimedBuild> {
+  const [claimed] = await claimBuilds(stack.orchestrator, { workerId, workerName: 'by hand' }, 1);
+  if (!claimed) throw new Error('nothing was claimed');
+  return claimed;
+}

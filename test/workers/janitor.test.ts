@@ -1,0 +1,82 @@
+/** What builds leave on a machine, and who may remove it. */
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ClaimedBuild } from '../../src/builds/build.ts';
+import { Ledger } from '../../src/builds/ledger.ts';
+import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
+import { keepHouse } from '../../src/workers/janitor.ts';
+import { claimByHand, registerByHand } from '../support/claim.ts';
+import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { script } from '../support/script.ts';
+
+let stack: TestStack;
+let projectId: string;
+
+beforeEach(async () => {
+  stack = await openTestStack();
+  projectId = (await stack.createProject()).id;
+});
+
+afterEach(async () => {
+  for (const { buildId } of await stack.orchestrator.runtime.list()) await stack.orchestrator.runtime.sweep(buildId);
+  await stack[Symbol.asyncDispose]();
+});
+
+/** A claimed build with a process that carries its mark in a workspace here. */
+async function startHere(workerId: string): Promise<ClaimedBuild> {
+  await startBuild(stack.orchestrator, { projectId, spec: { prompt: script({ print: 'x' }) } }, 'test');
+  const build = await claimByHand(stack, workerId);
+  const workspace = await stack.orchestrator.runtime.open(build.id);
+  const env = { PATH: process.env.PATH ?? '' };
+  await workspace.start({ argv: ['sleep', '300'], cwd: workspace.paths.work, env, stdin: '', redact: (text) => text });
+  return build;
+}
+
+const left = async () => (await stack.orchestrator.runtime.list()).map(({ buildId }) => buildId).toSorted();
+
+test('of builds that are over or run on another host nothing stays; what runs or waits here is not touched', async () => {
+  const here = await registerByHand(stack);
+  const elsewhere = await registerByHand(stack, '/elsewhere');
+  const away = await startHere(elsewhere);
+  const pushing = await startHere(elsewhere);
+  const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
+  await new Ledger(stack.orchestrator, pushing).recordPushIntent(commit, []);
+  const over = await startHere(here);
+  await new Ledger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
+  const running = await startHere(here);
+  const waiting = await startHere(here);
+  await sql`update build_audit set lease_until = now() - interval '1 s' where id = ${waiting.id}`.execute(
+    stack.orchestrator.db,
+  );
+  await rescueBuilds(stack.orchestrator, 'expired');
+  const stranger = join(stack.dataFolder, 'builds', 'notes');
+  await mkdir(stranger, { recursive: true });
+
+  await keepHouse(stack.orchestrator);
+
+  const kept = [pushing.id, running.id, waiting.id];
+  const homes = (await stack.orchestrator.runtime.list()).filter(({ closed }) => closed).map(({ buildId }) => buildId);
+  expect(homes).toContain(over.id);
+  expect(await left()).toEqual([...kept, over.id, 'notes'].toSorted());
+  for (const build of [away, over]) expect(await stack.orchestrator.runtime.sweep(build.id)).toBe(0);
+  for (const id of kept) expect(await stack.orchestrator.runtime.sweep(id)).toBeGreaterThan(0);
+});
+
+test('partitions that fail, and a workspace that cannot be removed, do not stop the rest', async () => {
+  const here = await registerByHand(stack);
+  const builds = [await startHere(here), await startHere(here)] as const;
+  for (const build of builds) {
+    await new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
+  }
+  await sql`drop function ensure_build_partitions`.execute(stack.orchestrator.db);
+  // A workspace that cannot even be opened.
+  const broken = join(stack.dataFolder, 'builds', builds[0].id, 'work');
+  await rm(broken, { recursive: true });
+  await writeFile(broken, '');
+  await keepHouse(stack.orchestrator);
+  expect(await readdir(join(stack.dataFolder, 'builds', builds[0].id))).toContain('work');
+  expect(await readdir(join(stack.dataFolder, 'builds', builds[1].id))).toEqual(['home']);
+});
