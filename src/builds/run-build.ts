@@ -4,6 +4,7 @@
  */
 import type { AgentOutcome } from '../agents/agent.ts';
 import { gitEnvironment } from '../config/config.ts';
+import type { Database } from '../database/database.ts';
 import { findProject } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { findTemplate } from '../projects/template.ts';
@@ -70,11 +71,19 @@ async function conclude(
     if (interrupt === 'superseded' || interrupt === 'released') throw error;
     // Nothing that carries the build's mark is alive when its end is told.
     await deps.runtime.sweep(build.id);
-    if (interrupt === 'cancelled') return { status: 'CANCELLED', result: {}, reason: build.cancelReason };
+    if (interrupt === 'cancelled')
+      return { status: 'CANCELLED', result: {}, reason: await cancelReason(ledger, build.id) };
     if (error instanceof BuildFailedError) return { status: 'FAILED', result: {}, failure: error.failure };
     deps.logger.error({ error, build: build.id }, 'a build failed for no known reason');
     return { status: 'FAILED', result: {}, failure: failure('INTERNAL', ledger.phase, 'Slipway failed unexpectedly.') };
   }
+}
+
+/** Who cancels says why after the claim. */
+async function cancelReason(ledger: Ledger, id: string): Promise<string | null> {
+  const read = (db: Database) =>
+    db.selectFrom('build_audit').select('cancel_reason').where('id', '=', id).executeTakeFirst();
+  return (await ledger.read(read))?.cancel_reason ?? null;
 }
 
 async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Conclusion> {
@@ -170,7 +179,6 @@ function agentResult(outcome: AgentOutcome | null) {
 }
 
 async function cleanUp(deps: RunBuildDeps, { id, spec }: ClaimedBuild): Promise<void> {
-  await deps.runtime.sweep(id);
   await (await deps.runtime.open(id)).close({ keepHome: deps.agents.get(spec.provider)?.capabilities.resume ?? false });
 }
 

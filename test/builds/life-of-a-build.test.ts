@@ -131,6 +131,7 @@ test('a cancelled build is dead before it says so', async () => {
   await cancelBuild(stack.orchestrator, { id: build.id, reason: 'enough' }, 'test');
   const ended = await stack.finished(build.id);
   expect(ended).toMatchObject({ status: 'CANCELLED', cancelReason: 'enough', result: { success: false } });
+  expect((await eventsOf(build)).at(-1)).toMatchObject({ type: 'FINISHED', data: { message: 'enough' } });
   expect(await stack.orchestrator.runtime.sweep(build.id)).toBe(0);
   await expect(cancelBuild(stack.orchestrator, { id: build.id }, 'test')).rejects.toThrow(BuildStateError);
 });
