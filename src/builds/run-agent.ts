@@ -46,7 +46,7 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
     if (signal.aborted) interrupt();
     await publishOutput(running, run, { clocks, end: end.because });
     signal.throwIfAborted();
-    return detached.signal.aborted ? unread(end.reason()) : run.outcome();
+    return judge(end.reason(), detached.signal.aborted ? null : run.outcome());
   } finally {
     clearInterval(watch);
     clocks.stop();
@@ -103,25 +103,25 @@ function endOnce(run: AgentRun, detached: AbortController, onError: (error: unkn
   };
 }
 
-/** The outcome of an agent that we ended and whose last words were too many to be read. */
-function unread(why: StopReason | null): AgentOutcome {
-  const reasons: Partial<Record<StopReason, AgentReason>> = {
-    silence_limit: 'idle',
-    output_limit: 'output_limit',
-    budget: 'budget',
-  };
-  const reason = (why && reasons[why]) ?? 'timeout';
-  const message = `The agent was ended (${why}) and had printed more than could be read in time.`;
-  return {
-    status: 'failed',
-    reason,
-    retryable: false,
-    message,
-    finalText: '',
-    sessionId: null,
-    usage: null,
-    denials: [],
-  };
+/** What it means that we ended an agent. */
+const ENDED: Partial<Record<StopReason, { readonly reason: AgentReason; readonly message: string }>> = {
+  wall_limit: { reason: 'timeout', message: 'The agent did not finish in time.' },
+  silence_limit: { reason: 'idle', message: 'The agent said nothing for too long.' },
+  output_limit: { reason: 'output_limit', message: 'The agent printed more than a build may print.' },
+  budget: { reason: 'budget', message: 'The agent has used up its budget.' },
+};
+
+/**
+ * An agent that was ended may still complain of it: that its tool was killed is not why it failed. `outcome` is null
+ * when its last words were too many to be read.
+ */
+function judge(why: StopReason | null, outcome: AgentOutcome | null): AgentOutcome {
+  if (outcome?.status === 'succeeded') return outcome;
+  const ended = why && ENDED[why];
+  if (outcome && !ended) return outcome;
+  const unread = { reason: 'unknown', message: 'The agent had printed more than could be read in time.' } as const;
+  const said = outcome ?? { finalText: '', sessionId: null, usage: null, denials: [] };
+  return { ...said, status: 'failed', retryable: false, ...(ended ?? unread) };
 }
 
 /** The session's id is durable before the agent starts, so that whoever comes next knows it. */
