@@ -24,6 +24,7 @@ const CLEAN_EVERY_MS = 60_000;
 /** Longer than this without an answered heartbeat, and others may have taken us for dead. */
 const MAX_BEAT_GAP_MS = 2 * HEARTBEAT_EVERY_MS;
 const LEAVE_AFTER_MS = 30_000;
+const MAX_GIVEN_BACK = 5;
 
 export interface WorkerDeps extends RunBuildDeps {
   /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
@@ -200,7 +201,8 @@ export class Worker implements AsyncDisposable {
 
   /** Twice in a row, because a claim that is on its way is in the database before it is here. */
   async #giveBackUnknown(unknown: readonly (AttemptKey & { readonly key: string })[]): Promise<void> {
-    const missing = unknown.filter(({ key }) => !this.#attempts.has(key));
+    // A build that keeps coming back is left to its lease: that counts, and ends.
+    const missing = unknown.filter(({ key, attemptNo }) => !this.#attempts.has(key) && attemptNo < MAX_GIVEN_BACK);
     for (const attempt of missing) {
       if (this.#unknownBefore.has(attempt.key)) await giveBack(this.#deps, this.id, attempt);
     }
