@@ -8,8 +8,8 @@ export const FAILURES = {
   AGENT_ERROR: { retryable: true, remedy: 'Read the log for what the agent reported, then retry the build.' },
   AGENT_REFUSED: { retryable: false, remedy: 'The model refused the task. Rephrase the prompt.' },
   PROVIDER_UNAVAILABLE: {
-    retryable: false,
-    remedy: 'Install the agent on a worker or choose another provider; `slipway doctor` tells how.',
+    retryable: true,
+    remedy: 'Install the agent on every worker or choose another provider, then retry; `slipway doctor` tells how.',
   },
   PROVIDER_AUTH: { retryable: false, remedy: 'Check the API key of the provider on the worker.' },
   PROVIDER_QUOTA: {

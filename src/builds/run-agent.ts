@@ -50,10 +50,10 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   } finally {
     clearInterval(watch);
     clocks.stop();
-    end.dispose();
     signal.removeEventListener('abort', interrupt);
     detached.abort();
     await end.ended();
+    end.dispose();
   }
 }
 

@@ -108,6 +108,8 @@ function print(output: Output, report: DemoReport): void {
   output.line('  npm start                                   the service, with GraphiQL and a first token');
   output.line('  npm run slipway -- doctor                   what this machine has and lacks, agents included');
   output.line('  npm run slipway -- project create Boats     a project with a repository of its own');
-  output.line('  npm run slipway -- build start --project boats --watch "Write a page about boats."');
+  output.line(
+    '  npm run slipway -- build start --project boats --provider scripted --watch "Write a page about boats."',
+  );
   output.line('  npm run slipway -- help                     everything else');
 }

@@ -232,7 +232,7 @@ export type FailureReason =
   | 'PROVIDER_OVERLOADED'
   /** The account is out of credit or over its rate limit. Wait or raise the limit, then retry. */
   | 'PROVIDER_QUOTA'
-  /** Install the agent on a worker or choose another provider; `slipway doctor` tells how. */
+  /** Install the agent on every worker or choose another provider, then retry; `slipway doctor` tells how. */
   | 'PROVIDER_UNAVAILABLE'
   /** The workspace could not be prepared. Check disk space and rights of the data folder. */
   | 'SANDBOX_FAILED'
