@@ -31,6 +31,8 @@ export function welcome(output: Output, { url, token, config }: Welcome): void {
   if (token) {
     output.line(`  Token     ${bold(token)}`);
     output.line(`            Shown once; the commands on this machine find it in ${tokenFile(config.dataFolder)}`);
+  } else {
+    output.line(`  Token     shown at the first start; kept in ${tokenFile(config.dataFolder)} unless you removed it`);
   }
   output.line('\nBuilds run as your user on this machine: the local runtime is no sandbox.');
   if (!token) return;
