@@ -111,6 +111,7 @@ ProjectRef.implement({
       {
         type: BuildRef,
         description: 'Its builds, newest first.',
+        authScopes: { scope: 'builds:read' },
         complexity: pageComplexity,
         args: {
           filter: t.arg({ type: BuildFilterInput, description: 'Which ones.' }),

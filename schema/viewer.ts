@@ -13,6 +13,7 @@ const ViewerRef = builder.objectRef<Viewer>('Viewer').implement({
       type: [ProjectRef],
       nullable: true,
       description: 'The projects that it is limited to; null for all.',
+      authScopes: { scope: 'builds:read' },
       resolve: async ({ projectIds }, _args, { loaders }) => {
         if (projectIds === null) return null;
         const projects = await Promise.all(projectIds.map((id) => loaders.project.load(id)));

@@ -1,5 +1,6 @@
 /** Phases 3 and 4: what changed is looked at, becomes one commit and is proved to be on the remote. No model has a say. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { cutText } from '../agents/cut-text.ts';
 import { agentMovedHead } from '../git/agent-repository.ts';
 import { bundleCommit } from '../git/bundle.ts';
 import type { FileChange } from '../git/changes.ts';
@@ -165,5 +166,5 @@ function subjectOf(prompt: string): string {
       .split('\n', 1)[0]
       ?.replace(/\p{Cc}/gu, ' ')
       .trim() ?? '';
-  return line.length > MAX_SUBJECT ? `${line.slice(0, MAX_SUBJECT - 1)}…` : line || 'Build';
+  return line.length > MAX_SUBJECT ? `${cutText(line, MAX_SUBJECT - 1)}…` : line || 'Build';
 }

@@ -1,4 +1,5 @@
 /** Events page by page: the history that a person scrolls through. Followers read with `readEvents`. */
+import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import { type Keyset, readChildPages } from '../database/keyset.ts';
 import type { BuildEvent, BuildEventType } from './event.ts';
@@ -20,7 +21,7 @@ export async function listEventsOf(
     parents: buildIds,
     childrenOf: (build) => {
       const events = db.selectFrom('build_events').selectAll().where('build_id', '=', build);
-      return types ? events.where('type', 'in', types) : events;
+      return types ? events.where(sql<boolean>`type = any(${types}::text[])`) : events;
     },
     column: 'seq',
     keyset,

@@ -1,4 +1,5 @@
 /** Events read back. */
+import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import type { BuildEvent, BuildEventType } from './event.ts';
 
@@ -18,7 +19,7 @@ export async function readEvents(db: Database, page: EventPage): Promise<BuildEv
     .where('seq', '>', page.after)
     .orderBy('seq')
     .limit(page.limit);
-  if (page.types) query = query.where('type', 'in', page.types);
+  if (page.types) query = query.where(sql<boolean>`type = any(${page.types}::text[])`);
   const rows = await query.execute();
   return rows.map(toEvent);
 }

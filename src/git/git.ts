@@ -130,7 +130,7 @@ export async function git(
 }
 
 export function gitFailure(kind: GitFailureKind, message: string): GitFailure {
-  return { ok: false, kind, message: message.slice(0, MAX_MESSAGE_LENGTH) };
+  return { ok: false, kind, message: message.slice(0, MAX_MESSAGE_LENGTH).toWellFormed() };
 }
 
 /** Text that git or a remote printed, fit to be shown: no credentials, no control characters. */

@@ -29,7 +29,9 @@ export async function updateProject(
         { path: ['input', 'repositoryUrl'], message: 'A repository URL cannot be removed.' },
       ]);
     }
-    const settings = { ...project.settings, ...input.changes.settings };
+    const changed = input.changes.settings;
+    const limits = changed?.limits ? { limits: { ...project.settings.limits, ...changed.limits } } : {};
+    const settings = { ...project.settings, ...changed, ...limits };
     const checked = checkProject(
       deps,
       {
@@ -59,10 +61,18 @@ export async function updateProject(
     if (checked.gitCredentials) {
       const value = JSON.stringify(checked.gitCredentials);
       await setCredential({ db: trx, masterKey: deps.masterKey }, { projectId: row.id, name: GIT_CREDENTIAL, value });
+    } else if (originOf(row.repository_url) !== originOf(project.repositoryUrl)) {
+      // Credentials were given for one host: whoever changes the URL must not have them sent to another.
+      await trx.deleteFrom('credentials').where('project_id', '=', row.id).where('name', '=', GIT_CREDENTIAL).execute();
     }
     await audit(trx, { actor, action: 'updateProject', subjectType: 'project', subjectId: row.id, projectId: row.id });
     return toProject(row);
   });
+}
+
+/** Scheme, host and port; any other kind of address is its own origin. */
+function originOf(url: string | null): string | null {
+  return url !== null && /^https?:/i.test(url) ? new URL(url).origin : url;
 }
 
 /** The project takes no more builds; those that are waiting or running go on. Archiving twice is fine. */
