@@ -9,7 +9,7 @@ import { type NumberedLine, readLog } from './build-log.ts';
 /** Lines of one batch. */
 export const MAX_BATCH_LINES = 200;
 /** Chunks that one follower holds at a time. */
-const CHUNKS = 8;
+const CHUNKS = 1;
 
 export interface LogBatch {
   /** The number of the last line up to here. */
