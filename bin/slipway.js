@@ -4,10 +4,8 @@ import * as nodeModule from 'node:module';
 import { stderr, version, versions } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-const [major, minor] = versions.node.split('.').map(Number);
-const runsTypeScript = major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18);
-
-if (runsTypeScript) {
+// Node 22 runs TypeScript, too, but does not know `await using`.
+if (Number.parseInt(versions.node, 10) >= 24) {
   // Types are stripped and code is compiled once, not at every start. Not in /tmp, where others could write to it; where
   // it cannot be written, Node does without.
   nodeModule.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/slipway', import.meta.url)));
@@ -15,7 +13,7 @@ if (runsTypeScript) {
 } else {
   stderr.write(
     [
-      `Slipway needs Node 22.18 or newer, and this is ${version}.`,
+      `Slipway needs Node 24 or newer, and this is ${version}.`,
       'In a checkout, npm brings a Node 24 of its own:',
       '  npm start                   runs the service',
       '  npm run demo                shows everything once',
