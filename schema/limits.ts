@@ -19,5 +19,8 @@ export const MAX_NODES = 100;
 /** Each log is read and decompressed by itself, so a list of builds must not ask for all of theirs. */
 export const LOG_COMPLEXITY = 500;
 
+/** A dry run answers with the whole prompt and may ask an agent for its version in a process of its own. */
+export const VALIDATION_COMPLEXITY = 1_000;
+
 /** Statistics read many rows. */
 export const STATS_COMPLEXITY = 250;

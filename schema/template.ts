@@ -5,6 +5,7 @@ import { documentOf } from './build-document.ts';
 import { BuildSpecInputRef, BuildSpecRef } from './build-spec.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
 import { requireProjectId } from './ids.ts';
+import { VALIDATION_COMPLEXITY } from './limits.ts';
 import { InputIssueRef } from './user-errors.ts';
 
 const TemplateVariableRef = builder.objectRef<TemplateVariable>('TemplateVariable').implement({
@@ -90,6 +91,7 @@ builder.queryFields((t) => ({
   validateBuild: t.field({
     type: BuildValidationRef,
     description: 'A dry run of startBuild: the resolved prompt and spec, what is missing, what would be refused.',
+    complexity: VALIDATION_COMPLEXITY,
     authScopes: { scope: 'builds:read' },
     args: {
       projectId: t.arg.id({ required: true, description: 'The project.' }),
