@@ -41,9 +41,9 @@ export function followLog(
 
 async function readBatches(db: Database, buildId: string, after: number): Promise<LogBatch[]> {
   // Before the lines: what a build printed is committed when it is finished, so nothing can come after them.
-  const { status } = await db
+  const { status, last_line: end } = await db
     .selectFrom('build_audit')
-    .select('status')
+    .select(['status', 'last_line'])
     .where('id', '=', buildId)
     .executeTakeFirstOrThrow();
   const chunks = await readLog(db, { buildId, after, limit: CHUNKS });
@@ -53,7 +53,8 @@ async function readBatches(db: Database, buildId: string, after: number): Promis
     const part = lines.slice(start, start + MAX_BATCH_LINES);
     batches.push({ cursor: part.at(-1)?.number ?? after, lines: part, finished: false });
   }
-  if (!isFinished(status) || chunks.length === CHUNKS) return batches;
-  const last = batches.pop() ?? { cursor: after, lines: [] };
-  return [...batches, { ...last, finished: true }];
+  const last = batches.at(-1) ?? { cursor: after, lines: [] };
+  // Without a chunk there is nothing left, whatever the count says: logs are kept for a limited time.
+  if (!isFinished(status) || (chunks.length > 0 && last.cursor < end)) return batches;
+  return [...batches.slice(0, -1), { ...last, finished: true }];
 }
