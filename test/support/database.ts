@@ -22,11 +22,19 @@ async function admin(statement: string): Promise<void> {
   }
 }
 
-export async function openTestDatabase(): Promise<TestDatabase> {
-  const template = new URL(inject('templateUrl'));
+export function openTestDatabase(): Promise<TestDatabase> {
+  return createDatabase(new URL(inject('templateUrl')).pathname.slice(1));
+}
+
+/** Without any table. */
+export function openEmptyDatabase(): Promise<TestDatabase> {
+  return createDatabase('template0');
+}
+
+async function createDatabase(template: string): Promise<TestDatabase> {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
-  await admin(`create database ${name} template ${template.pathname.slice(1)}`);
-  const url = new URL(template);
+  await admin(`create database ${name} template ${template}`);
+  const url = new URL(inject('templateUrl'));
   url.pathname = `/${name}`;
   const db = openDatabase({ url: url.href, poolSize: 10, name, logger: createLogger('warn') });
   return {
