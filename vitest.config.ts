@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config';
 /** `npm test` runs the first project, `npm run faults` the second: the promises under faults and hostile input. */
 export default defineConfig({
   test: {
-    projects: [project('tests', ['test/**/*.test.ts'], ['test/faults/**']), project('faults', ['test/faults/**/*.test.ts'])],
+    projects: [
+      project('tests', ['test/**/*.test.ts'], ['test/faults/**']),
+      project('faults', ['test/faults/**/*.test.ts']),
+    ],
     maxWorkers: 2,
   },
 });

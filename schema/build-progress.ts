@@ -95,8 +95,9 @@ async function followBuild(
     isLast: (event) => event.type === TERMINAL_EVENT,
     after: cursor,
   });
-  // Whoever has the last event of a finished build is told so, instead of waiting for ever.
-  if (isFinished(build.status) && cursor >= build.lastSeq) await events.return?.();
+  // Whoever has the last event of a finished build is told so, instead of waiting for ever; and so is whoever asks for
+  // events that are kept no longer.
+  if (isFinished(build.status) && (await readEventPage(build.id, cursor)).length === 0) await events.return?.();
   return events;
 }
 

@@ -119,6 +119,18 @@ export const OPTIONS = {
     '30',
     'After SIGTERM: how long running builds may go on before they are put back into the queue.',
   ),
+  keepEventsDays: option(
+    'SLIPWAY_KEEP_EVENTS_DAYS',
+    integer(180, 0, 36_500),
+    '180',
+    'Events of older builds are dropped, week by week; 0 keeps them for ever. Builds and their results stay.',
+  ),
+  keepLogsDays: option(
+    'SLIPWAY_KEEP_LOGS_DAYS',
+    integer(30, 0, 36_500),
+    '30',
+    'Logs of older builds are dropped, week by week; 0 keeps them for ever.',
+  ),
   callbackAllowPrivate: option(
     'SLIPWAY_CALLBACK_ALLOW_PRIVATE',
     flag,

@@ -4,6 +4,7 @@ import { validate } from 'uuid';
 import { restoreJobs } from '../builds/restore-jobs.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
 import { ensurePartitions } from '../database/partitions.ts';
+import { dropOld } from '../database/retention.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { hostKey } from './registry.ts';
 
@@ -21,12 +22,17 @@ type JanitorDeps = Pick<RunBuildDeps, 'db' | 'hub' | 'queue' | 'runtime' | 'conf
 type Remains = 'ended' | 'expired' | 'elsewhere';
 
 /**
- * Keeps the partitions ahead of time, gives waiting builds the jobs they have lost, ends and removes what builds have
+ * Keeps the partitions ahead of time, drops what is too old, gives waiting builds the jobs they have lost, ends and removes what builds have
  * left here. What fails is logged and keeps nothing else from being done. Safe to repeat.
  */
 export async function keepHouse(deps: JanitorDeps): Promise<void> {
   await attempt(deps, 'partitions', async () => {
     for (const problem of await ensurePartitions(deps.db)) deps.logger.warn({ problem }, 'a partition is missing');
+  });
+  await attempt(deps, 'retention', async () => {
+    const { dropped, problems } = await dropOld(deps.db, deps.config);
+    if (dropped.length > 0) deps.logger.info({ dropped }, 'events and logs of old builds were dropped');
+    for (const problem of problems) deps.logger.warn({ problem }, 'old events or logs could not be dropped');
   });
   await attempt(deps, 'jobs', async () => {
     const builds = await restoreJobs(deps);
