@@ -13,13 +13,14 @@ ArtifactRef.implement({
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was kept.' }),
     url: t.string({
       description: 'Where it can be fetched, with the same token.',
-      resolve: ({ id }, _args, { orchestrator }) =>
-        `${publicUrl(orchestrator.config)}/artifacts/${toPublicId('artifact', id)}`,
+      resolve: ({ id }, _args, { orchestrator, serverUrl }) =>
+        `${publicUrl(orchestrator.config, serverUrl)}/artifacts/${toPublicId('artifact', id)}`,
     }),
   }),
 });
 
-function publicUrl({ publicUrl, host, port }: Config): string {
+function publicUrl({ publicUrl, host, port }: Config, serverUrl: string | null): string {
   if (publicUrl) return publicUrl.replace(/\/+$/, '');
+  if (serverUrl) return serverUrl;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -53,9 +53,10 @@ builder.objectField(BuildRef, 'log', (t) =>
       type: LogLineRef,
       description: 'What was printed. The cursors are those of buildLog: line numbers.',
       complexity: ({ first, last }) => ({ field: LOG_COMPLEXITY, multiplier: first ?? last ?? DEFAULT_PAGE }),
-      resolve: async ({ id, lastLine }, args, { orchestrator: { db } }) => {
+      resolve: async ({ id, lastLine }, args, { orchestrator: { db }, responseBudget }) => {
         const request = pageRequest(args, NUMBER_CURSOR, 'asc');
         const lines = await readLines(db, { buildId: id, lastLine }, request.keyset);
+        responseBudget.spend(lines.reduce((bytes, { text }) => bytes + Buffer.byteLength(text), 0));
         return { ...toConnection(request, lines, (line) => line.number), totalCount: lastLine };
       },
     },

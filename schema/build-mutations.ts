@@ -83,7 +83,10 @@ const CreateAndBuildPayload = builder.objectRef<CreatedBuild>('CreateAndBuildPay
     build: t.field({ type: BuildRef, description: 'Its first build.', resolve: ({ build }) => build }),
     deduplicated: t.exposeBoolean('deduplicated', { description: 'Both were there before: same key, same input.' }),
     callbackSecret: t.string({
-      description: 'Signs the callbacks (Standard Webhooks, `whsec_…`); also Project.callbackSecret.',
+      nullable: true,
+      description:
+        'Signs the callbacks (Standard Webhooks, `whsec_…`); also Project.callbackSecret. Null when a credential of all ' +
+        'projects signs them.',
       resolve: ({ project }, _args, context) => secretOf(context, project),
     }),
   }),

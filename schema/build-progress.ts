@@ -1,11 +1,13 @@
 /** Following: stored first, then live. Each stops at once when its consumer does. */
 
-import { isFinished } from '../src/builds/build.ts';
+import { type Build, isFinished } from '../src/builds/build.ts';
 import { followLog, MAX_BATCH_LINES } from '../src/builds/follow-log.ts';
+import type { Database } from '../src/database/database.ts';
 import { InvalidInputError } from '../src/errors.ts';
 import { BUILD_EVENT_TYPES, type BuildEvent, MILESTONES, TERMINAL_EVENT } from '../src/events/event.ts';
 import { follow } from '../src/events/follow.ts';
 import { followProject } from '../src/events/follow-project.ts';
+import { readEvents } from '../src/events/read-events.ts';
 import type { ProjectActivity } from '../src/events/read-project-activity.ts';
 import { eventsTopic } from '../src/events/topics.ts';
 import { LogBatchRef } from './build-log.ts';
@@ -86,7 +88,7 @@ async function followBuild(
 ): Promise<AsyncIterableIterator<BuildEvent>> {
   const cursor = readAfter(after);
   const build = await requireBuild(context, buildId);
-  const { hub, readEventPage } = context.orchestrator;
+  const { db, hub, readEventPage } = context.orchestrator;
   const events = follow<BuildEvent>({
     hub,
     topic: eventsTopic(build.id),
@@ -96,9 +98,19 @@ async function followBuild(
     after: cursor,
   });
   // Whoever has the last event of a finished build is told so, instead of waiting for ever; and so is whoever asks for
-  // events that are kept no longer.
-  if (isFinished(build.status) && (await readEventPage(build.id, cursor)).length === 0) await events.return?.();
+  // events that are kept no longer. Those of a build go together.
+  if (isFinished(build.status) && !(await isLastKept(db, build, cursor))) await events.return?.();
   return events;
+}
+
+/** Is there a last event behind the cursor? */
+async function isLastKept(
+  db: Database,
+  { id, lastSeq }: Pick<Build, 'id' | 'lastSeq'>,
+  cursor: number,
+): Promise<boolean> {
+  if (cursor >= lastSeq) return false;
+  return (await readEvents(db, { buildId: id, after: lastSeq - 1, limit: 1 })).length > 0;
 }
 
 function readAfter(after: string | null | undefined): number {

@@ -1,8 +1,10 @@
 /** What is asked of a build, as it is sent and as it is read. */
 import type { BuildLimits, BuildSpec, BuildSpecInput } from '../src/builds/build-spec.ts';
+import { ALL_OF_THE_NETWORK } from '../src/std/network-access.ts';
 import { toPublicId } from '../src/std/public-id.ts';
 import type { BuildDocument } from './build-document.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
+import { NetworkInput, NetworkRef } from './network.ts';
 
 interface NamedValue {
   readonly name: string;
@@ -86,6 +88,11 @@ export const BuildSpecRef = builder.objectRef<BuildDocument<BuildSpec>>('BuildSp
       resolve: async (spec) => Object.entries(await spec.read('labels')).map(([key, value]) => ({ key, value })),
     }),
     limits: t.field({ type: LimitsRef, description: 'Where it is stopped.', resolve: (spec) => spec.read('limits') }),
+    network: t.field({
+      type: NetworkRef,
+      description: 'What the agent may reach.',
+      resolve: async (spec) => (await spec.read('network')) ?? ALL_OF_THE_NETWORK,
+    }),
     runAfter: t.field({
       type: 'DateTime',
       nullable: true,
@@ -147,6 +154,7 @@ export const BuildSpecInputRef = builder.inputRef<BuildSpecInput>('BuildSpecInpu
     priority: t.int({ description: 'Higher goes first: -100 to 100, by default 0.' }),
     labels: t.field({ type: [LabelInput], description: 'For filters and statistics: at most 32.' }),
     limits: t.field({ type: LimitsInput, description: 'Where it is stopped.' }),
+    network: t.field({ type: NetworkInput, description: "What the agent may reach; by default the project's." }),
     runAfter: t.field({ type: 'DateTime', description: 'Do not start before this.' }),
   }),
 });

@@ -2,14 +2,25 @@
 import type { Viewer } from '../src/auth/viewer.ts';
 import type { Orchestrator } from '../src/orchestrator.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
+import type { RateLimit } from './rate-limit.ts';
+import { ResponseBudget } from './response-budget.ts';
 
 export interface Context {
   /** Anonymous requests never reach the schema: the server answers them with 401. */
   readonly viewer: Viewer;
   readonly orchestrator: Orchestrator;
   readonly loaders: Loaders;
+  /** Null where nothing is limited. */
+  readonly rateLimit: RateLimit | null;
+  readonly responseBudget: ResponseBudget;
+  /** Where the server that answers can be reached, without a slash at the end; null when that is not known. */
+  readonly serverUrl: string | null;
 }
 
-export function createContext(orchestrator: Orchestrator, viewer: Viewer): Context {
-  return { viewer, orchestrator, loaders: createLoaders(orchestrator.db, viewer) };
+export type RequestContext = Partial<Pick<Context, 'rateLimit' | 'responseBudget' | 'serverUrl'>>;
+
+export function createContext(orchestrator: Orchestrator, viewer: Viewer, request: RequestContext = {}): Context {
+  const { rateLimit = null, responseBudget = new ResponseBudget(), serverUrl = null } = request;
+  const loaders = createLoaders(orchestrator.db, viewer, responseBudget);
+  return { viewer, orchestrator, loaders, rateLimit, responseBudget, serverUrl };
 }

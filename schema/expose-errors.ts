@@ -4,7 +4,15 @@
  */
 import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core';
 import { GraphQLError, type GraphQLFieldResolver } from 'graphql';
-import { ForbiddenError, InvalidInputError, NotFoundError, SlipwayError, UnavailableError } from '../src/errors.ts';
+import {
+  ForbiddenError,
+  InvalidInputError,
+  NotFoundError,
+  RateLimitedError,
+  ResponseTooLargeError,
+  SlipwayError,
+  UnavailableError,
+} from '../src/errors.ts';
 
 export const exposeErrorsPlugin = 'exposeErrors';
 
@@ -53,6 +61,8 @@ function details(error: SlipwayError): Record<string, unknown> {
   if (error instanceof InvalidInputError) return { issues: error.issues };
   if (error instanceof NotFoundError) return { resource: error.resource };
   if (error instanceof ForbiddenError) return { requiredScope: error.requiredScope };
+  if (error instanceof ResponseTooLargeError) return { limitBytes: error.limitBytes };
+  if (error instanceof RateLimitedError) return { retryable: true, retryAfter: error.retryAfter };
   if (error instanceof UnavailableError) return { retryable: true };
   return {};
 }

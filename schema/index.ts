@@ -14,6 +14,10 @@ import './worker.ts';
 import './template.ts';
 import './stats.ts';
 import './token.ts';
+import './credential.ts';
+import './credential-mutations.ts';
+import './audit-log.ts';
+import './rate-limit.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -24,3 +24,13 @@ export const VALIDATION_COMPLEXITY = 1_000;
 
 /** Statistics read many rows. */
 export const STATS_COMPLEXITY = 250;
+
+/** Bytes of the prompts, variables, outputs, changed files, events and log lines of one answer. */
+export const MAX_RESPONSE_BYTES = 24 * 1024 * 1024;
+
+/** What every operation costs its token besides its complexity, and every field of a mutation: it writes. */
+export const OPERATION_COST = 1;
+export const MUTATION_COST = 10;
+
+/** One download of an artifact. */
+export const ARTIFACT_COST = 10;

@@ -4,6 +4,7 @@
  */
 import DataLoader from 'dataloader';
 import { type Artifact, findArtifactsById, listArtifactsOf } from '../src/artifacts/artifact.ts';
+import { findTokenNames } from '../src/auth/api-token.ts';
 import { seesProject, type Viewer } from '../src/auth/viewer.ts';
 import { type BuildSummary, findBuildSummaries } from '../src/builds/build.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
@@ -16,6 +17,7 @@ import {
   findDeliveriesById,
   findDeliveryAttempts,
 } from '../src/callbacks/delivery.ts';
+import { type Credential, findSigned, listCredentials } from '../src/credentials/credential.ts';
 import type { Database } from '../src/database/database.ts';
 import type { Keyset } from '../src/database/keyset.ts';
 import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
@@ -23,6 +25,7 @@ import { listEventsOf } from '../src/events/list-events.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
+import type { ResponseBudget } from './response-budget.ts';
 
 /** One page of what belongs to one parent. */
 interface ChildPage<Query> {
@@ -57,7 +60,12 @@ export interface Loaders {
   readonly result: MemberLoader<'result'>;
   readonly worker: DataLoader<string, WorkerRecord | null>;
   readonly artifact: DataLoader<string, Artifact | null>;
+  readonly tokenName: DataLoader<string, string | null>;
   readonly delivery: DataLoader<string, Delivery | null>;
+  /** By project. */
+  readonly credentials: DataLoader<string, readonly Credential[]>;
+  /** By project: does a credential sign its callbacks? */
+  readonly signed: DataLoader<string, boolean>;
   /** By build. */
   readonly deliveries: DataLoader<string, readonly Delivery[]>;
   /** By delivery. */
@@ -68,7 +76,7 @@ export interface Loaders {
   readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
 }
 
-export function createLoaders(db: Database, viewer: Viewer): Loaders {
+export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudget): Loaders {
   const build = byId(
     (ids) => findBuildSummaries(db, ids),
     ({ projectId }) => seesProject(viewer, projectId),
@@ -76,8 +84,8 @@ export function createLoaders(db: Database, viewer: Viewer): Loaders {
   const ofVisibleBuild = async ({ buildId }: { readonly buildId: string }) => (await build.load(buildId)) !== null;
   return {
     build,
-    spec: members(db, viewer, 'spec'),
-    result: members(db, viewer, 'result'),
+    spec: members({ db, viewer, budget }, 'spec'),
+    result: members({ db, viewer, budget }, 'result'),
     project: byId(
       (ids) => findProjects(db, ids),
       ({ id }) => seesProject(viewer, id),
@@ -87,6 +95,18 @@ export function createLoaders(db: Database, viewer: Viewer): Loaders {
       () => true,
     ),
     artifact: byId<Artifact>((ids) => findArtifactsById(db, ids), ofVisibleBuild),
+    tokenName: new DataLoader(async (ids) => {
+      const names = new Map((await findTokenNames(db, ids)).map(({ id, name }) => [id, name]));
+      return ids.map((id) => names.get(id) ?? null);
+    }),
+    credentials: new DataLoader(async (scopes) => {
+      const groups = Map.groupBy(await listCredentials(db, scopes), ({ projectId }) => projectId);
+      return scopes.map((scope) => groups.get(scope) ?? []);
+    }),
+    signed: new DataLoader(async (projectIds) => {
+      const signed = await findSigned(db, projectIds);
+      return projectIds.map((id) => signed.has(id));
+    }),
     delivery: byId<Delivery>((ids) => findDeliveriesById(db, ids), ofVisibleBuild),
     deliveries: grouped(
       (buildIds) => findDeliveries(db, buildIds),
@@ -106,7 +126,11 @@ export function createLoaders(db: Database, viewer: Viewer): Loaders {
       return (parent) => counts.get(parent) ?? 0;
     }),
     artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
-    events: childPages((types, keyset, buildIds) => listEventsOf(db, { buildIds, types }, keyset)),
+    events: childPages(async (types, keyset, buildIds) => {
+      const pages = await listEventsOf(db, { buildIds, types }, keyset);
+      for (const page of pages.values()) budget.spend(JSON.stringify(page).length);
+      return pages;
+    }),
   };
 }
 
@@ -132,8 +156,14 @@ function byId<Row extends { readonly id: string }>(
   });
 }
 
+interface MemberReader {
+  readonly db: Database;
+  readonly viewer: Viewer;
+  readonly budget: ResponseBudget;
+}
+
 /** Builds of which the same members are asked are one statement, and nothing else of their documents is read. */
-function members<D extends DocumentName>(db: Database, viewer: Viewer, document: D): MemberLoader<D> {
+function members<D extends DocumentName>({ db, viewer, budget }: MemberReader, document: D): MemberLoader<D> {
   const nameOf = ({ buildId, key }: Member<D>) => `${buildId} ${String(key)}`;
   return new DataLoader(
     async (wanted: readonly Member<D>[]) => {
@@ -142,7 +172,8 @@ function members<D extends DocumentName>(db: Database, viewer: Viewer, document:
       const found = new Map<string, Partial<BuildDocuments[D]>>();
       for (const group of alike.values()) {
         const keys = group[0]?.[1].map(({ key }) => key) ?? [];
-        const rows = await readDocuments(db, { document, buildIds: group.map(([buildId]) => buildId), keys });
+        const buildIds = group.map(([buildId]) => buildId);
+        const rows = await budget.read((maxBytes) => readDocuments(db, { document, buildIds, keys, maxBytes }));
         for (const row of rows) {
           if (row.members && seesProject(viewer, row.projectId)) found.set(row.buildId, row.members);
         }

@@ -6,6 +6,7 @@ import type { Project } from '../src/projects/project.ts';
 import { LimitsInput } from './build-spec.ts';
 import { builder } from './builder.ts';
 import { requireProjectId } from './ids.ts';
+import { NetworkInput } from './network.ts';
 import { secretOf } from './project.ts';
 import { ProjectRef } from './refs.ts';
 
@@ -19,6 +20,21 @@ const GitCredentialsInput = builder
     }),
   });
 
+const SecretScanInput = builder
+  .inputRef<NonNullable<NonNullable<ProjectInput['settings']>['secretScan']>>('SecretScanInput')
+  .implement({
+    description:
+      'The search for secrets in what builds would commit: a build that finds one fails with SECRET_DETECTED.',
+    fields: (t) => ({
+      enabled: t.boolean({
+        description: "False looks for the build's own secrets only; by default true.",
+      }),
+      allowPaths: t.stringList({
+        description: 'Globs of files that may hold what looks like a secret, such as `test/fixtures/**`; at most 50.',
+      }),
+    }),
+  });
+
 const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings']>>('ProjectSettingsInput').implement({
   description: "Defaults for the project's builds.",
   fields: (t) => ({
@@ -26,9 +42,14 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
     model: t.string({ description: "The agent's model." }),
     callbackUrl: t.string({ description: 'Who is told about the end of a build, by signed HTTP.' }),
     limits: t.field({ type: LimitsInput, description: 'Where builds are stopped.' }),
+    network: t.field({ type: NetworkInput, description: 'What agents may reach.' }),
     artifacts: t.stringList({ description: 'Globs of the files that are kept when a build ends, at most 50.' }),
     trustRepoConfig: t.boolean({
       description: 'Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false.',
+    }),
+    secretScan: t.field({
+      type: SecretScanInput,
+      description: 'The search for secrets in what builds would commit; members that are absent stay.',
     }),
   }),
 });
@@ -76,7 +97,10 @@ const CreateProjectPayload = builder.objectRef<Project>('CreateProjectPayload').
   fields: (t) => ({
     project: t.field({ type: ProjectRef, description: 'The new project.', resolve: (project) => project }),
     callbackSecret: t.string({
-      description: 'Signs the callbacks (Standard Webhooks, `whsec_…`); also Project.callbackSecret.',
+      nullable: true,
+      description:
+        'Signs the callbacks (Standard Webhooks, `whsec_…`); also Project.callbackSecret. Null when a credential of all ' +
+        'projects signs them.',
       resolve: (project, _args, context) => secretOf(context, project),
     }),
   }),

@@ -10,6 +10,7 @@ import { builder, pageComplexity } from './builder.ts';
 import { checkText } from './check-text.ts';
 import type { Context } from './context.ts';
 import { findProjectById } from './ids.ts';
+import { NetworkRef } from './network.ts';
 import { type PageArguments, pageRequest, toConnection, UUID_CURSOR } from './pagination.ts';
 import { BuildRef, ProjectRef } from './refs.ts';
 import { values } from './vocabulary.ts';
@@ -46,6 +47,24 @@ const ProjectLimitsRef = builder.objectRef<Limits>('ProjectLimits').implement({
   }),
 });
 
+type SecretScan = NonNullable<ProjectSettings['secretScan']>;
+
+const SecretScanRef = builder.objectRef<SecretScan>('SecretScan').implement({
+  description:
+    "The search for secrets in what builds would commit. The build's own secrets are looked for in any case.",
+  fields: (t) => ({
+    enabled: t.boolean({
+      description: 'Whether rules for keys and tokens of well-known services are applied.',
+      resolve: ({ enabled }) => enabled ?? true,
+    }),
+    allowPaths: t.field({
+      type: ['String'],
+      description: 'Globs of files that may hold what looks like a secret.',
+      resolve: ({ allowPaths }) => allowPaths ?? [],
+    }),
+  }),
+});
+
 const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings').implement({
   description: "Defaults for the project's builds; a build's own spec goes before them.",
   fields: (t) => ({
@@ -61,6 +80,12 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       description: 'Where builds are stopped.',
       resolve: (settings) => settings.limits,
     }),
+    network: t.field({
+      type: NetworkRef,
+      nullable: true,
+      description: "What agents may reach; null leaves it to the operator's default.",
+      resolve: ({ network }) => network && { ...network, hosts: network.hosts ?? [] },
+    }),
     artifacts: t.field({
       type: ['String'],
       description: 'Globs of the files that are kept when a build ends.',
@@ -70,12 +95,18 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       description: 'Lets agent configuration in the repository (hooks, MCP servers, plugins) run.',
       resolve: (settings) => settings.trustRepoConfig ?? false,
     }),
+    secretScan: t.field({
+      type: SecretScanRef,
+      description: 'The search for secrets in what builds would commit.',
+      resolve: (settings) => settings.secretScan ?? {},
+    }),
   }),
 });
 
-/** The secret that signs the callbacks of a project's builds. */
-export function secretOf({ orchestrator }: Context, project: Project): string {
-  return callbackSecret(orchestrator.masterKey, { projectId: project.id, version: project.secretVersion });
+/** The derived secret that signs the callbacks of a project's builds; null when a credential signs them. */
+export async function secretOf({ orchestrator, loaders }: Context, project: Project): Promise<string | null> {
+  if (await loaders.signed.load(project.id)) return null;
+  return callbackSecret(orchestrator.keyring, { projectId: project.id, version: project.secretVersion });
 }
 
 ProjectRef.implement({
@@ -96,7 +127,9 @@ ProjectRef.implement({
     settings: t.field({ type: ProjectSettingsRef, description: 'Defaults for builds.', resolve: (p) => p.settings }),
     callbackSecret: t.string({
       nullable: true,
-      description: 'Signs the callbacks (Standard Webhooks, `whsec_…`). Needs the scope projects:write.',
+      description:
+        'Signs the callbacks (Standard Webhooks, `whsec_…`); null when a credential signs them. Needs the scope ' +
+        'projects:write.',
       authScopes: { scope: 'projects:write' },
       resolve: (project, _args, context) => secretOf(context, project),
     }),

@@ -2,9 +2,12 @@
 import { findWorkers, type WorkerRecord, type WorkerStatus } from '../src/workers/registry.ts';
 import { BuildConnection, childBuilds } from './build.ts';
 import { builder, EMBEDDED_LIST, pageComplexity } from './builder.ts';
+import type { BuildsQuery } from './loaders.ts';
 import { pageRequest, sliceKeyset, toConnection, UUID_CURSOR } from './pagination.ts';
 import { BuildRef, WorkerRef } from './refs.ts';
 import { values } from './vocabulary.ts';
+
+const RUNNING: BuildsQuery = { by: 'worker_id', filter: { statuses: ['RUNNING'] } };
 
 const WorkerStatusEnum = builder.enumType('WorkerStatus', {
   description: 'Whether a worker takes builds.',
@@ -30,7 +33,10 @@ WorkerRef.implement({
     status: t.field({ type: WorkerStatusEnum, description: 'Whether it takes builds.', resolve: (w) => w.status }),
     version: t.exposeString('version', { description: 'Its version of Slipway.' }),
     capacity: t.exposeInt('capacity', { description: 'Builds that it runs at the same time.' }),
-    running: t.exposeInt('running', { description: 'Builds that it runs now.' }),
+    running: t.int({
+      description: 'Builds that it runs now, of the projects that this token may see.',
+      resolve: ({ id: parent }, _args, { loaders }) => loaders.buildCount.load({ parent, query: RUNNING }),
+    }),
     providers: t.field({
       type: [WorkerProviderRef],
       description: 'The agents that it can run.',
@@ -44,12 +50,7 @@ WorkerRef.implement({
         type: BuildRef,
         description: 'What it runs now, oldest first.',
         complexity: pageComplexity,
-        resolve: ({ id }, args, context) =>
-          childBuilds(context, id, {
-            args,
-            direction: 'asc',
-            query: { by: 'worker_id', filter: { statuses: ['RUNNING'] } },
-          }),
+        resolve: ({ id }, args, context) => childBuilds(context, id, { args, direction: 'asc', query: RUNNING }),
       },
       BuildConnection,
     ),

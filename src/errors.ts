@@ -87,8 +87,62 @@ export class ForbiddenError extends SlipwayError {
   }
 }
 
+/** The answer would hold more than an answer may. */
+export class ResponseTooLargeError extends SlipwayError {
+  override readonly name = 'ResponseTooLargeError';
+  readonly code = 'RESPONSE_TOO_LARGE';
+  readonly limitBytes: number;
+
+  constructor(limitBytes: number) {
+    const limit = `${limitBytes / 1024 ** 2} MiB`;
+    super(`The prompts, outputs, events and logs of this answer are more than ${limit}. Ask for fewer at a time.`);
+    this.limitBytes = limitBytes;
+  }
+}
+
+/** The token or the address has asked for too much in too short a time. */
+export class RateLimitedError extends SlipwayError {
+  override readonly name = 'RateLimitedError';
+  readonly code = 'RATE_LIMITED';
+  /** Whole seconds until the same request would pass. */
+  readonly retryAfter: number;
+  /** What is left of the budget, for whoever has one. */
+  readonly budget: object | null;
+
+  constructor(retryAfter: number, budget: object | null = null) {
+    super(`Too much was asked for in too short a time. Try again in ${retryAfter} s.`);
+    this.retryAfter = retryAfter;
+    this.budget = budget;
+  }
+}
+
 /** Nothing is wrong with the request: try again later. */
 export class UnavailableError extends SlipwayError {
   override readonly name = 'UnavailableError';
   readonly code = 'UNAVAILABLE';
+}
+
+/** The server has no room for another build. */
+export class DiskFullError extends SlipwayError {
+  override readonly name = 'DiskFullError';
+  readonly code = 'DISK_FULL';
+
+  constructor() {
+    super(
+      'The disk of the server is nearly full, so it takes no builds. Its operator has to make room; then try again.',
+    );
+  }
+}
+
+/** This process does not have the master key of the database. */
+export class MasterKeyError extends SlipwayError {
+  override readonly name = 'MasterKeyError';
+  readonly code = 'WRONG_MASTER_KEY';
+  /** What the operator can do, one line each. */
+  readonly hints: readonly string[];
+
+  constructor(message: string, hints: readonly string[]) {
+    super(message);
+    this.hints = hints;
+  }
 }

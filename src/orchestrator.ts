@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
 import { baseEnvironment, type Config } from './config/config.ts';
-import { type MasterKey, openMasterKey } from './credentials/master-key.ts';
+import { type Keyring, openKeyring } from './credentials/keyring.ts';
 import { type Database, openDatabase } from './database/database.ts';
+import { CONTROL_LIMITS } from './database/session-settings.ts';
 import type { BuildEvent } from './events/event.ts';
 import { EventHub } from './events/event-hub.ts';
 import { sharedEventReader } from './events/read-events.ts';
@@ -13,6 +14,9 @@ import type { TemplateCatalogue } from './projects/template.ts';
 import { openQueue, type Queue } from './queue/queue.ts';
 import { openLocalRuntime } from './runtimes/local.ts';
 import type { Runtime } from './runtimes/runtime.ts';
+import { findSandbox, type Sandbox } from './runtimes/sandbox.ts';
+import type { SandboxOptions } from './runtimes/sandbox-command.ts';
+import { armFailpoints } from './std/failpoint.ts';
 import type { Logger } from './telemetry/logger.ts';
 
 /** Rows of one read of a follower. */
@@ -28,12 +32,15 @@ export interface Orchestrator extends AsyncDisposable {
   readonly controlDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
-  readonly masterKey: MasterKey;
+  readonly keyring: Keyring;
   readonly templates: TemplateCatalogue;
   readonly agents: AgentRegistry;
   /** The agents' names. */
   readonly providers: readonly string[];
+  /** The variables in which agents take their keys. */
+  readonly modelVariables: readonly string[];
   readonly runtime: Runtime;
+  readonly sandbox: Sandbox;
   readonly artifacts: FileStore;
   readonly readEventPage: (buildId: string, after: number) => Promise<readonly BuildEvent[]>;
 }
@@ -45,17 +52,26 @@ export interface OrchestratorOptions {
   readonly databaseUrl: string;
   /** Run pg-boss' maintenance here. */
   readonly supervise: boolean;
+  /** By default what the configuration says is looked for. */
+  readonly sandbox?: Sandbox | undefined;
 }
 
 export async function openOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
   const { config, logger, databaseUrl } = options;
+  if (config.failpoints.length > 0) {
+    armFailpoints(config.failpoints);
+    logger.warn({ failpoints: config.failpoints }, 'SLIPWAY_FAILPOINTS is set: this process will be made to fail');
+  }
   await using opened = new AsyncDisposableStack();
-  const db = openDatabase({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', logger });
+  const directUrl = config.databaseDirectUrl ?? databaseUrl;
+  const throughPooler = directUrl !== databaseUrl;
+  const db = openDatabase({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', logger, throughPooler });
   opened.defer(() => db.destroy());
-  const controlDb = openDatabase({ url: databaseUrl, poolSize: CONTROL_POOL, name: 'slipway control', logger });
+  const control = { url: directUrl, poolSize: CONTROL_POOL, name: 'slipway control', limits: CONTROL_LIMITS };
+  const controlDb = openDatabase({ ...control, logger });
   opened.defer(() => controlDb.destroy());
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
-  const hub = opened.use(new EventHub({ url: databaseUrl, logger }));
+  const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
   const agents = createAgents({
     environment: baseEnvironment(),
@@ -67,6 +83,9 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     ...(await loadTemplates()),
     ...(config.templatesFolder ? await loadTemplates(config.templatesFolder) : []),
   ];
+  const { masterKey = null, previousMasterKeys, dataFolder } = config;
+  const keyring = await openKeyring(db, { masterKey, previousMasterKeys, dataFolder });
+  const sandbox = options.sandbox ?? (await findSandbox(config.sandbox));
   const orchestrator = {
     config,
     logger,
@@ -75,14 +94,21 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     controlDb,
     queue,
     hub,
-    masterKey: await openMasterKey({ dataFolder: config.dataFolder, masterKey: config.masterKey ?? null }),
+    keyring,
     templates,
     agents,
     providers: [...agents.keys()],
-    runtime: openLocalRuntime({ folder: join(config.dataFolder, 'builds') }),
+    modelVariables: [...agents.values()].flatMap(({ modelKey }) => modelKey?.variable ?? []),
+    sandbox,
+    runtime: openLocalRuntime({ folder: join(config.dataFolder, 'builds'), sandbox: sandboxOptions(config, sandbox) }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
     readEventPage: sharedEventReader(db, EVENT_PAGE),
   };
   const resources = opened.move();
   return { ...orchestrator, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+function sandboxOptions({ sandboxPaths, dataFolder }: Config, sandbox: Sandbox): SandboxOptions | null {
+  if (sandbox.kind === 'none') return null;
+  return { bubblewrap: sandbox, readable: sandboxPaths, hidden: dataFolder };
 }

@@ -295,7 +295,12 @@ describe('the README', () => {
     const io = { stdout: { write }, stderr: { write }, stdin: Readable.from([]), environment: {}, signals: process };
     const config = readConfig({ SLIPWAY_DATA: '/home/you/slipway/.slipway' });
     const url = 'http://127.0.0.1:4400/graphql';
-    welcome(createOutput(io as never, {}), { url, token: 'slipway_…', config: { ...config, graphiql: true } });
+    welcome(createOutput(io as never, {}), {
+      url,
+      token: 'slipway_…',
+      config: { ...config, graphiql: true },
+      sandbox: { kind: 'none' },
+    });
     expect(stdout.join('')).toContain(block.trim());
   });
 
@@ -326,7 +331,7 @@ describe('the README', () => {
         : command.commands.map((sub) => `${command.name()} ${sub.name()}`),
     );
     for (const name of leaves) expect(README).toContain(`\`slipway ${name}\``);
-    const named = [...README.matchAll(/(?:`slipway |slipway -- )([a-z]+)(?: ([a-z]+))?([^\n`]*)/g)];
+    const named = [...README.matchAll(/(?:`slipway |slipway -- )([a-z-]+)(?: ([a-z-]+))?([^\n`]*)/g)];
     expect(named.length).toBeGreaterThan(20);
     for (const [line, first, second, rest = ''] of named) {
       const group = program.commands.find((command) => command.name() === first);
@@ -352,7 +357,7 @@ describe('the README', () => {
   });
 });
 
-describe.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'])('%s', (document) => {
+describe.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'])('%s', (document) => {
   const source = read(document).replace(/^```.*?^```/gms, '');
 
   test('links to what there is', () => {
@@ -368,7 +373,7 @@ describe.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
 
   test('names tests that there are', () => {
     const named = [...source.matchAll(/“([^”]+)” in \[[^\]]+\]\((test\/[^)]+)\)/g)];
-    if (document === 'ARCHITECTURE.md') expect(named.length).toBeGreaterThan(10);
+    if (document === 'ARCHITECTURE.md' || document === 'SECURITY.md') expect(named.length).toBeGreaterThan(10);
     const missing = named.filter(([, name = '', file = '']) => !read(file).includes(name));
     expect(missing.map(([match]) => match)).toEqual([]);
   });

@@ -12,12 +12,15 @@
 import type { AgentActivityContent, Usage } from '../events/event.ts';
 import type { Redact } from '../runtimes/redact.ts';
 import type { ExitStatus, SpoolOffset, Workspace } from '../runtimes/runtime.ts';
+import type { NetworkAccess } from '../std/network-access.ts';
 
 export interface Agent {
   /** The provider's name: `claude-code`, `scripted`. */
   readonly name: string;
   readonly capabilities: AgentCapabilities;
-  /** Can this machine run it? Answers within 10 s and never throws. */
+  /** The key of its provider; null for one that needs none. */
+  readonly modelKey: AgentKey | null;
+  /** Can this machine run it, given a key? Answers within 10 s and never throws. */
   probe(): Promise<AgentAvailability>;
   open(task: AgentTask): Promise<AgentRun>;
 }
@@ -27,6 +30,20 @@ interface AgentCapabilities {
   readonly resume: boolean;
   /** It reports what it costs. */
   readonly cost: boolean;
+}
+
+interface AgentKey {
+  /** The variable in which it takes the key. */
+  readonly variable: string;
+  /** The worker has one for tasks that bring none. */
+  readonly hasDefault: boolean;
+}
+
+/** A key and where it may be sent: the two are never parted. */
+export interface ModelKey {
+  readonly key: string;
+  /** Null: the provider's own address. */
+  readonly baseUrl: string | null;
 }
 
 export type AgentAvailability =
@@ -43,11 +60,17 @@ export interface AgentTask {
   /** Go on with this session (its files are in `workspace.paths.home`) instead of starting `sessionId`. */
   readonly resumeSessionId: string | null;
   readonly limits: { readonly maxTurns: number | null; readonly maxCostUsd: number | null };
+  /** It is ended after this long even if nobody is left who reads it. */
+  readonly maxSeconds?: number;
   /** Scripts of the template by name; only the scripted agent reads them. */
   readonly scripts: Readonly<Record<string, unknown>>;
   /** Lets the repository's own agent configuration (hooks, MCP servers, plugins) run. */
   readonly trustRepoConfig: boolean;
+  /** In place of the worker's own. */
+  readonly modelKey: ModelKey | null;
   readonly redact: Redact;
+  /** What it, and all that it starts, may reach besides its own model. */
+  readonly network: NetworkAccess;
   /** Events up to here were published by an earlier attempt: read again for the verdict, not published again. */
   readonly publishedUpTo: SpoolOffset;
   /** Aborts when the run belongs to somebody else now: `batches` ends early, the agent is left alone, there is no outcome. */
@@ -61,6 +84,8 @@ export interface AgentRun {
   readonly batches: AsyncIterable<AgentBatch>;
   /** Bytes that the agent has printed so far, read or not. */
   outputBytes(): Promise<number>;
+  /** What the runtime has to say of the run so far; see `Run.notices`. */
+  notices(): Promise<readonly string[]>;
   /** Ends the agent and every process it left behind; resolves when none is alive. */
   stop(why: StopReason): Promise<void>;
   outcome(): AgentOutcome;

@@ -16,6 +16,7 @@ export interface ClaudeCodeOptions {
   readonly baseUrl: string | null;
 }
 
+const PROVIDER = 'https://api.anthropic.com';
 const PROBE_TIMEOUT_MS = 10_000;
 
 /**
@@ -36,6 +37,7 @@ export function createClaudeCode(options: ClaudeCodeOptions): Agent {
   return {
     name: 'claude-code',
     capabilities: { resume: true, cost: true },
+    modelKey: { variable: 'ANTHROPIC_API_KEY', hasDefault: options.apiKey !== null },
     probe: () => probe(options),
     open: (task) =>
       openLineRun({
@@ -47,9 +49,17 @@ export function createClaudeCode(options: ClaudeCodeOptions): Agent {
           env: environment(options, task),
           stdin: `${JSON.stringify(message(task.prompt))}\n`,
           redact: task.redact,
+          network: task.network,
+          reaches: [modelHost(task.modelKey ?? options)],
         }),
       }),
   };
+}
+
+/** `host:port` of the model: without it there is no agent. */
+function modelHost({ baseUrl }: Pick<ClaudeCodeOptions, 'baseUrl'>): string {
+  const { hostname, port, protocol } = new URL(baseUrl ?? PROVIDER);
+  return `${hostname}:${port || (protocol === 'http:' ? 80 : 443)}`;
 }
 
 /** Never the prompt: an argument may be read as an option, is cut at 128 KiB and shows in every process list. */
@@ -86,11 +96,15 @@ function message(prompt: string): object {
   };
 }
 
-function environment(options: ClaudeCodeOptions, { workspace: { paths } }: AgentTask): Record<string, string> {
+function environment(
+  options: ClaudeCodeOptions,
+  { workspace: { paths }, modelKey }: AgentTask,
+): Record<string, string> {
+  const { key, baseUrl } = modelKey ?? { key: options.apiKey, baseUrl: options.baseUrl };
   return {
     ...options.environment,
-    ...(options.apiKey === null ? {} : { ANTHROPIC_API_KEY: options.apiKey }),
-    ...(options.baseUrl === null ? {} : { ANTHROPIC_BASE_URL: options.baseUrl }),
+    ...(key === null ? {} : { ANTHROPIC_API_KEY: key }),
+    ...(baseUrl === null ? {} : { ANTHROPIC_BASE_URL: baseUrl }),
     HOME: paths.home,
     CLAUDE_CONFIG_DIR: `${paths.home}/.claude`,
     // Other sessions of the same user are found, and talked to, through sockets in here.
@@ -125,10 +139,5 @@ async function probe(options: ClaudeCodeOptions): Promise<AgentAvailability> {
     const words = timedOut ? 'it did not answer' : firstLine(stderr || stdout, 200);
     return { available: false, reason: `${options.program} --version failed: ${words}`, remedy: install };
   }
-  if (options.apiKey !== null) return { available: true, version };
-  return {
-    available: false,
-    reason: 'There is no key for the provider.',
-    remedy: 'Set ANTHROPIC_API_KEY for the worker.',
-  };
+  return { available: true, version };
 }

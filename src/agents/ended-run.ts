@@ -6,6 +6,7 @@ export function endedRun(outcome: AgentOutcome): AgentRun {
     reattached: false,
     batches: (async function* () {})(),
     outputBytes: async () => 0,
+    notices: async () => [],
     stop: async () => {},
     outcome: () => outcome,
   };

@@ -23,7 +23,8 @@ export async function openLineRun(options: {
 }): Promise<AgentRun> {
   const { task, reader, command } = options;
   const left = await task.workspace.attach(task.redact);
-  const run = left ?? (await task.workspace.start(command()));
+  const { maxSeconds } = task;
+  const run = left ?? (await task.workspace.start({ ...command(), ...(maxSeconds ? { maxSeconds } : {}) }));
   const published = left ? task.publishedUpTo : START;
   let stoppedBecause: StopReason | null = null;
   let stopping: Promise<void> | null = null;
@@ -56,6 +57,7 @@ export async function openLineRun(options: {
     reattached: left !== null,
     batches: batches(),
     outputBytes: () => run.outputBytes(),
+    notices: () => run.notices(),
     stop(why) {
       stopping ??= end(why).finally(() => {
         stopping = null;

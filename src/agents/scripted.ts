@@ -16,11 +16,14 @@ export interface ScriptedOptions {
 
 /** Published, the sources are JavaScript. */
 const PROGRAM = fileURLToPath(new URL(`./scripted-program${extname(import.meta.url)}`, import.meta.url));
+/** Says that the sources are modules. */
+const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
 
 export function createScripted({ environment }: ScriptedOptions): Agent {
   return {
     name: 'scripted',
     capabilities: { resume: false, cost: true },
+    modelKey: null,
     probe: async () => ({ available: true, version: process.version }),
     open: (task) => open(task, environment),
   };
@@ -43,6 +46,8 @@ async function open(task: AgentTask, environment: ScriptedOptions['environment']
       env: { ...environment, HOME: home, TMPDIR: tmp },
       stdin: JSON.stringify(input),
       redact: task.redact,
+      network: task.network,
+      files: [PROGRAM, PACKAGE],
     }),
   });
 }

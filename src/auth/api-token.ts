@@ -1,16 +1,21 @@
-/** The tokens that callers of the API show. Only their hash is kept: nobody can read one back. */
+/** The tokens that callers of the API show. Only hashes of their secrets are kept: nobody can read one back. */
 import { type Selectable, sql } from 'kysely';
 import { v7 } from 'uuid';
 import { z } from 'zod';
+import { audit } from '../database/audit.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { applyKeyset, inListOrder, type Keyset } from '../database/keyset.ts';
 import type { ApiTokensTable } from '../database/tables.ts';
 import { InvalidInputError, NotFoundError } from '../errors.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { knownScopes, SCOPES, type Scope } from './scope.ts';
 import { hashToken, makeTokenText } from './token-text.ts';
 
-/** Tokens of one answer. */
-const MAX_LISTED = 1_000;
+/** Tokens that work at the same time. */
+export const MAX_VALID_TOKENS = 1_000;
+/** Seconds that the secret before the last rotation goes on, at most and by default. */
+export const MAX_GRACE_SECONDS = 7 * 24 * 60 * 60;
+export const DEFAULT_GRACE_SECONDS = 60 * 60;
 
 const newToken = z.object({
   name: z
@@ -34,7 +39,7 @@ export interface NewApiToken {
   /** UUIDs; null means every project, also those that do not exist yet. */
   readonly projectIds: readonly string[] | null;
   readonly expiresAt: Date | null;
-  /** The actor: `token_…`, `system`, or the name of a command. */
+  /** The actor: `token_…`, `system`, or the name of a command. The audit log has it, too. */
   readonly createdBy: string;
 }
 
@@ -51,13 +56,19 @@ export interface ApiToken {
   readonly revokedAt: Date | null;
   /** To the minute. */
   readonly lastUsedAt: Date | null;
+  /** When its secret was last replaced. */
+  readonly rotatedAt: Date | null;
+  /** How long the secret before that works; may lie in the past. */
+  readonly previousUntil: Date | null;
 }
 
-/** Returns the token's UUID and the token itself, which cannot be had again. Throws InvalidInputError. */
-export async function createApiToken(
-  db: Database | DatabaseTransaction,
-  input: NewApiToken,
-): Promise<{ readonly id: string; readonly token: string }> {
+/** What a new secret comes with: it cannot be had again. */
+export interface NewSecret {
+  readonly token: string;
+}
+
+/** Returns the token's UUID and the token itself. Throws InvalidInputError, with TOKEN_LIMIT when there are too many. */
+export async function createApiToken(db: Database, input: NewApiToken): Promise<NewSecret & { readonly id: string }> {
   const checked = newToken.safeParse(input);
   if (!checked.success) {
     throw new InvalidInputError(checked.error.issues.map(({ path, message }) => ({ path: path.map(String), message })));
@@ -65,37 +76,139 @@ export async function createApiToken(
   const { name, scopes, projectIds, expiresAt, createdBy } = checked.data;
   const id = v7();
   const token = makeTokenText();
-  await db
-    .insertInto('api_tokens')
-    .values({
-      id,
+  await db.transaction().execute(async (trx) => {
+    await requireRoom(trx);
+    await trx
+      .insertInto('api_tokens')
+      .values({
+        id,
+        name,
+        hash: hashToken(token),
+        scopes,
+        project_ids: projectIds,
+        created_by: createdBy,
+        expires_at: expiresAt,
+      })
+      .execute();
+    const detail = {
       name,
-      hash: hashToken(token),
       scopes,
-      project_ids: projectIds,
-      created_by: createdBy,
-      expires_at: expiresAt,
-    })
-    .execute();
+      projectIds: projectIds?.map((projectId) => toPublicId('project', projectId)) ?? null,
+      expiresAt,
+    };
+    await audit(trx, { actor: createdBy, action: 'createApiToken', ...subject(id), detail });
+  });
   return { id, token };
 }
 
-/** Acts at once and for good; a second time changes nothing. Throws NotFoundError. */
-export async function revokeApiToken(db: Database | DatabaseTransaction, id: string): Promise<ApiToken> {
-  const row = await db
-    .updateTable('api_tokens')
-    .set({ revoked_at: sql<Date>`coalesce(revoked_at, now())` })
-    .where('id', '=', id)
-    .returningAll()
-    .executeTakeFirst();
-  if (!row) throw new NotFoundError('token', toPublicId('token', id));
-  return toApiToken(row);
+/** Those who make tokens wait for each other, so that the count stays true. */
+async function requireRoom(trx: DatabaseTransaction): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended('slipway api_tokens', 0))`.execute(trx);
+  const { count } = await trx
+    .selectFrom('valid_token_secrets')
+    .select((select) => select.fn.count<number>('token_id').distinct().as('count'))
+    .executeTakeFirstOrThrow();
+  if (Number(count) < MAX_VALID_TOKENS) return;
+  const message = `There are ${MAX_VALID_TOKENS} tokens that work, which is the most: revoke those that nobody uses.`;
+  throw new InvalidInputError([{ path: [], message }], 'TOKEN_LIMIT');
 }
 
-/** The newest 1000, newest first, with those that no longer work. */
-export async function listApiTokens(db: Database): Promise<ApiToken[]> {
-  const rows = await db.selectFrom('api_tokens').selectAll().orderBy('id', 'desc').limit(MAX_LISTED).execute();
-  return rows.map(toApiToken);
+export interface Rotation {
+  /** UUID. */
+  readonly id: string;
+  /** Whole seconds that the present secret goes on, 0 to MAX_GRACE_SECONDS; 0 ends it at once. */
+  readonly graceSeconds: number;
+}
+
+/**
+ * Replaces the secret of a token that works. Its id, rights and end stay. Of the secrets before, only the last one goes
+ * on: rotating again ends the one before that at once. Throws NotFoundError or InvalidInputError.
+ */
+export async function rotateApiToken(
+  db: Database,
+  { id, graceSeconds }: Rotation,
+  actor: string,
+): Promise<NewSecret & { readonly apiToken: ApiToken }> {
+  if (!Number.isInteger(graceSeconds) || graceSeconds < 0 || graceSeconds > MAX_GRACE_SECONDS) {
+    const message = `must be 0 to ${MAX_GRACE_SECONDS} seconds`;
+    throw new InvalidInputError([{ path: ['graceSeconds'], message }]);
+  }
+  const token = makeTokenText();
+  const goesOn = graceSeconds > 0;
+  const row = await db.transaction().execute(async (trx) => {
+    const rotated = await trx
+      .updateTable('api_tokens')
+      .set((columns) => ({
+        hash: hashToken(token),
+        secret_version: sql<number>`secret_version + 1`,
+        rotated_at: sql<Date>`now()`,
+        previous_hash: goesOn ? columns.ref('hash') : null,
+        previous_until: goesOn ? sql<Date>`now() + make_interval(secs => ${graceSeconds})` : null,
+      }))
+      .where('id', '=', id)
+      .where('id', 'in', (select) => select.selectFrom('valid_token_secrets').select('token_id'))
+      .returningAll()
+      .executeTakeFirst();
+    if (!rotated) throw await whyNotRotated(trx, id);
+    await audit(trx, { actor, action: 'rotateApiToken', ...subject(id), detail: { graceSeconds } });
+    return rotated;
+  });
+  return { token, apiToken: toApiToken(row) };
+}
+
+async function whyNotRotated(trx: DatabaseTransaction, id: string): Promise<Error> {
+  const row = await trx.selectFrom('api_tokens').select('id').where('id', '=', id).executeTakeFirst();
+  if (!row) return new NotFoundError('token', toPublicId('token', id));
+  return new InvalidInputError([{ path: ['id'], message: 'was revoked or has expired: make a new token' }]);
+}
+
+/** Acts at once and for good, on every secret; a second time changes nothing. Throws NotFoundError. */
+export async function revokeApiToken(db: Database, id: string, actor: string): Promise<ApiToken> {
+  return db.transaction().execute(async (trx) => {
+    const revoked = await trx
+      .updateTable('api_tokens')
+      .set({ revoked_at: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('revoked_at', 'is', null)
+      .returningAll()
+      .executeTakeFirst();
+    if (revoked) await audit(trx, { actor, action: 'revokeApiToken', ...subject(id) });
+    const row = revoked ?? (await trx.selectFrom('api_tokens').selectAll().where('id', '=', id).executeTakeFirst());
+    if (!row) throw new NotFoundError('token', toPublicId('token', id));
+    return toApiToken(row);
+  });
+}
+
+export interface ApiTokenFilter {
+  /** Only those that work, or also those that were revoked or have expired. */
+  readonly onlyValid: boolean;
+  /** Only those made by this actor. */
+  readonly createdBy?: string;
+}
+
+/** One page, in the order of `id`: that in which they were made. */
+export async function listApiTokens(db: Database, filter: ApiTokenFilter, keyset: Keyset): Promise<ApiToken[]> {
+  let query = db.selectFrom('api_tokens').selectAll();
+  if (filter.onlyValid) {
+    query = query.where('id', 'in', (select) => select.selectFrom('valid_token_secrets').select('token_id'));
+  }
+  if (filter.createdBy !== undefined) query = query.where('created_by', '=', filter.createdBy);
+  const rows = await applyKeyset(query, 'id', keyset).execute();
+  return inListOrder(rows, keyset).map(toApiToken);
+}
+
+/** Was there ever a token? */
+export async function hasApiTokens(db: Database): Promise<boolean> {
+  return (await db.selectFrom('api_tokens').select('id').limit(1).executeTakeFirst()) !== undefined;
+}
+
+/** The names of tokens, also of those that no longer work. */
+export async function findTokenNames(db: Database, ids: readonly string[]): Promise<{ id: string; name: string }[]> {
+  return db.selectFrom('api_tokens').select(['id', 'name']).where('id', 'in', ids).execute();
+}
+
+function subject(id: string) {
+  return { subjectType: 'token', subjectId: id, projectId: null } as const;
 }
 
 function toApiToken(row: Selectable<ApiTokensTable>): ApiToken {
@@ -109,5 +222,7 @@ function toApiToken(row: Selectable<ApiTokensTable>): ApiToken {
     expiresAt: row.expires_at,
     revokedAt: row.revoked_at,
     lastUsedAt: row.last_used_at,
+    rotatedAt: row.rotated_at,
+    previousUntil: row.previous_until,
   };
 }

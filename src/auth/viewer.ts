@@ -4,12 +4,15 @@ import type { Scope } from './scope.ts';
 export interface Viewer {
   /** UUID of the token. */
   readonly tokenId: string;
+  /** Which of the token's secrets was shown: 1, 2, 3 …, one more with every rotation. */
+  readonly secretVersion: number;
   readonly name: string;
   /** `token_…`: how the audit log and `requestedBy` write it. */
   readonly actor: string;
   readonly scopes: readonly Scope[];
   /** UUIDs; null means every project. */
   readonly projectIds: readonly string[] | null;
+  /** Of the secret that was shown: its token's end, or that of the time in which a replaced secret goes on. */
   readonly expiresAt: Date | null;
 }
 

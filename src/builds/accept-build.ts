@@ -1,5 +1,4 @@
 /** The one place where a build comes into being: row, first event, job and audit entry in the caller's transaction. */
-import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { audit } from '../database/audit.ts';
@@ -7,9 +6,10 @@ import type { DatabaseTransaction } from '../database/database.ts';
 import { ProjectNotReadyError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
 import type { Queue } from '../queue/queue.ts';
-import { canonicalJson } from '../std/canonical-json.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { type Build, findBuildByIdempotencyKey, toBuild } from './build.ts';
 import type { BuildSpec } from './build-spec.ts';
+import type { InputHash } from './input-hash.ts';
 
 export interface NewBuild {
   readonly projectId: string;
@@ -18,15 +18,10 @@ export interface NewBuild {
   readonly retryOf: string | null;
   readonly idempotencyKey: string | null;
   /** Of what the caller sent; null without a key. */
-  readonly inputHash: string | null;
+  readonly inputHash: InputHash | null;
   readonly actor: string;
   /** The mutation's name, for the audit log. */
   readonly action: string;
-}
-
-/** SHA-256 of the normalised input: what makes two requests with one idempotency key the same request. */
-export function hashInput(input: unknown): string {
-  return createHash('sha256').update(canonicalJson(input)).digest('hex');
 }
 
 /** The project already has a build with this idempotency key: the transaction must be rolled back. */
@@ -61,7 +56,7 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
       priority: build.spec.priority,
       run_after: build.spec.runAfter ? new Date(build.spec.runAfter) : null,
       idempotency_key: build.idempotencyKey,
-      input_hash: build.inputHash,
+      input_hash: build.inputHash?.text ?? null,
       retry_of: build.retryOf,
       requested_by: build.actor,
     })
@@ -78,5 +73,6 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
     subjectId: id,
     projectId: build.projectId,
   });
+  await failpoint('accept.written');
   return { ...toBuild(inserted), lastSeq: lastSeq ?? 0 };
 }

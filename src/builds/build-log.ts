@@ -1,8 +1,10 @@
 /** The raw output of a build: lines in compressed chunks, numbered 1, 2, 3 … per build. */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { Turns } from '../std/turns.ts';
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -69,8 +71,18 @@ export interface LogPage {
   readonly limit: number;
 }
 
+/** Reads of one database at the same time: each of them holds chunks in several shapes for a moment. */
+const MAX_READS = 4;
+const turnsOf = new WeakMap<Database, Turns>();
+
 /** Chunks in order, the first one without the lines up to `after`. */
-export async function readLog(db: Database, page: LogPage): Promise<LogChunk[]> {
+export function readLog(db: Database, page: LogPage): Promise<LogChunk[]> {
+  const turns = turnsOf.get(db) ?? new Turns(MAX_READS);
+  turnsOf.set(db, turns);
+  return turns.take(() => readChunks(db, page));
+}
+
+async function readChunks(db: Database, page: LogPage): Promise<LogChunk[]> {
   // Only the last chunk that begins at or before `after` can hold a line after it.
   const before = await db
     .selectFrom('build_logs')
@@ -85,14 +97,12 @@ export async function readLog(db: Database, page: LogPage): Promise<LogChunk[]> 
     .selectAll()
     .where('build_id', '=', page.buildId)
     .where('first_line', '>=', before?.first_line ?? 1)
+    .where(sql<boolean>`first_line + line_count > ${page.after}::bigint + 1`)
     .orderBy('first_line')
-    .limit(page.limit + 1)
+    .limit(page.limit)
     .execute();
   const chunks = await Promise.all(rows.map(decodeChunk));
-  return chunks
-    .map((chunk) => withoutLinesUpTo(chunk, page.after))
-    .filter((chunk) => chunk.lines.length > 0)
-    .slice(0, page.limit);
+  return chunks.map((chunk) => withoutLinesUpTo(chunk, page.after));
 }
 
 async function decodeChunk(row: {

@@ -11,7 +11,16 @@ export const FAILURES = {
     retryable: true,
     remedy: 'Install the agent on every worker or choose another provider, then retry; `slipway doctor` tells how.',
   },
-  PROVIDER_AUTH: { retryable: false, remedy: 'Check the API key of the provider on the worker.' },
+  PROVIDER_AUTH: {
+    retryable: false,
+    remedy:
+      'Check the key of the provider: a credential of the project or of all projects goes before that of the worker.',
+  },
+  CREDENTIAL_UNREADABLE: {
+    retryable: true,
+    remedy:
+      'Give every worker the current master key (`slipway doctor` says which it has), or set the credential again.',
+  },
   PROVIDER_QUOTA: {
     retryable: true,
     remedy: 'The account is out of credit or over its rate limit. Wait or raise the limit, then retry.',
@@ -60,14 +69,30 @@ export const FAILURES = {
     retryable: false,
     remedy: 'The changes are larger than a commit may be. Ignore generated files in .gitignore.',
   },
+  SECRET_DETECTED: {
+    retryable: false,
+    remedy:
+      'Have the secret taken out of the files, and replace it if it is real. If it is none, allow the file in the ' +
+      'settings of the project: `secretScan.allowPaths`.',
+  },
   OUTPUT_TOO_LARGE: { retryable: false, remedy: 'The agent printed more than a build may print.' },
   WORKER_LOST: {
     retryable: true,
     remedy: 'The worker died more than once during this build. Check its memory and disk, then retry.',
   },
+  WORKSPACE_FULL: {
+    retryable: true,
+    remedy: 'The disk of the worker was full. Make room there, or give it a larger one, then retry.',
+  },
   SANDBOX_FAILED: {
     retryable: true,
     remedy: 'The workspace could not be prepared. Check disk space and rights of the data folder.',
+  },
+  SANDBOX_UNAVAILABLE: {
+    retryable: true,
+    remedy:
+      'Install bubblewrap on every worker (`slipway doctor` says what is missing), or allow the build all of the ' +
+      'network, then start it again.',
   },
   INVALID_SPEC: { retryable: false, remedy: 'Correct the build and start it again.' },
   INTERNAL: { retryable: true, remedy: 'This is a defect of Slipway. Report it with the build id.' },

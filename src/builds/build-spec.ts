@@ -1,6 +1,8 @@
 /** What a caller may ask for. One object validates it for every entrance: GraphQL, CLI, retries. */
 import { z } from 'zod';
 import { refProblem } from '../git/ref-name.ts';
+import { networkInput } from '../projects/network-input.ts';
+import type { NetworkAccess } from '../std/network-access.ts';
 
 /** Bytes of a prompt in UTF-8. */
 const MAX_PROMPT_BYTES = 1024 * 1024;
@@ -56,7 +58,9 @@ export const buildSpecInput = z.strictObject({
   autoPush: z.boolean().nullish(),
   callbackUrl: z.string().max(2048).nullish(),
   provider: z.string().max(100).nullish(),
-  model: plainText(200).nullish(),
+  model: plainText(200)
+    .refine((text) => text.trim() !== '', 'must not be empty')
+    .nullish(),
   branch: z
     .string()
     .superRefine((branch, context) => {
@@ -67,6 +71,7 @@ export const buildSpecInput = z.strictObject({
   priority: z.int().min(-100).max(100).nullish(),
   labels: labels.nullish(),
   limits: limitsInput.nullish(),
+  network: networkInput.nullish(),
   runAfter: z.date().nullish(),
 });
 
@@ -98,6 +103,8 @@ export interface BuildSpec {
   readonly priority: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly limits: BuildLimits;
+  /** What the agent may reach besides its model. Absent in builds of versions that had no such limit. */
+  readonly network?: NetworkAccess;
   /** ISO 8601. */
   readonly runAfter: string | null;
   /** Go on with the agent's session of this build (a UUID without prefix). */

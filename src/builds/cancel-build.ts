@@ -5,6 +5,7 @@ import { inTransaction } from '../database/transaction.ts';
 import { BuildStateError, InvalidInputError, NotFoundError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { cancelTopic, eventsTopic, projectTopic, type Topic } from '../events/topics.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild, isFinished, toBuild } from './build.ts';
 import { writeFinish } from './finish-build.ts';
@@ -29,6 +30,7 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
   }
   const topics: Topic[] = [];
   const before = await findBuild(deps.db, input.id);
+  await failpoint('cancel.begin');
   await inTransaction(deps.db, async (trx) => {
     topics.length = 0;
     // Only a build that was never claimed ends here and needs its job; taking the job of another one would cross whoever
@@ -69,7 +71,9 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
     } else {
       topics.push(eventsTopic(build.id), projectTopic(build.projectId), cancelTopic(build.id));
     }
+    await failpoint('cancel.written');
   });
+  await failpoint('cancel.committed');
   deps.hub.announce(...topics);
   const build = await findBuild(deps.db, input.id);
   if (!build) throw new NotFoundError('build', toPublicId('build', input.id));

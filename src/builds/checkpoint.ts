@@ -15,6 +15,8 @@ export interface Checkpoint {
   readonly agentStartedAt?: string | null;
   /** Output up to here is published. */
   readonly spoolOffset?: SpoolOffset | null;
+  /** How many notices of the run are published. */
+  readonly noticesPublished?: number | null;
   /** Set once the agent has ended: it is never run again while its checkout is there. */
   readonly agentOutcome?: AgentOutcome | null;
   /** Set together with the push intent. */

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { inTransaction } from '../database/transaction.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { eventsTopic, projectTopic } from '../events/topics.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
@@ -48,12 +49,14 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
         { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
       ]);
     }
+    await failpoint('claim.written');
     return rows.map((row) => ({
       ...toBuild(row),
       workerId: claimer.workerId,
       checkpoint: row.checkpoint as Checkpoint,
     }));
   });
+  if (claimed.length > 0) await failpoint('claim.committed');
   deps.hub.announce(...claimed.flatMap((build) => [eventsTopic(build.id), projectTopic(build.projectId)]));
   return claimed;
 }
@@ -104,7 +107,7 @@ export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): 
   };
 }
 
-/** Gives back what this worker was given and never heard of: the answer of its claim was lost. */
+/** Gives back what this worker has claimed and does not run: the answer of its claim was lost, or it has given up. */
 export async function giveBack(deps: LedgerDeps, worker: string, attempt: AttemptKey): Promise<void> {
   const topics = await inTransaction(deps.db, async (trx) => {
     await deps.queue.lock(trx, attempt.buildId);
@@ -118,7 +121,7 @@ export async function giveBack(deps: LedgerDeps, worker: string, attempt: Attemp
       .forUpdate()
       .executeTakeFirst();
     if (!row) return [];
-    const message = 'The worker never learned that it had claimed the build.';
+    const message = 'The worker does not run the build that it had claimed; the build goes on.';
     const requeue = { buildId: row.id, outcome: 'RELEASED', reason: 'CLAIM_LOST', message } as const;
     return requeueBuild(trx, deps.queue, requeue);
   });

@@ -1,12 +1,17 @@
 /** Phase 4: the files that the project or its template declares are kept. */
+import { createReadStream } from 'node:fs';
 import { v7 } from 'uuid';
 import { findArtifacts } from '../artifacts/artifact.ts';
 import { contentTypeOf } from '../artifacts/content-type.ts';
 import { findFiles } from '../artifacts/find-files.ts';
+import { createSecretSearch } from '../runtimes/redact.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { ResultArtifact } from './build-result.ts';
 import { SupersededError } from './ledger.ts';
 import type { RunBuildDeps, RunningBuild } from './running-build.ts';
 
+/** Of a file, at a time. */
+const SEARCH_BYTES = 1024 ** 2;
 const LIMITS = { maxFiles: 1_000, maxBytes: 1024 ** 3 };
 
 function declaredGlobs({ template, project }: RunningBuild): string[] {
@@ -23,8 +28,15 @@ export async function collectArtifacts(
   if (globs.length === 0) return [];
   const kept: ResultArtifact[] = [];
   try {
+    const holdsSecret = createSecretSearch(running.credentials.all);
     for (const file of await findFiles(running.workspace.paths.work, globs, LIMITS)) {
       if (except.has(file.path)) continue;
+      const content = createReadStream(file.absolutePath, { highWaterMark: SEARCH_BYTES });
+      if (running.redact(file.path) !== file.path || (await holdsSecret(content))) {
+        const message = `The artifact ${file.path} was not kept: it holds a secret of this build.`;
+        await running.ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
+        continue;
+      }
       const contentType = contentTypeOf(file.path);
       kept.push(await keepFile(deps, running, { name: file.path, path: file.absolutePath, contentType }));
     }
@@ -59,11 +71,14 @@ export async function keepFile(
   { build, ledger }: RunningBuild,
   file: { readonly name: string; readonly path: string; readonly contentType: string },
 ): Promise<ResultArtifact> {
+  await failpoint('collect.begin');
   const { sha256, sizeBytes } = await deps.artifacts.put(file.path);
+  await failpoint('collect.stored');
   const artifact = { id: v7(), name: file.name, contentType: file.contentType, sizeBytes, sha256 };
   await ledger.write({
     artifacts: [{ ...artifact, buildId: build.id }],
     events: [{ type: 'ARTIFACT_CREATED', data: { artifactId: artifact.id, name: artifact.name, sizeBytes } }],
   });
+  await failpoint('collect.recorded');
   return artifact;
 }

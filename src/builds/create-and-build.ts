@@ -5,9 +5,12 @@ import { ConflictError, IdempotencyConflictError } from '../errors.ts';
 import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
 import { checkProject, insertProject, type ProjectDeps, type ProjectInput } from '../projects/create-project.ts';
 import { type Project, toProject } from '../projects/project.ts';
-import { acceptBuild, hashInput } from './accept-build.ts';
+import { failpoint } from '../std/failpoint.ts';
+import { acceptBuild } from './accept-build.ts';
 import { findBuildByIdempotencyKey } from './build.ts';
 import type { BuildSpecInput } from './build-spec.ts';
+import { refuseOnFullDisk } from './full-disk.ts';
+import { hashInput, type InputHash } from './input-hash.ts';
 import { resolveSpec } from './resolve-spec.ts';
 import { checkIdempotencyKey, type StartBuildDeps, type StartedBuild } from './start-build.ts';
 
@@ -39,11 +42,13 @@ export async function createAndBuild(
     input.spec,
     ['input', 'spec'],
   );
-  const hash = hashInput({ project: input.project, spec: input.spec });
+  const hash = hashInput(deps, { project: input.project, spec: input.spec });
   const earlier = await findCreated(deps.db, { actor, key, hash });
   if (earlier) return earlier;
+  await refuseOnFullDisk(deps.config);
+  await failpoint('create.begin');
   const transaction = inTransaction(deps.db, async (trx) => {
-    const creation = key === null ? null : { key, hash };
+    const creation = key === null ? null : { key, hash: hash.text };
     const project = await insertProject(trx, deps, { project: checked, actor, action: 'createAndBuild', creation });
     if (!project) return null;
     const build = await acceptBuild(trx, deps.queue, {
@@ -64,6 +69,7 @@ export async function createAndBuild(
     throw error;
   });
   if (created) {
+    await failpoint('create.committed');
     deps.hub.announce(QUEUE_TOPIC, projectTopic(created.project.id));
     return { ...created, deduplicated: false };
   }
@@ -74,7 +80,7 @@ export async function createAndBuild(
 
 async function findCreated(
   db: Database,
-  wanted: { readonly actor: string; readonly key: string | null; readonly hash: string },
+  wanted: { readonly actor: string; readonly key: string | null; readonly hash: InputHash },
 ): Promise<CreatedBuild | null> {
   if (wanted.key === null) return null;
   const row = await db
@@ -85,6 +91,6 @@ async function findCreated(
     .executeTakeFirst();
   if (!row) return null;
   const build = await findBuildByIdempotencyKey(db, { projectId: row.id, idempotencyKey: wanted.key });
-  if (!build || row.creation_hash !== wanted.hash) throw new IdempotencyConflictError(build?.id ?? row.id);
+  if (!build || !wanted.hash.matches(row.creation_hash)) throw new IdempotencyConflictError(build?.id ?? row.id);
   return { project: toProject(row), build, deduplicated: true };
 }

@@ -6,6 +6,7 @@ import { appendEvents } from '../events/append-events.ts';
 import { DELIVERIES_TOPIC, eventsTopic, logTopic, projectTopic, type Topic } from '../events/topics.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { Build } from './build.ts';
 import type { BuildFailure, BuildResult } from './build-result.ts';
 
@@ -92,6 +93,7 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
       .execute();
     topics.push(DELIVERIES_TOPIC);
   }
+  await failpoint('finish.written');
   return topics;
 }
 

@@ -8,8 +8,12 @@ import { type NumberedLine, readLog } from './build-log.ts';
 
 /** Lines of one batch. */
 export const MAX_BATCH_LINES = 200;
-/** Chunks that one follower holds at a time. */
+/** Chunks of one read. */
 const CHUNKS = 1;
+/** Characters of one batch, when it has more than one line. */
+const MAX_BATCH_LENGTH = 32 * 1024;
+/** Characters that one follower holds at a time: whoever does not read what he asked for costs no more. */
+const MAX_HELD_LENGTH = 64 * 1024;
 
 export interface LogBatch {
   /** The number of the last line up to here. */
@@ -49,12 +53,27 @@ async function readBatches(db: Database, buildId: string, after: number): Promis
   const chunks = await readLog(db, { buildId, after, limit: CHUNKS });
   const lines = chunks.flatMap((chunk) => chunk.lines);
   const batches: LogBatch[] = [];
-  for (let start = 0; start < lines.length; start += MAX_BATCH_LINES) {
-    const part = lines.slice(start, start + MAX_BATCH_LINES);
+  let held = 0;
+  for (let start = 0; start < lines.length && held < MAX_HELD_LENGTH; ) {
+    const part = takeBatch(lines, start);
     batches.push({ cursor: part.at(-1)?.number ?? after, lines: part, finished: false });
+    held += part.reduce((length, { text }) => length + text.length, 0);
+    start += part.length;
   }
   const last = batches.at(-1) ?? { cursor: after, lines: [] };
   // Without a chunk there is nothing left, whatever the count says: logs are kept for a limited time.
   if (!isFinished(status) || (chunks.length > 0 && last.cursor < end)) return batches;
   return [...batches.slice(0, -1), { ...last, finished: true }];
+}
+
+/** One line at least. */
+function takeBatch(lines: readonly NumberedLine[], start: number): NumberedLine[] {
+  let length = 0;
+  const part: NumberedLine[] = [];
+  for (const line of lines.slice(start, start + MAX_BATCH_LINES)) {
+    length += line.text.length;
+    if (part.length > 0 && length > MAX_BATCH_LENGTH) break;
+    part.push(line);
+  }
+  return part;
 }

@@ -17,10 +17,13 @@ import type { EventHub } from '../events/event-hub.ts';
 import { eventsTopic, logTopic, projectTopic, type Topic } from '../events/topics.ts';
 import type { BuildPhase } from '../events/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
+import { type Redact, redactAll } from '../runtimes/redact.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { ClaimedBuild } from './build.ts';
 import { encodeLines, insertLogChunk, MAX_LOG_TEXT } from './build-log.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { type Conclusion, writeFinish } from './finish-build.ts';
+import { LEASE_SECONDS } from './lease.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 /** The attempt is no longer the build's current one: stop, and write nothing more. */
@@ -51,6 +54,7 @@ export interface LedgerChanges {
 export class Ledger {
   readonly #deps: LedgerDeps;
   readonly #build: ClaimedBuild;
+  #redact: Redact = (text) => text;
   #writes = 0;
   #unanswered = false;
   #checkpoint: Checkpoint;
@@ -67,6 +71,14 @@ export class Ledger {
     this.#pushIntended = build.pushIntentSha !== null;
     this.#checkpoint = build.checkpoint;
     this.#baseSha = build.baseSha;
+  }
+
+  /**
+   * From now on nothing that is written holds a secret of the build: neither an event, nor a result, nor the name of a
+   * file. Lines of the log are not looked at again, they were when they were read.
+   */
+  protect(redact: Redact): void {
+    this.#redact = redact;
   }
 
   get phase(): BuildPhase {
@@ -89,8 +101,9 @@ export class Ledger {
   }
 
   /** Writes all of it in one transaction. Throws SupersededError when the attempt is over. */
-  async write(changes: LedgerChanges): Promise<void> {
-    const events = [...(changes.events ?? [])];
+  async write({ events: said = [], checkpoint, ...given }: LedgerChanges): Promise<void> {
+    const events = [...redactAll(this.#redact, said)];
+    const changes = { ...given, ...(checkpoint ? { checkpoint: this.#redactOutcome(checkpoint) } : {}) };
     const { phase } = changes;
     if (phase && phase !== this.#phase)
       events.unshift({ type: 'PHASE_CHANGED', data: { from: this.#phase, to: phase } });
@@ -122,10 +135,11 @@ export class Ledger {
    * be cancelled. False when somebody asked to cancel before: then nothing may be pushed.
    */
   async recordPushIntent(
-    intent: NonNullable<Checkpoint['commit']>,
+    commit: NonNullable<Checkpoint['commit']>,
     events: readonly NewBuildEvent[],
   ): Promise<boolean> {
     let allowed = false;
+    const intent = { ...commit, filesChanged: redactAll(this.#redact, commit.filesChanged) };
     this.#pushIntended = true;
     await this.#commit(async (trx) => {
       const result = await trx
@@ -139,6 +153,7 @@ export class Ledger {
         .executeTakeFirst();
       allowed = result.numUpdatedRows === 1n;
       if (allowed && events.length > 0) await this.#append(trx, events);
+      await failpoint('publish.intending');
     });
     if (allowed) this.#checkpoint = { ...this.#checkpoint, commit: intent };
     this.#deps.hub.announce(eventsTopic(this.#build.id), projectTopic(this.#build.projectId));
@@ -146,7 +161,8 @@ export class Ledger {
   }
 
   /** The terminal state, the last event, the callback and the queue's job, all or nothing. */
-  async finish(conclusion: Conclusion): Promise<void> {
+  async finish(end: Conclusion): Promise<void> {
+    const conclusion = redactAll(this.#redact, end);
     const announce = await this.#commit((trx) =>
       writeFinish(trx, { build: this.#build, attemptNo: this.#build.attemptNo, conclusion, queue: this.#deps.queue }),
     );
@@ -181,18 +197,24 @@ export class Ledger {
     if (this.#unanswered) await this.#recount();
     const number = this.#writes + 1;
     try {
-      const result = await untilAnswered(() =>
-        this.#deps.db.transaction().execute(async (trx) => {
-          const fence = await this.#passFence(trx, number);
-          return fence === 'applied' ? null : await write(trx, fence.last_line);
-        }),
-      );
+      const result = await untilAnswered(() => this.#try(number, write));
       this.#writes = number;
       return result;
     } catch (error) {
       this.#unanswered = isTransient(error);
       throw error;
     }
+  }
+
+  async #try<T>(number: number, write: (trx: DatabaseTransaction, lastLine: number) => Promise<T>): Promise<T | null> {
+    const result = await this.#deps.db.transaction().execute(async (trx) => {
+      const fence = await this.#passFence(trx, number);
+      const written = fence === 'applied' ? null : await write(trx, fence.last_line);
+      await failpoint('ledger.written');
+      return written;
+    });
+    await failpoint('ledger.committed');
+    return result;
   }
 
   async #recount(): Promise<void> {
@@ -214,7 +236,11 @@ export class Ledger {
     const { id, attemptNo } = this.#build;
     const passed = await trx
       .updateTable('build_audit')
-      .set({ ledger_no: number })
+      .set({
+        ledger_no: number,
+        // A heartbeat passes by a row that is held, and over a slow network this row is held nearly all the time.
+        lease_until: sql<Date>`case when lease_until is not null then now() + make_interval(secs => ${LEASE_SECONDS}) end`,
+      })
       .where('id', '=', id)
       .where('attempt_no', '=', attemptNo)
       .where('status', '=', 'RUNNING')
@@ -250,6 +276,11 @@ export class Ledger {
     await appendEvents(trx, { buildId: this.#build.id, attemptNo: this.#build.attemptNo }, events);
   }
 
+  #redactOutcome(checkpoint: Checkpoint): Checkpoint {
+    const { agentOutcome } = checkpoint;
+    return agentOutcome ? { ...checkpoint, agentOutcome: redactAll(this.#redact, agentOutcome) } : checkpoint;
+  }
+
   #withinLogLimit(lines: readonly LogLine[], events: NewBuildEvent[]): readonly LogLine[] {
     if (this.#logText > MAX_LOG_TEXT) return [];
     for (const line of lines) this.#logText += line.text.length;
@@ -263,12 +294,12 @@ export class Ledger {
 
 /** Tries again while the database does not answer, `RETRY_LIMIT_MS` at most. */
 async function untilAnswered<T>(work: () => Promise<T>): Promise<T> {
-  const giveUpAt = Date.now() + RETRY_LIMIT_MS;
+  const giveUpAt = performance.now() + RETRY_LIMIT_MS;
   for (let tries = 1; ; tries += 1) {
     try {
       return await work();
     } catch (error) {
-      if (!isTransient(error) || Date.now() > giveUpAt) throw error;
+      if (!isTransient(error) || performance.now() > giveUpAt) throw error;
       const pause = Math.min(2_000, 50 * 2 ** Math.min(tries, 6)) * (0.5 + Math.random() / 2);
       // A process that has shut down everything else does not stay for this.
       await delay(pause, undefined, { ref: false });

@@ -1,21 +1,23 @@
 /** Phase 1: a fresh checkout on the right branch, the template's files where the repository is empty. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { createAgentRepository } from '../git/agent-repository.ts';
-import { prepareCheckout } from '../git/clone-repository.ts';
-import type { GitFailure } from '../git/git.ts';
+import { type Checkout, prepareCheckout } from '../git/clone-repository.ts';
+import type { GitFailure } from '../git/git-failure.ts';
 import { renderFiles } from '../projects/render-template.ts';
 import { repositoryCachePath } from '../projects/repository.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { failure } from './build-result.ts';
 import { BuildFailedError, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
+/** Between tries to reach the remote. */
+const CLONE_PAUSES_MS = [500, 2_000, 5_000];
+
 export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild): Promise<void> {
-  const { build, project, ledger, git, workspace } = running;
+  const { build, ledger, git, workspace } = running;
   const { branch } = build.spec;
-  const checkout = await prepareCheckout(git, {
-    branch,
-    defaultBranch: project.defaultBranch,
-    cache: repositoryCachePath(deps.config, project.id),
-  });
-  if (!checkout.ok) throw refused(running, checkout);
+  await failpoint('prepare.begin');
+  const checkout = await checkOut(deps, running);
+  await failpoint('prepare.cloned');
   const own = await createAgentRepository(git, { branch, baseSha: checkout.baseSha });
   if (!own.ok) throw refused(running, own);
   if (checkout.baseSha === null && running.template) {
@@ -31,10 +33,29 @@ export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild
       sessionId: null,
       agentStartedAt: null,
       spoolOffset: null,
+      noticesPublished: null,
       agentOutcome: null,
     },
     events: build.spec.resumeSessionOf && !resumed ? [{ type: 'WARNING', data: { message: warning } }] : [],
   });
+  await failpoint('prepare.recorded');
+}
+
+/** Waits out a remote that does not answer for a moment; what it refuses is refused. */
+async function checkOut(deps: RunBuildDeps, running: RunningBuild): Promise<Checkout> {
+  const { build, project, git, signal } = running;
+  for (let tries = 0; ; tries += 1) {
+    const checkout = await prepareCheckout(git, {
+      branch: build.spec.branch,
+      defaultBranch: project.defaultBranch,
+      cache: repositoryCachePath(deps.config, project.id),
+    });
+    if (checkout.ok) return checkout;
+    const pauseMs = CLONE_PAUSES_MS[tries];
+    const mayPass = checkout.kind === 'UNREACHABLE' || checkout.kind === 'ABORTED';
+    if (!mayPass || pauseMs === undefined) throw refused(running, checkout);
+    await delay(pauseMs, undefined, { signal });
+  }
 }
 
 function refused({ signal }: RunningBuild, { message }: GitFailure): Error {

@@ -1,24 +1,27 @@
 /** Phases 3 and 4: what changed is looked at, becomes one commit and is proved to be on the remote. No model has a say. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { cutText } from '../agents/cut-text.ts';
 import { agentMovedHead } from '../git/agent-repository.ts';
 import { bundleCommit } from '../git/bundle.ts';
 import type { FileChange } from '../git/changes.ts';
 import { type Commit, commitChanges, readWorkTreeChanges } from '../git/commit-changes.ts';
 import { commitUrl } from '../git/commit-url.ts';
-import type { GitFailure } from '../git/git.ts';
-import { isOnRemote, pushCommit } from '../git/push-commit.ts';
+import { findSecrets, type SecretRules } from '../git/find-secrets.ts';
+import type { GitFailure } from '../git/git-failure.ts';
+import { isInWorkspace, isOnRemote, pushCommit } from '../git/push-commit.ts';
 import { rebaseCommit } from '../git/rebase-commit.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type BuildFailure, type BuildResult, type FailureReason, failure } from './build-result.ts';
 import type { IntendedCommit } from './checkpoint.ts';
 import { keepFile } from './collect-artifacts.ts';
+import { commitSubject } from './commit-subject.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
 /** Pushes of one commit when the remote does not answer, or of one change when its branch keeps moving. */
-const MAX_PUSHES = 6;
+const MAX_PUSHES = 10;
+/** A remote that is well again is not kept waiting for much longer than this. */
+const MAX_PAUSE_MS = 10_000;
 const AUTHOR = { name: 'Slipway', email: 'slipway@localhost' };
-const MAX_SUBJECT = 72;
 
 export interface Published {
   readonly result: Partial<BuildResult>;
@@ -45,12 +48,13 @@ export async function publishChanges(deps: RunBuildDeps, running: RunningBuild):
     const message = 'The agent finished and nothing in the repository has changed.';
     return { result: { publication: 'NO_CHANGES' }, failure: failure('NO_CHANGES', 'VERIFYING', message) };
   }
+  await failpoint('publish.committed');
   const { sha, filesChanged, filesChangedTotal } = commit;
+  const clean = await findSecrets(git, { from: baseSha, to: sha, rules: secretRules(running) });
+  if (!clean.ok) return refused(running, clean);
   await ledger.write({
     phase: 'PUBLISHING',
-    events: [
-      { type: 'GIT_COMMITTED', data: { sha, message: subjectOf(build.spec.prompt), filesChanged: filesChangedTotal } },
-    ],
+    events: [{ type: 'GIT_COMMITTED', data: { sha, message: subjectOf(running), filesChanged: filesChangedTotal } }],
   });
   if (!build.spec.autoPush) return keepCommit(deps, running, { sha, baseSha, filesChanged });
   const expected = ledger.checkpoint.branchSha ?? null;
@@ -68,14 +72,25 @@ export async function confirmPush(running: RunningBuild): Promise<Partial<BuildR
   return published.result;
 }
 
-function commitAll({ build, git }: RunningBuild, baseSha: string | null): Promise<Commit | GitFailure> {
+function commitAll(running: RunningBuild, baseSha: string | null): Promise<Commit | GitFailure> {
+  const { build, git } = running;
   return commitChanges(git, {
     baseSha,
-    message: `${subjectOf(build.spec.prompt)}\n\nBuild ${build.number} by ${build.spec.provider}.`,
+    message: `${subjectOf(running)}\n\nBuild ${build.number} by ${build.spec.provider}.`,
     trailers: { 'Slipway-Build': toPublicId('build', build.id), 'Slipway-Attempt': String(build.attemptNo) },
     date: build.createdAt,
     author: AUTHOR,
   });
+}
+
+function subjectOf({ build, redact }: RunningBuild): string {
+  return redact(commitSubject(build.spec.prompt));
+}
+
+/** What the project says never counts for the build's own secrets. */
+function secretRules({ credentials, project }: RunningBuild): SecretRules {
+  const { enabled, allowPaths } = project.settings.secretScan ?? {};
+  return { registered: credentials.all, enabled: enabled ?? true, allowPaths: allowPaths ?? [] };
 }
 
 async function keepCommit(
@@ -107,11 +122,16 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
     let pushed: Awaited<ReturnType<typeof pushCommit>> = { ok: true };
     if (next === 'push') {
       if (!(await ledger.recordPushIntent(commit, []))) throw new Interrupt('cancelled');
+      await failpoint('publish.intended');
+      // After a pause somebody else may have told the end of the build.
+      if (!running.holdsLeases()) throw new Interrupt('cut_off');
       pushed = await pushCommit(git, commit);
+      await failpoint('publish.pushed');
     }
     const there = await isOnRemote(git, commit);
     if (there.ok && there.answer) return proved(running, commit);
     next = there.ok ? 'push' : 'ask';
+    if (next === 'push' && begin === 'ask' && !(await isInWorkspace(git, commit))) return lost(running, commit);
     refusal = there.ok ? (pushed.ok ? null : pushed) : there;
     if (refusal?.kind === 'STALE') {
       const rebased = await rebaseCommit(git, { sha: commit.sha, onto: commit.branch });
@@ -120,19 +140,34 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
     } else if (refusal && !isTransient(refusal)) {
       return refused(running, refusal);
     }
-    await delay(tries === 1 && begin === 'ask' ? 0 : Math.min(30_000, 250 * 4 ** (tries - 1)), undefined, { signal });
+    await delay(tries === 1 && begin === 'ask' ? 0 : pauseMs(tries, refusal), undefined, { signal });
   }
   const message = refusal?.message ?? 'The remote accepted the push and does not have the commit.';
   return { result: {}, failure: failure('GIT_PUSH_FAILED', 'PUBLISHING', message) };
 }
 
+/** The worker that made the commit died on another machine, or its workspace is gone. */
+function lost({ signal }: RunningBuild, { sha }: IntendedCommit): Published {
+  signal.throwIfAborted();
+  const message = `The commit ${sha} had not arrived on the remote when its worker was lost, and only that machine has it.`;
+  return { result: {}, failure: failure('GIT_PUSH_FAILED', 'PUBLISHING', message) };
+}
+
+/** A branch that moved can be pushed to at once, but not by all at the same moment who wait for it. */
+function pauseMs(tries: number, refusal: GitFailure | null): number {
+  if (refusal?.kind === 'STALE') return Math.random() * 250 * tries;
+  return Math.min(MAX_PAUSE_MS, 250 * 4 ** (tries - 1));
+}
+
 async function proved(running: RunningBuild, commit: IntendedCommit): Promise<Published> {
   const { sha, branch } = commit;
+  await failpoint('publish.proved');
   await running.ledger.write({
     pushedSha: sha,
     checkpoint: { pushProved: true },
     events: [{ type: 'GIT_PUSHED', data: { sha, ref: `refs/heads/${branch}` } }],
   });
+  await failpoint('publish.recorded');
   return { result: pushedResult(running, commit), failure: null };
 }
 
@@ -142,13 +177,14 @@ function pushedResult({ git }: RunningBuild, { sha, branch, filesChanged }: Inte
 }
 
 function isTransient({ kind }: GitFailure): boolean {
-  return kind === 'UNREACHABLE' || kind === 'TIMEOUT' || kind === 'STALE';
+  return kind === 'UNREACHABLE' || kind === 'TIMEOUT' || kind === 'STALE' || kind === 'ABORTED';
 }
 
 const REASONS: Partial<Record<GitFailure['kind'], FailureReason>> = {
   CONFLICT: 'GIT_CONFLICT',
   NESTED_REPOSITORY: 'NESTED_REPOSITORY',
   FILE_LIMIT: 'FILE_LIMIT',
+  SECRET_DETECTED: 'SECRET_DETECTED',
   REJECTED: 'GIT_PUSH_REJECTED',
   AUTH: 'GIT_PUSH_REJECTED',
 };
@@ -156,15 +192,4 @@ const REASONS: Partial<Record<GitFailure['kind'], FailureReason>> = {
 function refused({ signal, ledger }: RunningBuild, { kind, message }: GitFailure): Published {
   signal.throwIfAborted();
   return { result: {}, failure: failure(REASONS[kind] ?? 'GIT_PUSH_FAILED', ledger.phase, message) };
-}
-
-/** The prompt's first line, as a commit's subject. */
-function subjectOf(prompt: string): string {
-  const line =
-    prompt
-      .trim()
-      .split('\n', 1)[0]
-      ?.replace(/\p{Cc}/gu, ' ')
-      .trim() ?? '';
-  return line.length > MAX_SUBJECT ? `${cutText(line, MAX_SUBJECT - 1)}…` : line || 'Build';
 }

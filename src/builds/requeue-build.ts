@@ -4,6 +4,7 @@ import type { DatabaseTransaction } from '../database/database.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { eventsTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
 import type { Queue } from '../queue/queue.ts';
+import { failpoint } from '../std/failpoint.ts';
 
 export interface Requeue {
   readonly buildId: string;
@@ -34,5 +35,6 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
     .where('ended_at', 'is', null)
     .execute();
   await queue.putBack(trx, { id: buildId, priority: build.priority, runAfter: null });
+  await failpoint('requeue.written');
   return [QUEUE_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
 }

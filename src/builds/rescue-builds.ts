@@ -1,8 +1,10 @@
 /** Builds whose worker died: they go on elsewhere, or end with a reason. */
 import { type Selectable, sql } from 'kysely';
+import type { DatabaseTransaction } from '../database/database.ts';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import type { Topic } from '../events/topics.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { toBuild } from './build.ts';
 import { failure } from './build-result.ts';
 import { type Conclusion, writeFinish } from './finish-build.ts';
@@ -45,6 +47,23 @@ export async function rescueBuilds(deps: LedgerDeps, which: Lost): Promise<numbe
   return count;
 }
 
+const LOST = {
+  outcome: 'LOST',
+  reason: 'WORKER_LOST',
+  message: 'The worker stopped answering; the build goes on with another one.',
+} as const;
+const DRAINED = {
+  outcome: 'RELEASED',
+  reason: 'DRAIN',
+  message: 'The worker was shut down; the build goes on with another one.',
+} as const;
+
+/** A worker that was told to end did not die of its builds. */
+async function wasDrained(trx: DatabaseTransaction, workerId: string | null): Promise<boolean> {
+  const worker = await trx.selectFrom('workers').select('draining_at').where('id', '=', workerId).executeTakeFirst();
+  return (worker?.draining_at ?? null) !== null;
+}
+
 function isLost(which: Lost) {
   return which === 'expired'
     ? sql<boolean>`lease_until < now()`
@@ -65,14 +84,16 @@ async function rescueBuild(deps: LedgerDeps, id: string, which: Lost): Promise<b
       .skipLocked()
       .executeTakeFirst();
     if (!row) return null;
-    const conclusion = concludeLost(row);
+    await failpoint('rescue.begin');
+    const drained = await wasDrained(trx, row.worker_id);
+    const conclusion = drained ? null : concludeLost(row);
     if (conclusion) {
       const { queue } = deps;
       return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
     }
-    const message = 'The worker stopped answering; the build goes on with another one.';
-    return requeueBuild(trx, deps.queue, { buildId: id, outcome: 'LOST', reason: 'WORKER_LOST', message });
+    return requeueBuild(trx, deps.queue, { buildId: id, ...(drained ? DRAINED : LOST) });
   });
+  if (topics) await failpoint('rescue.committed');
   if (topics) deps.hub.announce(...topics);
   return topics !== null;
 }

@@ -1,14 +1,16 @@
 /** What a caller sent, the project's settings and the defaults -> a complete spec, or every issue at once. */
 import type { Config } from '../config/config.ts';
 import { type InputIssue, InvalidInputError } from '../errors.ts';
+import { toNetworkAccess } from '../projects/network-input.ts';
 import type { Project } from '../projects/project.ts';
 import { resolveVariables } from '../projects/resolve-variables.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
+import { sharedCode } from '../std/shared-code.ts';
 import { type BuildLimits, type BuildSpec, type BuildSpecInput, buildSpecInput, DEFAULT_LIMITS } from './build-spec.ts';
 
 export interface ResolveSpecDeps {
-  readonly config: Pick<Config, 'defaultProvider' | 'callbackAllowPrivate'>;
+  readonly config: Pick<Config, 'defaultProvider' | 'callbackAllowPrivate' | 'network'>;
   readonly templates: TemplateCatalogue;
   /** Names of the agents that this Slipway knows. */
   readonly providers: readonly string[];
@@ -46,12 +48,14 @@ export function resolveSpec(
 
   const callbackUrl = asked.callbackUrl ?? project.settings.callbackUrl ?? null;
   const urlProblem =
-    callbackUrl && outboundUrlProblem(callbackUrl, { allowPrivate: deps.config.callbackAllowPrivate ?? false });
+    callbackUrl !== null &&
+    outboundUrlProblem(callbackUrl, { allowPrivate: deps.config.callbackAllowPrivate ?? false });
   if (urlProblem) refuse(['callbackUrl'], urlProblem, 'CALLBACK_URL_DENIED');
 
   const given = Object.fromEntries((asked.variables ?? []).map(({ name, value }) => [name, value]));
   const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
 
+  const network = asked.network ?? project.settings.network;
   if (issues.length > 0) throw new InvalidInputError(issues, sharedCode(issues.map((issue) => issue.code)));
   return {
     prompt: asked.prompt,
@@ -66,6 +70,7 @@ export function resolveSpec(
     priority: asked.priority ?? 0,
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
     limits: resolveLimits(asked.limits ?? {}, project.settings.limits ?? {}),
+    network: network ? toNetworkAccess(network) : deps.config.network,
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };
@@ -105,9 +110,4 @@ function resolveLimits(asked: PartialLimits, project: PartialLimits): BuildLimit
     maxTurns: asked.maxTurns ?? project.maxTurns ?? DEFAULT_LIMITS.maxTurns,
     maxCostUsd: asked.maxCostUsd ?? project.maxCostUsd ?? DEFAULT_LIMITS.maxCostUsd,
   };
-}
-
-/** The code of the one kind of fault, when all issues are of that kind. */
-function sharedCode(codes: readonly (string | undefined)[]): string | undefined {
-  return new Set(codes).size === 1 ? codes[0] : undefined;
 }

@@ -1,8 +1,9 @@
 /** Start a finished build again, as a new build with the same spec. */
 import { BuildStateError, NotFoundError } from '../errors.ts';
 import { toPublicId } from '../std/public-id.ts';
-import { hashInput } from './accept-build.ts';
 import { findBuild, isFinished } from './build.ts';
+import type { DiskConfig } from './full-disk.ts';
+import { hashInput } from './input-hash.ts';
 import { acceptOnce, checkIdempotencyKey, type StartBuildDeps, type StartedBuild } from './start-build.ts';
 
 export interface RetryBuildInput {
@@ -14,7 +15,7 @@ export interface RetryBuildInput {
 
 /** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, or BuildStateError while the build is not finished. */
 export async function retryBuild(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'>,
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring'> & { readonly config: DiskConfig },
   input: RetryBuildInput,
   actor: string,
 ): Promise<StartedBuild> {
@@ -37,7 +38,7 @@ export async function retryBuild(
     source: 'RETRY',
     retryOf: build.id,
     idempotencyKey,
-    inputHash: idempotencyKey === null ? null : hashInput({ retryOf: build.id, resumeSession }),
+    inputHash: idempotencyKey === null ? null : hashInput(deps, { retryOf: build.id, resumeSession }),
     actor,
     action: 'retryBuild',
   });

@@ -2,7 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentEvent, AgentOutcome, AgentReason, AgentRun, StopReason } from '../agents/agent.ts';
+import type { NewBuildEvent } from '../events/event.ts';
 import { renderPrompt } from '../projects/render-template.ts';
+import { failpoint } from '../std/failpoint.ts';
+import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { type AgentClocks, startAgentClocks } from './agent-clocks.ts';
 import { startEventBudget, toBuildEvent } from './agent-events.ts';
 import { findBuild } from './build.ts';
@@ -16,6 +19,8 @@ const GATHER_MS = 50;
 /** Bytes that an agent may print in all. */
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 const LOOK_AT_OUTPUT_EVERY_MS = 1_000;
+/** The supervisor ends an agent that a worker should have ended long ago. */
+const SUPERVISOR_GRACE_SECONDS = 5 * 60;
 /** What an agent printed before it was ended is read for this long at most. */
 const READ_AFTER_STOP_MS = 15_000;
 /** No retry of the agent helps against these: it is ended at the first. */
@@ -25,6 +30,8 @@ const FAIL_FAST: ReadonlySet<AgentReason> = new Set(['auth', 'billing']);
 export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
   const { signal } = running;
   const checkpoint = await chooseSession(running);
+  await failpoint('agent.begin');
+  signal.throwIfAborted();
   const detached = new AbortController();
   const run = await openRun(running, checkpoint, detached.signal);
   const end = endOnce(run, detached, (error) => deps.logger.error({ error }, 'an agent does not end'));
@@ -38,8 +45,10 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   }, LOOK_AT_OUTPUT_EVERY_MS);
   const interrupt = () => {
     const reason = signal.reason instanceof Interrupt ? signal.reason.reason : 'released';
-    if (reason === 'superseded') detached.abort();
-    else end.because(reason);
+    if (reason === 'superseded' || reason === 'left') return detached.abort();
+    end.because(reason === 'cut_off' ? 'released' : reason);
+    // There is no time for manners.
+    if (reason === 'cut_off') void deps.runtime.sweep(running.build.id).catch(() => {});
   };
   signal.addEventListener('abort', interrupt);
   try {
@@ -72,10 +81,15 @@ async function publishOutput(
       if (event.type === 'retry' && FAIL_FAST.has(event.reason)) end('fail_fast');
       if (exceeds(event, build.spec.limits.maxCostUsd)) end('budget');
     }
+    const noticesPublished = ledger.checkpoint.noticesPublished ?? 0;
+    const notices = (await run.notices()).slice(noticesPublished);
     await ledger.write({
-      events: withinBudget(batch.events.flatMap((event) => toBuildEvent(event, agent.name) ?? [])),
+      events: [
+        ...withinBudget(batch.events.flatMap((event) => toBuildEvent(event, agent.name) ?? [])),
+        ...notices.map((message): NewBuildEvent => ({ type: 'WARNING', data: { message } })),
+      ],
       lines: batch.lines,
-      checkpoint: { spoolOffset: batch.offset },
+      checkpoint: { spoolOffset: batch.offset, noticesPublished: noticesPublished + notices.length },
     });
     if (batch.lines.length < SMALL_BATCH) await delay(GATHER_MS);
     clocks.resume();
@@ -148,9 +162,12 @@ async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: 
       sessionId: checkpoint.sessionId ?? randomUUID(),
       resumeSessionId: earlier?.result?.sessionId ?? null,
       limits: { maxTurns: spec.limits.maxTurns, maxCostUsd: spec.limits.maxCostUsd },
+      maxSeconds: spec.limits.wallSeconds + SUPERVISOR_GRACE_SECONDS,
       scripts: template?.scripts ?? {},
       trustRepoConfig: project.settings.trustRepoConfig ?? false,
+      modelKey: running.credentials.modelKey,
       redact: running.redact,
+      network: spec.network ?? ALL_OF_THE_NETWORK,
       publishedUpTo: checkpoint.spoolOffset ?? { stdout: 0, stderr: 0 },
       detached,
     });

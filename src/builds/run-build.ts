@@ -9,14 +9,18 @@ import { findProject } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { findTemplate } from '../projects/template.ts';
 import { createRedactor } from '../runtimes/redact.ts';
+import { failpoint } from '../std/failpoint.ts';
+import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { agentFailure } from './agent-failure.ts';
 import type { ClaimedBuild } from './build.ts';
 import { failure } from './build-result.ts';
-import { buildSecrets } from './build-secrets.ts';
+import { readBuildSecrets } from './build-secrets.ts';
 import { collectArtifacts, recoverArtifacts } from './collect-artifacts.ts';
 import type { Conclusion } from './finish-build.ts';
+import { explainFullDisk, saysDiskFull } from './full-disk.ts';
 import { Ledger, SupersededError } from './ledger.ts';
+import { removeNpmConfig, writeNpmConfig } from './npm-config.ts';
 import { prepareWorkspace } from './prepare-workspace.ts';
 import { confirmPush, publishChanges } from './publish-changes.ts';
 import { runAgent } from './run-agent.ts';
@@ -33,23 +37,36 @@ export async function runBuild(
   deps: RunBuildDeps,
   build: ClaimedBuild,
   interrupt: AbortSignal,
-): Promise<'finished' | 'released' | 'superseded'> {
+): Promise<'finished' | 'released' | 'superseded' | 'left'> {
   const ledger = new Ledger(deps, build);
   const signal = untilIntended(interrupt, ledger);
   const log = deps.logger.child({ build: toPublicId('build', build.id), attempt: build.attemptNo });
   try {
     const conclusion = await conclude(deps, build, ledger, signal);
+    await failpoint('finish.begin');
     await ledger.finish(conclusion);
+    await failpoint('finish.committed');
     log.info({ status: conclusion.status }, 'the build has ended');
     // Its end is told already: a folder that cannot be removed now is the janitor's.
     await cleanUp(deps, build).catch((error: unknown) => log.warn({ error }, 'the workspace could not be removed'));
+    await failpoint('finish.cleaned');
     return 'finished';
   } catch (error) {
-    if (error instanceof SupersededError || interruptOf(signal) === 'superseded') return 'superseded';
-    if (interruptOf(signal) !== 'released') throw error;
+    const reason = error instanceof Interrupt ? error.reason : interruptOf(signal);
+    if (error instanceof SupersededError || reason === 'superseded') return 'superseded';
+    if (reason === 'left') return 'left';
+    if (reason === 'cut_off') {
+      // What is in the workspace may be another worker's by now.
+      await ledger.release('The worker had lost the database; the build begins anew.');
+      return 'released';
+    }
+    if (reason !== 'released') throw error;
+    await failpoint('release.begin');
     await deps.runtime.sweep(build.id);
     await (await deps.runtime.open(build.id)).close({ keepHome: false });
+    await failpoint('release.closed');
     await ledger.release('The worker is shutting down; the build goes on with another one.');
+    await failpoint('release.committed');
     return 'released';
   }
 }
@@ -64,15 +81,24 @@ async function conclude(
   try {
     if (build.cancelRequestedAt && !build.pushIntentSha) throw new Interrupt('cancelled');
     const running = await openRunningBuild(deps, build, ledger, signal);
-    return await runPhases(deps, running);
+    const conclusion = await runPhases(deps, running);
+    if (conclusion.status !== 'FAILED') return conclusion;
+    return { ...conclusion, failure: await explainFullDisk(conclusion.failure, running.workspace.paths.root) };
   } catch (error) {
     if (error instanceof SupersededError) throw error;
     const interrupt = error instanceof Interrupt ? error.reason : interruptOf(signal);
-    if (interrupt === 'superseded' || interrupt === 'released') throw error;
+    if (interrupt !== null && interrupt !== 'cancelled') throw error;
+    if (!deps.holdsLeases()) throw new Interrupt('cut_off');
     // Nothing that carries the build's mark is alive when its end is told.
     await deps.runtime.sweep(build.id);
     if (interrupt === 'cancelled')
       return { status: 'CANCELLED', result: {}, reason: await cancelReason(ledger, build.id) };
+    // Its commit may be on the remote: the next attempt asks there before it says how the build ended.
+    if (ledger.pushIntended && !(error instanceof BuildFailedError)) throw error;
+    if (error instanceof Error && saysDiskFull(error.message)) {
+      const message = 'The disk of the workspace was full.';
+      return { status: 'FAILED', result: {}, failure: failure('WORKSPACE_FULL', ledger.phase, message) };
+    }
     if (error instanceof BuildFailedError) return { status: 'FAILED', result: {}, failure: error.failure };
     deps.logger.error({ error, build: build.id }, 'a build failed for no known reason');
     return { status: 'FAILED', result: {}, failure: failure('INTERNAL', ledger.phase, 'Slipway failed unexpectedly.') };
@@ -118,17 +144,30 @@ async function agentOutcome(deps: RunBuildDeps, running: RunningBuild): Promise<
   // A run that was killed together with its worker says nothing about the task: it is started anew.
   const usable = left && (ended === null || ended.kind === 'exited');
   if (!usable) {
+    checkNetwork(deps, build);
     await deps.runtime.sweep(build.id);
     if (left) await workspace.close({ keepHome: false }).then(() => deps.runtime.open(build.id));
+    if (running.credentials.problem) throw new BuildFailedError(running.credentials.problem);
     await prepareWorkspace(deps, running);
+    await writeNpmConfig(running.workspace, running.credentials.registries);
   }
   await ledger.write({ phase: 'AGENT' });
   const outcome = await runAgent(deps, running);
+  await failpoint('agent.ended');
+  if (!deps.holdsLeases()) throw new Interrupt('cut_off');
   // Only now may git look at the checkout: nothing of the agent writes to it any more.
   await deps.runtime.sweep(build.id);
   running.signal.throwIfAborted();
   await ledger.write({ checkpoint: { agentOutcome: outcome } });
+  await failpoint('agent.recorded');
   return outcome;
+}
+
+/** A limit that cannot be kept is not forgotten: the build does not run. */
+function checkNetwork({ runtime }: RunBuildDeps, { spec }: ClaimedBuild): void {
+  if (runtime.sandbox || (spec.network ?? ALL_OF_THE_NETWORK).access === 'ALL') return;
+  const message = 'This worker has no sandbox, so it cannot limit what the build reaches in the network.';
+  throw new BuildFailedError(failure('SANDBOX_UNAVAILABLE', 'PREPARING', message));
 }
 
 async function openRunningBuild(
@@ -149,7 +188,10 @@ async function openRunningBuild(
   if (spec.template && !template) {
     throw new BuildFailedError(failure('INVALID_SPEC', 'PREPARING', `This worker has no template ${spec.template}.`));
   }
-  const remote = await ledger.read((db) => openRepository({ ...deps, db }, project));
+  const credentials = await readBuildSecrets(deps, ledger, { project, agent });
+  const redact = createRedactor(credentials.all);
+  ledger.protect(redact);
+  const remote = await openRepository(deps.config, project, credentials.git);
   const workspace = await openWorkspace(deps, build.id);
   return {
     build,
@@ -158,8 +200,17 @@ async function openRunningBuild(
     agent,
     ledger,
     workspace,
-    git: { workspace, remote, signal, timeoutMs: GIT_TIMEOUT_MS, environment: gitEnvironment() },
-    redact: createRedactor(buildSecrets(deps, { project, remote })),
+    git: {
+      workspace,
+      remote,
+      signal,
+      timeoutMs: GIT_TIMEOUT_MS,
+      environment: gitEnvironment(),
+      allowLocal: deps.config.localRepositories ?? false,
+    },
+    credentials,
+    redact,
+    holdsLeases: deps.holdsLeases,
     signal,
   };
 }
@@ -179,14 +230,18 @@ function agentResult(outcome: AgentOutcome | null) {
 }
 
 async function cleanUp(deps: RunBuildDeps, { id, spec }: ClaimedBuild): Promise<void> {
-  await (await deps.runtime.open(id)).close({ keepHome: deps.agents.get(spec.provider)?.capabilities.resume ?? false });
+  const workspace = await deps.runtime.open(id);
+  await removeNpmConfig(workspace);
+  await workspace.close({ keepHome: deps.agents.get(spec.provider)?.capabilities.resume ?? false });
 }
 
 /** Follows `interrupt`, but nobody lets go of a build whose commit is on its way: that takes seconds, and only we have it. */
 function untilIntended(interrupt: AbortSignal, ledger: Ledger): AbortSignal {
   const attempt = new AbortController();
   const follow = () => {
-    if (!(ledger.pushIntended && interruptOf(interrupt) === 'released')) attempt.abort(interrupt.reason);
+    const reason = interruptOf(interrupt);
+    const mayWait = reason === 'released' || reason === 'left' || reason === 'cut_off';
+    if (!(ledger.pushIntended && mayWait)) attempt.abort(interrupt.reason);
   };
   if (interrupt.aborted) follow();
   else interrupt.addEventListener('abort', follow, { once: true });

@@ -2,7 +2,7 @@
 import type { Agent } from '../agents/agent.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import type { Config } from '../config/config.ts';
-import type { MasterKey } from '../credentials/master-key.ts';
+import type { Keyring } from '../credentials/keyring.ts';
 import type { GitContext } from '../git/git.ts';
 import type { Project } from '../projects/project.ts';
 import type { Template, TemplateCatalogue } from '../projects/template.ts';
@@ -11,23 +11,28 @@ import type { Runtime, Workspace } from '../runtimes/runtime.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ClaimedBuild } from './build.ts';
 import type { BuildFailure } from './build-result.ts';
+import type { BuildSecrets } from './build-secrets.ts';
 import type { Ledger, LedgerDeps } from './ledger.ts';
 
 export interface RunBuildDeps extends LedgerDeps {
   readonly config: Config;
   readonly logger: Logger;
-  readonly masterKey: MasterKey;
+  readonly keyring: Keyring;
   readonly templates: TemplateCatalogue;
   readonly agents: ReadonlyMap<string, Agent>;
   readonly runtime: Runtime;
   readonly artifacts: FileStore;
+  /** Can nobody else have been given this worker's builds? Asked where a pause of this process would do harm. */
+  readonly holdsLeases: () => boolean;
 }
 
 /**
  * Why the worker ends an attempt from outside. `superseded`: another attempt owns the build, so nothing of it may be
- * touched any more, not even its processes: the successor may have re-attached to them.
+ * touched any more, not even its processes: the successor may have re-attached to them. `left`: the worker ends, and
+ * the agent goes on for whoever comes next on this machine. `cut_off`: the lease cannot be renewed; the agent is ended
+ * while it is surely still ours.
  */
-export type InterruptReason = 'cancelled' | 'released' | 'superseded';
+export type InterruptReason = 'cancelled' | 'released' | 'superseded' | 'left' | 'cut_off';
 
 /** The reason of the attempt's AbortSignal. */
 export class Interrupt extends Error {
@@ -59,8 +64,10 @@ export interface RunningBuild {
   readonly ledger: Ledger;
   readonly workspace: Workspace;
   readonly git: GitContext;
+  readonly credentials: BuildSecrets;
   /** For everything that a program prints. */
   readonly redact: Redact;
+  readonly holdsLeases: () => boolean;
   /** Its reason is an Interrupt. */
   readonly signal: AbortSignal;
 }

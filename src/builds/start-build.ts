@@ -1,4 +1,5 @@
 /** Accept one build of a project: durable and in the queue when this resolves, and written once per idempotency key. */
+import type { Keyring } from '../credentials/keyring.ts';
 import type { Database } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { IdempotencyConflictError, InvalidInputError, NotFoundError } from '../errors.ts';
@@ -6,16 +7,21 @@ import type { EventHub } from '../events/event-hub.ts';
 import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
 import { findProject } from '../projects/project.ts';
 import type { Queue } from '../queue/queue.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
-import { acceptBuild, hashInput, KeyTaken, type NewBuild } from './accept-build.ts';
+import { acceptBuild, KeyTaken, type NewBuild } from './accept-build.ts';
 import { type Build, findBuildByIdempotencyKey } from './build.ts';
 import type { BuildSpecInput } from './build-spec.ts';
+import { type DiskConfig, refuseOnFullDisk } from './full-disk.ts';
+import { hashInput } from './input-hash.ts';
 import { type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
 
 export interface StartBuildDeps extends ResolveSpecDeps {
+  readonly config: ResolveSpecDeps['config'] & DiskConfig;
   readonly db: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
+  readonly keyring: Pick<Keyring, 'callbackRoot'>;
 }
 
 export interface StartBuildInput {
@@ -30,7 +36,10 @@ export interface StartedBuild {
   readonly deduplicated: boolean;
 }
 
-/** Throws InvalidInputError, NotFoundError, ProjectNotReadyError or IdempotencyConflictError; nothing is written then. */
+/**
+ * Throws InvalidInputError, NotFoundError, ProjectNotReadyError, IdempotencyConflictError or DiskFullError; nothing is
+ * written then.
+ */
 export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, actor: string): Promise<StartedBuild> {
   const idempotencyKey = checkIdempotencyKey(input.idempotencyKey);
   const project = await findProject(deps.db, input.projectId);
@@ -42,7 +51,7 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
     source: 'API',
     retryOf: null,
     idempotencyKey,
-    inputHash: idempotencyKey === null ? null : hashInput(input.spec),
+    inputHash: idempotencyKey === null ? null : hashInput(deps, input.spec),
     actor,
     action: 'startBuild',
   });
@@ -50,13 +59,16 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
 
 /** `acceptBuild` in a transaction of its own, or the build that already has the key. */
 export async function acceptOnce(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'>,
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'> & { readonly config: DiskConfig },
   wanted: NewBuild,
 ): Promise<StartedBuild> {
   const earlier = await findSame(deps.db, wanted);
   if (earlier) return earlier;
+  await refuseOnFullDisk(deps.config);
+  await failpoint('accept.begin');
   try {
     const build = await inTransaction(deps.db, (trx) => acceptBuild(trx, deps.queue, wanted));
+    await failpoint('accept.committed');
     deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId));
     return { build, deduplicated: false };
   } catch (error) {
@@ -72,7 +84,7 @@ async function findSame(db: Database, wanted: NewBuild): Promise<StartedBuild | 
   const { projectId, idempotencyKey } = wanted;
   const existing = await findBuildByIdempotencyKey(db, { projectId, idempotencyKey });
   if (!existing) return null;
-  if (existing.inputHash !== wanted.inputHash) throw new IdempotencyConflictError(existing.id);
+  if (!wanted.inputHash?.matches(existing.inputHash)) throw new IdempotencyConflictError(existing.id);
   return { build: existing, deduplicated: true };
 }
 

@@ -1,6 +1,7 @@
 /** Dry run: what startBuild would do with this input, and whether it could run now. Writes nothing. */
 import { sql } from 'kysely';
 import type { Agent } from '../agents/agent.ts';
+import { hasModelKey } from '../credentials/credential.ts';
 import type { Database } from '../database/database.ts';
 import { type InputIssue, InvalidInputError, NotFoundError } from '../errors.ts';
 import { findProject, type Project } from '../projects/project.ts';
@@ -51,7 +52,7 @@ export async function validateBuild(
     projectCheck,
     checkSpec(resolved.issues),
     checkWorkers(workers),
-    await checkProvider(deps, wanted ?? deps.config.defaultProvider, workers),
+    await checkProvider(deps, { project, wanted: wanted ?? deps.config.defaultProvider, workers }),
   ];
   const ready = issues.length === 0 && checks.every((check) => check.ok);
   return { ready, resolvedPrompt: resolved.prompt, spec: resolved.spec, checks, issues };
@@ -91,7 +92,7 @@ function checkSpec(issues: readonly InputIssue[]): BuildCheck {
 
 interface LiveWorker {
   readonly name: string;
-  readonly providers: readonly { readonly provider: string; readonly version: string }[];
+  readonly providers: readonly { readonly provider: string; readonly version: string; readonly keyed?: boolean }[];
 }
 
 /** At most 1,000, which is enough to know who can run what. */
@@ -114,15 +115,21 @@ function checkWorkers(workers: readonly LiveWorker[]): BuildCheck {
 
 async function checkProvider(
   deps: ValidateBuildDeps,
-  wanted: string,
-  workers: readonly LiveWorker[],
+  asked: { readonly project: Project; readonly wanted: string; readonly workers: readonly LiveWorker[] },
 ): Promise<BuildCheck> {
+  const { project, wanted, workers } = asked;
   const check = (ok: boolean, message: string): BuildCheck => ({ name: 'provider', ok, message });
+  const agent = deps.agents.get(wanted);
+  const variable = agent?.modelKey?.variable ?? null;
+  const hasKey = variable !== null && (await hasModelKey(deps.db, { projectId: project.id, variable }));
   for (const worker of workers) {
     const found = worker.providers.find(({ provider }) => provider === wanted);
-    if (found) return check(true, `${wanted} ${found.version} is available on ${worker.name}.`);
+    if (!found) continue;
+    if (hasKey || found.keyed !== false)
+      return check(true, `${wanted} ${found.version} is available on ${worker.name}.`);
+    const remedy = `Set a credential for ${variable ?? 'it'} (setCredential), or give the worker one.`;
+    return check(false, `${wanted} is available on ${worker.name} and has no key there. ${remedy}`);
   }
-  const agent = deps.agents.get(wanted);
   if (!agent) return check(false, `There is no provider ${wanted}. Known: ${deps.providers.join(', ')}.`);
   if (workers.length > 0) {
     // Often there is one machine: what is wrong here is then what is wrong on the worker.

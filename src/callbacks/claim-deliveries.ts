@@ -1,17 +1,17 @@
 /** Takes due deliveries for one process to send. */
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { type Placed, type PlaceLimits, sharePlaces } from './share-places.ts';
 
 /** Much longer than a try may take: a row that is still held then belonged to a process that died. */
 const LEASE_SECONDS = 60;
+/** Rows that are looked at in one claim. Whoever is not among them is so in a later one, when these are on their way. */
+const MAX_CANDIDATES = 2_000;
 
-export interface ClaimedDelivery {
+export interface ClaimedDelivery extends Placed {
   readonly id: string;
   readonly buildId: string;
-  readonly projectId: string;
   readonly url: string;
-  /** With the port, where the URL has one. */
-  readonly host: string;
   /** In this round, before this one. */
   readonly tries: number;
   /** The database's time. */
@@ -20,39 +20,22 @@ export interface ClaimedDelivery {
   readonly leaseUntil: Date;
 }
 
-export interface ClaimLimits {
-  /** Rows at most. */
-  readonly free: number;
-  /** On their way to one host at most. */
-  readonly perHost: number;
-  /** Host -> on their way from this process. */
-  readonly busy: ReadonlyMap<string, number>;
+export interface ClaimLimits extends PlaceLimits {
+  /** On their way from this process. */
+  readonly sending: readonly Placed[];
 }
 
 /**
- * The longest due first, within the limits; rows that another process is about to take are left to it. Goes from host
- * to host through the index, so a long queue of one host costs the others nothing.
+ * What is due, shared fairly between projects and within the limits; rows that another process is about to take are
+ * left to it.
  */
 export async function claimDeliveries(db: Database, limits: ClaimLimits): Promise<ClaimedDelivery[]> {
-  const busy = JSON.stringify(Object.fromEntries(limits.busy));
+  const chosen = sharePlaces(await findDue(db, limits), limits.sending, limits).map(({ id }) => id);
+  if (chosen.length === 0) return [];
   const result = await sql<ClaimedDelivery>`
-    with recursive hosts as (
-      (select host from deliveries where status = 'PENDING' order by host limit 1)
-      union all
-      select (select next.host from deliveries next
-               where next.status = 'PENDING' and next.host > hosts.host order by next.host limit 1)
-        from hosts where hosts.host is not null
-    ), candidates as (
-      select due.id from hosts cross join lateral (
-        select id, due_at from deliveries
-         where host = hosts.host and status = 'PENDING' and due_at <= now()
-           and (lease_until is null or lease_until <= now())
-         order by due_at
-         limit greatest(0, ${limits.perHost}::int - coalesce((${busy}::jsonb ->> hosts.host)::int, 0))
-      ) due order by due.due_at limit ${limits.free}
-    ), taken as (
+    with taken as (
       select id from deliveries
-       where id in (select id from candidates) and status = 'PENDING' and due_at <= now()
+       where id = any(${chosen}::uuid[]) and status = 'PENDING' and due_at <= now()
          and (lease_until is null or lease_until <= now())
        for update skip locked
     )
@@ -60,6 +43,37 @@ export async function claimDeliveries(db: Database, limits: ClaimLimits): Promis
       from taken where deliveries.id = taken.id
     returning deliveries.id, build_id as "buildId", project_id as "projectId", url, host, tries,
               now()::timestamptz(3) as "claimedAt", lease_until as "leaseUntil"`.execute(db);
+  return result.rows;
+}
+
+/**
+ * The longest due of each project and host, in turns: first of all one of each. Goes through the index from host to
+ * host and within one from project to project, so a long queue of one costs the others nothing.
+ */
+async function findDue(db: Database, { perHost, sending }: ClaimLimits): Promise<(Placed & { readonly id: string })[]> {
+  const busy = [...Map.groupBy(sending, ({ host }) => host)].flatMap(([host, all]) =>
+    all.length >= perHost ? [host] : [],
+  );
+  const result = await sql<Placed & { readonly id: string }>`
+    with recursive queues as (
+      (select host, project_id from deliveries where status = 'PENDING' order by host, project_id limit 1)
+      union all
+      select next.host, next.project_id from queues cross join lateral (
+        select host, project_id from deliveries
+         where status = 'PENDING' and (host, project_id) > (queues.host, queues.project_id)
+         order by host, project_id limit 1
+      ) next
+    )
+    select id, queues.project_id as "projectId", queues.host from queues cross join lateral (
+      select id, due_at, row_number() over (order by due_at) as turn from (
+        select id, due_at from deliveries
+         where host = queues.host and project_id = queues.project_id and status = 'PENDING' and due_at <= now()
+           and (lease_until is null or lease_until <= now())
+         order by due_at limit ${perHost}
+      ) oldest
+    ) due
+     where queues.host <> all(${busy}::text[])
+     order by due.turn, due.due_at limit ${MAX_CANDIDATES}`.execute(db);
   return result.rows;
 }
 

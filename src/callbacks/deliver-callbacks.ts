@@ -6,12 +6,13 @@ import type { LookupFunction } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findBuild } from '../builds/build.ts';
 import type { Config } from '../config/config.ts';
-import { callbackSecret } from '../credentials/callback-secret.ts';
-import type { MasterKey } from '../credentials/master-key.ts';
+import type { Keyring } from '../credentials/keyring.ts';
+import { readSigningSecrets } from '../credentials/signing-secrets.ts';
 import type { Database } from '../database/database.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { DELIVERIES_TOPIC } from '../events/topics.ts';
 import { findProject } from '../projects/project.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -19,8 +20,10 @@ import { callbackBody } from './callback.ts';
 import { type ClaimedDelivery, claimDeliveries, nextDueInMs, releaseDelivery } from './claim-deliveries.ts';
 import { recordAttempt } from './record-attempt.ts';
 import { type CallbackAnswer, sendCallback } from './send-callback.ts';
+import type { Placed } from './share-places.ts';
 
-const MAX_SENDING = 16;
+/** A place holds a connection and a body of at most 256 KiB. */
+const MAX_SENDING = 64;
 const MAX_SENDING_PER_HOST = 4;
 /** Hints can be lost, rows cannot. */
 const LOOK_EVERY_MS = 5_000;
@@ -31,14 +34,13 @@ export interface CallbackDeliveryOptions {
   readonly db: Database;
   readonly hub: EventHub;
   readonly logger: Logger;
-  readonly masterKey: MasterKey;
+  readonly keyring: Keyring;
   readonly config: Pick<Config, 'callbackAllowPrivate'>;
   /** In place of the system's name look-up. */
   readonly lookup?: LookupFunction;
 }
 
-interface Sending {
-  readonly host: string;
+interface Sending extends Placed {
   readonly done: Promise<void>;
 }
 
@@ -93,15 +95,14 @@ export class CallbackDelivery implements AsyncDisposable {
 
   async #startDue(): Promise<void> {
     clearTimeout(this.#dueTimer);
-    const free = MAX_SENDING - this.#sending.size;
     // Whatever ends wakes the loop again.
-    if (free === 0 || this.#closing.signal.aborted) return;
+    if (this.#sending.size >= MAX_SENDING || this.#closing.signal.aborted) return;
     const { db } = this.#options;
-    const busy = new Map<string, number>();
-    for (const { host } of this.#sending) busy.set(host, (busy.get(host) ?? 0) + 1);
-    const claimed = await claimDeliveries(db, { free, perHost: MAX_SENDING_PER_HOST, busy });
-    for (const delivery of claimed) this.#start(delivery);
+    const limits = { places: MAX_SENDING, perHost: MAX_SENDING_PER_HOST };
+    // Asked before: what becomes due in the meantime is either claimed or waited for.
     const dueInMs = await nextDueInMs(db);
+    const claimed = await claimDeliveries(db, { ...limits, sending: [...this.#sending] });
+    for (const delivery of claimed) this.#start(delivery);
     if (dueInMs === null || dueInMs > LOOK_EVERY_MS || this.#closing.signal.aborted) return;
     this.#dueTimer = setTimeout(() => this.#loop?.wake(), dueInMs);
   }
@@ -116,18 +117,21 @@ export class CallbackDelivery implements AsyncDisposable {
         this.#sending.delete(sending);
         this.#loop?.wake();
       });
-    const sending = { host: delivery.host, done };
+    const sending = { host: delivery.host, projectId: delivery.projectId, done };
     this.#sending.add(sending);
   }
 
   async #deliver(delivery: ClaimedDelivery): Promise<void> {
     const { db, logger } = this.#options;
+    await failpoint('deliver.claimed');
     const answer = await this.#try(delivery);
     if (answer.error !== null && this.#aborting.signal.aborted) {
       await releaseDelivery(db, delivery);
       return;
     }
+    await failpoint('deliver.sent');
     const next = await recordAttempt(db, { delivery, answer });
+    await failpoint('deliver.recorded');
     const fields = {
       delivery: toPublicId('delivery', delivery.id),
       build: toPublicId('build', delivery.buildId),
@@ -141,22 +145,25 @@ export class CallbackDelivery implements AsyncDisposable {
   }
 
   async #try(delivery: ClaimedDelivery): Promise<CallbackAnswer> {
-    const { db, config, lookup, logger, masterKey } = this.#options;
+    const { db, config, lookup, logger, keyring } = this.#options;
     try {
       const [build, project] = await Promise.all([
         findBuild(db, delivery.buildId),
         findProject(db, delivery.projectId),
       ]);
       if (!build?.result || !project) throw new Error('A delivery needs a finished build.');
+      const signing = { projectId: project.id, secretVersion: project.secretVersion };
+      const secrets = await readSigningSecrets({ db, keyring }, signing);
       const callback = {
         deliveryId: delivery.id,
         url: delivery.url,
         body: callbackBody({ ...build, result: build.result }),
-        secret: callbackSecret(masterKey, { projectId: project.id, version: project.secretVersion }),
+        secrets,
         sentAt: delivery.claimedAt,
       };
       const allowPrivate = config.callbackAllowPrivate ?? false;
-      return await sendCallback(callback, { allowPrivate, lookup, signal: this.#aborting.signal });
+      const answer = await sendCallback(callback, { allowPrivate, lookup, signal: this.#aborting.signal });
+      return { ...answer, response: answer.response && withoutSecrets(answer.response, secrets) };
     } catch (error) {
       // A failed try, and not only a log line: so that it is seen, and comes to an end.
       logger.error({ err: error, delivery: toPublicId('delivery', delivery.id) }, 'a callback could not be prepared');
@@ -164,4 +171,10 @@ export class CallbackDelivery implements AsyncDisposable {
       return { statusCode: null, error: message, response: null, durationMs: 0, retryAfterMs: null };
     }
   }
+}
+
+/** A receiver that is being set up may answer with what it knows. */
+function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const parts = secrets.flatMap((secret) => [secret, secret.slice('whsec_'.length)]);
+  return parts.reduce((shown, part) => shown.replaceAll(part, '[redacted]'), text);
 }

@@ -23,8 +23,8 @@ export interface Callback {
   readonly url: string;
   /** JSON. */
   readonly body: string;
-  /** `whsec_…` */
-  readonly secret: string;
+  /** `whsec_…`: a signature of each, as receivers change over from one to the other. */
+  readonly secrets: readonly string[];
   /** The database's time: the receiver compares it with its own. */
   readonly sentAt: Date;
 }
@@ -104,7 +104,7 @@ function openRequest(callback: Callback, options: SendOptions, signal: AbortSign
   return request;
 }
 
-function headersOf({ deliveryId, body, secret, sentAt }: Callback): http.OutgoingHttpHeaders {
+function headersOf({ deliveryId, body, secrets, sentAt }: Callback): http.OutgoingHttpHeaders {
   const id = messageId(deliveryId);
   return {
     accept: '*/*',
@@ -114,7 +114,7 @@ function headersOf({ deliveryId, body, secret, sentAt }: Callback): http.Outgoin
     'user-agent': `slipway/${VERSION}`,
     'webhook-id': id,
     'webhook-timestamp': Math.floor(sentAt.getTime() / 1000),
-    'webhook-signature': new Webhook(secret).sign(id, sentAt, body),
+    'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(id, sentAt, body)).join(' '),
   };
 }
 

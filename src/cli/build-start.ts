@@ -2,7 +2,7 @@ import { StartBuildDocument } from '../client/generated.ts';
 import type { ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
 import type { Io } from './io.ts';
-import type { Pair } from './parse-option.ts';
+import type { network, Pair } from './parse-option.ts';
 import { readPrompt } from './read-prompt.ts';
 import { accepted } from './refusal.ts';
 import { reportStart } from './report-start.ts';
@@ -28,6 +28,7 @@ export interface BuildStartFlags extends ClientFlags {
   readonly silenceSeconds?: number;
   readonly maxTurns?: number;
   readonly maxCost?: number;
+  readonly network?: ReturnType<typeof network>;
   readonly watch?: boolean;
   readonly plain?: boolean;
 }
@@ -57,6 +58,7 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     callbackUrl: flags.callbackUrl ?? null,
     autoCommit: flags.commit ? null : false,
     autoPush: flags.push ? null : false,
+    network: flags.network ?? null,
     runAfter: flags.runAfter?.toISOString() ?? null,
     limits: {
       wallSeconds: flags.wallSeconds ?? null,

@@ -5,8 +5,8 @@ import type { BuildLogsFlags } from './build-logs.ts';
 import type { BuildRetryFlags } from './build-retry.ts';
 import type { BuildStartFlags } from './build-start.ts';
 import type { BuildWatchFlags } from './build-watch.ts';
-import { clientFlags, type Run } from './define-commands.ts';
-import { integer, moment, pairs, positiveNumber } from './parse-option.ts';
+import { clientFlags, limitOption, type Run } from './define-commands.ts';
+import { integer, moment, network, pairs, positiveNumber } from './parse-option.ts';
 import type { ClientFlags } from './session.ts';
 
 const BUILD = "the build: its id (build_…) or PROJECT#NUMBER, such as 'boats#3'";
@@ -39,7 +39,7 @@ export function defineBuildCommands(program: Command, run: Run): void {
     .option('--provider <agent>', 'only with this agent')
     .option('--branch <branch>', 'only on this branch')
     .option('-l, --label <name=value>', 'only with this label; may be repeated', pairs)
-    .addOption(new Option('-n, --limit <number>', 'how many at most').argParser(integer(1, 100)).default(20))
+    .addOption(limitOption())
     .action((flags: BuildListFlags) => run(async (io) => (await import('./build-list.ts')).buildList(io, flags)));
 
   clientFlags(build.command('show').argument('<build>', BUILD))
@@ -87,6 +87,7 @@ function defineStart(build: Command, run: Run): void {
     .addOption(seconds('--silence-seconds', 'without any output of the agent, at most'))
     .addOption(new Option('--max-turns <number>', 'turns of the agent, at most').argParser(integer(1, 10_000)))
     .addOption(new Option('--max-cost <dollars>', 'US dollars, at most').argParser(positiveNumber))
+    .addOption(new Option('--network <hosts>', 'what the agent may reach: all, none, or hosts').argParser(network))
     .option('-w, --watch', 'show its progress until its end')
     .action((prompt: string | undefined, flags: BuildStartFlags) =>
       run(async (io) => (await import('./build-start.ts')).buildStart(io, prompt, flags)),

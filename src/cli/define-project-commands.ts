@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander';
-import { clientFlags, type Run } from './define-commands.ts';
-import { integer, lifetime, texts } from './parse-option.ts';
+import { clientFlags, limitOption, type Run } from './define-commands.ts';
+import { duration, lifetime, texts } from './parse-option.ts';
 import type { ProjectCreateFlags } from './project-create.ts';
 import type { ProjectListFlags } from './project-list.ts';
 import type { ClientFlags } from './session.ts';
 import type { TokenCreateFlags } from './token-create.ts';
 import type { TokenListFlags } from './token-list.ts';
+import type { TokenRotateFlags } from './token-rotate.ts';
 
 export function defineProjectCommands(program: Command, run: Run): void {
   const project = program.command('project').description('the repositories that builds change');
@@ -27,7 +28,7 @@ export function defineProjectCommands(program: Command, run: Run): void {
     .description('list projects, newest first')
     .option('--search <text>', 'only with this in the name or slug')
     .option('--archived', 'only those that are archived')
-    .addOption(limit())
+    .addOption(limitOption())
     .action((flags: ProjectListFlags) => run(async (io) => (await import('./project-list.ts')).projectList(io, flags)));
 }
 
@@ -49,16 +50,25 @@ export function defineTokenCommands(program: Command, run: Run): void {
 
   clientFlags(token.command('list'))
     .description('list tokens, newest first')
-    .addOption(limit())
+    .option('--include-revoked', 'also those that were revoked or have expired')
+    .addOption(limitOption())
     .action((flags: TokenListFlags) => run(async (io) => (await import('./token-list.ts')).tokenList(io, flags)));
+
+  clientFlags(token.command('rotate').argument('<id>', 'its id: token_…'))
+    .description('give a token a new secret and print it, once; its id, rights and end stay')
+    .addOption(
+      new Option(
+        '--grace <time>',
+        'how long the present secret works on: 90m, 12h, 7d at most, or 0 (by default 1h)',
+      ).argParser(duration),
+    )
+    .action((id: string, flags: TokenRotateFlags) =>
+      run(async (io) => (await import('./token-rotate.ts')).tokenRotate(io, id, flags)),
+    );
 
   clientFlags(token.command('revoke').argument('<id>', 'its id: token_…'))
     .description('make a token useless, at once and for good')
     .action((id: string, flags: ClientFlags) =>
       run(async (io) => (await import('./token-revoke.ts')).tokenRevoke(io, id, flags)),
     );
-}
-
-function limit(): Option {
-  return new Option('-n, --limit <number>', 'how many at most').argParser(integer(1, 100)).default(20);
 }

@@ -10,7 +10,10 @@ export function defineServiceCommands(program: Command, run: Run): void {
       'run everything in one process: the API, a worker, callbacks, and a Postgres unless SLIPWAY_DATABASE_URL is set',
     ),
   )
-    .option('--new-token', "make another administrator's token, because the first one was lost")
+    .option(
+      '--new-token',
+      "make another administrator's token, because the first one was lost; that one no longer works",
+    )
     .action((flags: UpFlags) => run(async (io) => (await import('./up.ts')).up(io, flags)));
 
   listenFlags(jsonFlag(program.command('serve')).description('run the API alone; needs SLIPWAY_DATABASE_URL')).action(

@@ -66,6 +66,7 @@ export async function runDemoBuild(options: DemoBuildOptions): Promise<DemoRun> 
   if (build.lastEventCursor !== String(events)) {
     throw new CliError(`${events} events were seen, and the build has ${build.lastEventCursor}.`);
   }
+  if (callbackSecret === null) throw new CliError('The project has no callback secret of its own.');
   return { project, callbackSecret, build, events };
 }
 

@@ -1,5 +1,5 @@
 /** One function per thing that Slipway needs. None of them throws or takes over 15 s. */
-import { mkdir, rm, rmdir, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -7,22 +7,25 @@ import { createAgents } from '../agents/agents.ts';
 import { baseEnvironment, type Config } from '../config/config.ts';
 import { locatePostgres } from '../database/postgres-binaries.ts';
 import { unprivilegedUser } from '../database/unprivileged-user.ts';
+import { findSandbox } from '../runtimes/sandbox.ts';
+import { leastFreeBytes, readDiskSpace } from '../std/disk-space.ts';
 import { checkDatabase } from './doctor-database.ts';
+import { checkMasterKey } from './doctor-master-key.ts';
 import { type Finding, finding, messageOf } from './finding.ts';
 import { formatBytes } from './format.ts';
 
 const COMMAND_LIMIT_MS = 10_000;
-const LOW_SPACE = 2e9;
-const NO_SPACE = 200e6;
 
 export async function runChecks(config: Config): Promise<Finding[]> {
   const found = await Promise.all([
     checkNode(),
     checkNpm(),
     checkGit(),
-    config.databaseUrl ? checkDatabase(config.databaseUrl) : checkEmbeddedPostgres(),
-    checkDataFolder(config.dataFolder),
+    config.databaseUrl ? checkDatabase(config.databaseUrl, config.databaseDirectUrl) : checkEmbeddedPostgres(),
+    checkDataFolder(config),
     checkPort(config),
+    checkSandbox(config),
+    checkMasterKey(config, config.databaseUrl),
     checkAgents(config),
   ]);
   return found.flat();
@@ -75,17 +78,21 @@ async function checkEmbeddedPostgres(): Promise<Finding> {
   }
 }
 
-async function checkDataFolder(folder: string): Promise<Finding> {
+async function checkDataFolder({ dataFolder: folder, minFreeMb }: Config): Promise<Finding> {
   const probe = join(folder, `doctor.${process.pid}`);
   let isNew = false;
   try {
     isNew = (await mkdir(folder, { recursive: true })) !== undefined;
     await writeFile(probe, '');
-    const { bavail, bsize } = await statfs(folder);
-    const free = bavail * bsize;
+    const space = await readDiskSpace(folder);
+    const [free, least] = [space.freeBytes, leastFreeBytes(space, minFreeMb)];
     const message = `${folder}, ${formatBytes(free)} free`;
+    if (free < least) {
+      const remedy = `Builds need ${formatBytes(least)}: make room, choose another folder with SLIPWAY_DATA, or set SLIPWAY_MIN_FREE_MB.`;
+      return finding('fail', 'data folder', `${message}: no builds are taken`, remedy);
+    }
     const remedy = 'Make room, or choose another folder with SLIPWAY_DATA.';
-    if (free < LOW_SPACE) return finding(free < NO_SPACE ? 'fail' : 'warn', 'data folder', message, remedy);
+    if (free < 2 * least) return finding('warn', 'data folder', message, remedy);
     return finding('ok', 'data folder', message);
   } catch (error) {
     const remedy = 'Make it writable, or choose another one with SLIPWAY_DATA.';
@@ -125,6 +132,13 @@ async function answersAsSlipway(host: string, port: number): Promise<boolean> {
   }
 }
 
+async function checkSandbox({ sandbox: mode }: Config): Promise<Finding> {
+  const sandbox = await findSandbox(mode);
+  if (sandbox.kind === 'bubblewrap') return finding('ok', 'sandbox', `bubblewrap ${sandbox.version}`);
+  const message = `${sandbox.reason} Agents can do whatever this user can.`;
+  return finding(mode === 'bubblewrap' ? 'fail' : 'warn', 'sandbox', message, sandbox.remedy);
+}
+
 async function checkAgents(config: Config): Promise<Finding[]> {
   const agents = createAgents({
     environment: baseEnvironment(),
@@ -136,7 +150,11 @@ async function checkAgents(config: Config): Promise<Finding[]> {
     [...agents.values()].map(async (agent) => {
       const probe = await agent.probe();
       const name = `agent ${agent.name}`;
-      return probe.available ? finding('ok', name, probe.version) : finding('warn', name, probe.reason, probe.remedy);
+      if (!probe.available) return finding('warn', name, probe.reason, probe.remedy);
+      const { modelKey } = agent;
+      if (modelKey === null || modelKey.hasDefault) return finding('ok', name, probe.version);
+      const remedy = `Set ${modelKey.variable}, or a credential: slipway credential set … --model-key ${modelKey.variable}`;
+      return finding('warn', name, `${probe.version}, without a key of this machine`, remedy);
     }),
   );
 }

@@ -9,8 +9,9 @@ const OLDEST = 150_000;
 /** A pooler in transaction mode takes LISTEN, and delivers nothing. */
 const NOTIFY_WITHIN_MS = 2_000;
 
-export async function checkDatabase(url: string): Promise<Finding[]> {
-  const listener = new pg.Client(connectionSettings(url, 'slipway doctor'));
+/** `directUrl`: of the same database, where `url` is that of a pooler. */
+export async function checkDatabase(url: string, directUrl = url): Promise<Finding[]> {
+  const listener = new pg.Client(connectionSettings(directUrl, 'slipway doctor'));
   const sender = new pg.Client(connectionSettings(url, 'slipway doctor'));
   for (const client of [listener, sender]) client.on('error', () => {});
   try {
@@ -50,7 +51,8 @@ async function checkListen(listener: pg.Client, sender: pg.Client): Promise<Find
   await listener.query(`listen ${channel}`);
   await sender.query(`notify ${channel}`);
   if (await arrived) return { level: 'ok', name: 'LISTEN', message: 'notifications arrive', remedy: null };
-  const remedy = 'Connect to Postgres itself: a pooler in transaction mode loses notifications.';
+  const remedy =
+    'Set SLIPWAY_DATABASE_DIRECT_URL to Postgres itself: a pooler in transaction mode loses notifications.';
   return { level: 'fail', name: 'LISTEN', message: 'notifications do not arrive', remedy };
 }
 

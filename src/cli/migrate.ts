@@ -8,7 +8,8 @@ import { reachDatabase } from './reach-database.ts';
 
 export async function migrate(io: Io, flags: { readonly json?: boolean }): Promise<ExitCode> {
   const config = readConfig(io.environment);
-  const applied = await migrateDatabase(await reachDatabase(config), createLogger(config.logLevel));
+  const databaseUrl = await reachDatabase(config);
+  const applied = await migrateDatabase(config.databaseDirectUrl ?? databaseUrl, createLogger(config.logLevel));
   const output = createOutput(io, flags);
   if (output.json) output.value({ applied });
   else if (applied.length === 0) output.line('The database is up to date.');

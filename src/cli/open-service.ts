@@ -1,11 +1,12 @@
 /** The parts of a running Slipway, opened in order and closed in reverse. */
-import { schema } from '../../schema/index.ts';
 import { CallbackDelivery } from '../callbacks/deliver-callbacks.ts';
 import type { Config } from '../config/config.ts';
+import { DeafError } from '../events/event-hub.ts';
 import { type Orchestrator, openOrchestrator } from '../orchestrator.ts';
-import { type OpenServer, openServer } from '../server/http-server.ts';
+import type { Sandbox } from '../runtimes/sandbox.ts';
+import type { OpenServer } from '../server/http-server.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { Worker } from '../workers/worker.ts';
+import { type DrainMode, Worker } from '../workers/worker.ts';
 import { CliError } from './exit-code.ts';
 
 export interface ServiceOptions {
@@ -17,31 +18,55 @@ export interface ServiceOptions {
   readonly api: boolean;
   /** Run builds and deliver callbacks. */
   readonly work: boolean;
+  /** Of the builds that are run; by default what the configuration says is looked for. */
+  readonly sandbox?: Sandbox;
 }
 
 export interface Service extends AsyncDisposable {
   readonly orchestrator: Orchestrator;
   /** Null without `api`. */
   readonly server: OpenServer | null;
-  /** Lets running builds go on for `graceMs`; a second call with a shorter time shortens the first. */
-  drain(graceMs: number): Promise<void>;
+  /**
+   * Lets running builds go on for `graceMs`; a second call with a shorter time shortens the first. From now on the API
+   * says that it is not ready.
+   */
+  drain(graceMs: number, mode?: DrainMode): Promise<void>;
 }
 
-/** Throws CliError when the port is taken or may not be opened. */
+/** Throws CliError when the port is taken or may not be opened, and when notifications of the database do not arrive. */
 export async function openService(options: ServiceOptions): Promise<Service> {
   const { config, logger, databaseUrl, api, work } = options;
   await using opened = new AsyncDisposableStack();
-  const orchestrator = opened.use(await openOrchestrator({ config, logger, databaseUrl, supervise: work }));
+  const orchestrator = opened.use(
+    await openOrchestrator({ config, logger, databaseUrl, supervise: work, sandbox: options.sandbox }).catch(
+      explainDeafness,
+    ),
+  );
+  const draining = new AbortController();
   // Before the worker, so that progress can be watched until the last build is drained.
-  const server = api ? opened.use(await openApi(orchestrator)) : null;
+  const server = api ? opened.use(await openApi(orchestrator, draining.signal)) : null;
   const worker = work ? await openWork(opened, orchestrator) : null;
   const resources = opened.move();
   return {
     orchestrator,
     server,
-    drain: async (graceMs) => worker?.drain(graceMs),
+    async drain(graceMs, mode) {
+      draining.abort();
+      await worker?.drain(graceMs, mode);
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+function explainDeafness(error: unknown): never {
+  if (!(error instanceof DeafError)) throw error;
+  throw new CliError('The database takes LISTEN, and its notifications do not arrive.', {
+    code: 'DATABASE_DEAF',
+    hints: [
+      'SLIPWAY_DATABASE_URL seems to lead to a pooler, such as PgBouncer in transaction mode.',
+      'Set SLIPWAY_DATABASE_DIRECT_URL to the same database without it: it is used for LISTEN, heartbeats and migrations.',
+    ],
+  });
 }
 
 async function openWork(opened: AsyncDisposableStack, orchestrator: Orchestrator): Promise<Worker> {
@@ -53,10 +78,13 @@ async function openWork(opened: AsyncDisposableStack, orchestrator: Orchestrator
   return worker;
 }
 
-async function openApi(orchestrator: Orchestrator): Promise<OpenServer> {
+async function openApi(orchestrator: Orchestrator, draining: AbortSignal): Promise<OpenServer> {
   const { host, port } = orchestrator.config;
+  // A worker starts without them in half the time.
+  const { openServer } = await import('../server/http-server.ts');
+  const { schema } = await import('../../schema/index.ts');
   try {
-    return await openServer({ orchestrator, schema, host, port });
+    return await openServer({ orchestrator, schema, host, port, draining });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const place = `${host}:${port}`;

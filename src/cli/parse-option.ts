@@ -32,6 +32,15 @@ export function texts(text: string, earlier: readonly string[] = []): readonly s
   return [...earlier, text];
 }
 
+/** `all`, `none`, or hosts separated by commas; the API says which of them are none. */
+export function network(text: string): { readonly access: 'ALL' | 'NONE' | 'HOSTS'; readonly hosts: string[] | null } {
+  const access = text.toUpperCase();
+  if (access === 'ALL' || access === 'NONE') return { access, hosts: null };
+  const hosts = text.split(',').map((host) => host.trim());
+  if (hosts.every((host) => host !== '')) return { access: 'HOSTS', hosts };
+  throw new InvalidArgumentError('It must be all, none, or hosts such as registry.npmjs.org,*.github.com.');
+}
+
 /** ISO 8601. */
 export function moment(text: string): Date {
   const date = new Date(text);
@@ -39,10 +48,18 @@ export function moment(text: string): Date {
   throw new InvalidArgumentError('It must be a moment such as 2026-11-20T23:00:00Z.');
 }
 
-/** `90m`, `12h`, `30d`: from now. */
-export function lifetime(text: string): Date {
+/** `90m`, `12h`, `30d`, or `0`: milliseconds. */
+export function duration(text: string): number {
   const [, number, unit] = /^(\d{1,5})([mhd])$/.exec(text) ?? [];
   const milliseconds = { m: 60_000, h: 3_600_000, d: 86_400_000 }[unit ?? ''];
-  if (milliseconds && Number(number) > 0) return new Date(Date.now() + Number(number) * milliseconds);
+  if (milliseconds) return Number(number) * milliseconds;
+  if (text === '0') return 0;
+  throw new InvalidArgumentError('It must be a time such as 90m, 12h or 30d.');
+}
+
+/** The same, from now; not at once. */
+export function lifetime(text: string): Date {
+  const milliseconds = duration(text);
+  if (milliseconds > 0) return new Date(Date.now() + milliseconds);
   throw new InvalidArgumentError('It must be a time such as 90m, 12h or 30d.');
 }

@@ -1,8 +1,10 @@
 /** The commands and their flags. What a command does is loaded when it is run, so that help and lists are quick. */
 import { Command } from 'commander';
 import { VERSION } from '../std/version.ts';
+import { defineAuditCommands } from './define-audit-commands.ts';
 import { defineBuildCommands } from './define-build-commands.ts';
 import type { Run } from './define-commands.ts';
+import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
 
@@ -21,6 +23,8 @@ export function createProgram(run: Run): Command {
   defineProjectCommands(program, run);
   defineBuildCommands(program, run);
   defineTokenCommands(program, run);
+  defineCredentialCommands(program, run);
+  defineAuditCommands(program, run);
   program
     .command('help')
     .argument('[topic...]', 'a command, such as build start; or config')

@@ -22,7 +22,7 @@ export function projectCreate(io: Io, name: string, flags: ProjectCreateFlags): 
     if (output.json) output.value({ ...project, callbackSecret });
     else {
       output.line(`${project.id} ${project.slug}`);
-      output.note(`Its callbacks are signed with ${callbackSecret}`);
+      if (callbackSecret !== null) output.note(`Its callbacks are signed with ${callbackSecret}`);
       output.note(`Start a build: slipway build start --project ${project.slug} "…"`);
     }
     return EXIT.done;

@@ -6,9 +6,11 @@ import { readMigrations } from '../database/migrate.ts';
 import { CliError } from './exit-code.ts';
 import { messageOf } from './finding.ts';
 
+export type DatabaseConfig = Pick<Config, 'databaseUrl'> & Partial<Pick<Config, 'databaseDirectUrl'>>;
+
 /** The configured database. Throws CliError when there is none, or it does not answer. */
-export async function reachDatabase(config: Pick<Config, 'databaseUrl'>): Promise<string> {
-  const { databaseUrl } = config;
+export async function reachDatabase(config: DatabaseConfig): Promise<string> {
+  const { databaseUrl, databaseDirectUrl } = config;
   if (!databaseUrl) {
     throw new CliError('SLIPWAY_DATABASE_URL is not set.', {
       code: 'NO_DATABASE',
@@ -16,11 +18,12 @@ export async function reachDatabase(config: Pick<Config, 'databaseUrl'>): Promis
     });
   }
   await withClient(databaseUrl, (client) => client.query('select 1'));
+  if (databaseDirectUrl) await withClient(databaseDirectUrl, (client) => client.query('select 1'));
   return databaseUrl;
 }
 
 /** The same, and it has every migration of this version. Throws CliError. */
-export async function reachMigratedDatabase(config: Pick<Config, 'databaseUrl'>): Promise<string> {
+export async function reachMigratedDatabase(config: DatabaseConfig): Promise<string> {
   const url = await reachDatabase(config);
   const missing = await withClient(url, readMissingMigrations);
   if (missing.length === 0) return url;
@@ -52,7 +55,7 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   } catch (error) {
     throw new CliError(`The database cannot be used: ${messageOf(error)}`, {
       code: 'DATABASE_UNREACHABLE',
-      hints: ['Check SLIPWAY_DATABASE_URL; `slipway doctor` says more.'],
+      hints: ['Check SLIPWAY_DATABASE_URL and SLIPWAY_DATABASE_DIRECT_URL; `slipway doctor` says more.'],
     });
   }
 }

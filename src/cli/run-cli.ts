@@ -46,6 +46,13 @@ async function describeFailure(error: unknown): Promise<CliError> {
     const hints = ['Is the server running? `npm start` runs one here; --url or SLIPWAY_URL names another.'];
     return new CliError(error.message, { code: 'UNREACHABLE', hints });
   }
+  const { MasterKeyError, SlipwayError } = await import('../errors.ts');
+  if (error instanceof SlipwayError) {
+    return new CliError(error.message, {
+      code: error.code,
+      hints: error instanceof MasterKeyError ? error.hints : [],
+    });
+  }
   // A defect: the stack is what a report needs.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return new CliError(stack, { code: 'INTERNAL' });

@@ -1,4 +1,5 @@
 /** A service's life after its start: it works until a signal, drains, and closes. */
+import type { Config } from '../config/config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import type { Service } from './open-service.ts';
@@ -6,15 +7,18 @@ import { aborted, type StopSignals } from './stop-signals.ts';
 
 export interface RunOptions {
   readonly stop: StopSignals;
-  readonly drainSeconds: number;
+  readonly config: Pick<Config, 'drainSeconds' | 'keepAgents'>;
   readonly logger: Logger;
 }
 
 /** Resolves when the service is drained; whoever opened it closes it. */
-export async function runService(service: Service, { stop, drainSeconds, logger }: RunOptions): Promise<ExitCode> {
+export async function runService(service: Service, { stop, config, logger }: RunOptions): Promise<ExitCode> {
   await aborted(stop.first);
-  logger.info({ drainSeconds }, 'draining: builds that run may end; a second signal puts them back at once');
-  const drained = service.drain(drainSeconds * 1_000);
+  const { drainSeconds } = config;
+  // SIGTERM is how services are restarted. Who presses Ctrl-C wants nothing to go on.
+  const mode = stop.first.reason === 'SIGTERM' && (config.keepAgents ?? true) ? 'leave' : 'put back';
+  logger.info({ drainSeconds, mode }, 'draining: builds that run may end; a second signal puts them back at once');
+  const drained = service.drain(drainSeconds * 1_000, mode);
   await Promise.race([drained, aborted(stop.second)]);
   if (stop.second.aborted) await service.drain(0);
   await drained;

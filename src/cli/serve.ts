@@ -26,5 +26,5 @@ export async function serve(io: Io, flags: ServiceFlags): Promise<ExitCode> {
   const output = createOutput(io, flags);
   if (output.json) output.record({ url });
   else output.line(`The API is on ${url}`);
-  return await runService(service, { stop, drainSeconds: config.drainSeconds, logger });
+  return await runService(service, { stop, config, logger });
 }

@@ -2,7 +2,7 @@
 import type { Io } from './io.ts';
 
 export interface StopSignals extends Disposable {
-  /** Aborts at the first signal. */
+  /** Aborts at the first signal; its reason is that signal's name. */
   readonly first: AbortSignal;
   /** Aborts at one that comes later. */
   readonly second: AbortSignal;
@@ -17,10 +17,10 @@ export function listenForStop({ signals }: Pick<Io, 'signals'>): StopSignals {
   const first = new AbortController();
   const second = new AbortController();
   let firstAt = 0;
-  const listener = () => {
+  const listener = (name: NodeJS.Signals) => {
     if (!first.signal.aborted) {
       firstAt = performance.now();
-      first.abort();
+      first.abort(name);
     } else if (performance.now() - firstAt > SAME_SIGNAL_MS) second.abort();
   };
   for (const name of SIGNALS) signals.on(name, listener);

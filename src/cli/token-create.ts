@@ -58,7 +58,8 @@ function print(output: Output, { id, token }: NewToken): void {
 async function insertToken(io: Io, name: string, flags: TokenCreateFlags): Promise<NewToken> {
   if (flags.project) throw new CliError('--database makes tokens for all projects only.', { code: 'INVALID_INPUT' });
   const config = readConfig(io.environment);
-  const url = await reachMigratedDatabase(config);
+  const databaseUrl = await reachMigratedDatabase(config);
+  const url = config.databaseDirectUrl ?? databaseUrl;
   const db = openDatabase({ url, poolSize: 1, name: 'slipway token', logger: createLogger(config.logLevel) });
   try {
     const { id, token } = await createApiToken(db, {

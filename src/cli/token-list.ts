@@ -6,6 +6,7 @@ import type { Io } from './io.ts';
 import { type ClientFlags, withSession } from './session.ts';
 
 export interface TokenListFlags extends ClientFlags {
+  readonly includeRevoked?: boolean;
   readonly limit: number;
 }
 
@@ -13,7 +14,8 @@ const HEAD = ['NAME', 'SCOPES', 'PROJECTS', 'CREATED', 'LAST USED', 'STATE', 'ID
 
 export function tokenList(io: Io, flags: TokenListFlags): Promise<ExitCode> {
   return withSession(io, flags, async ({ client, output }) => {
-    const { apiTokens } = await client.request(ListTokensDocument, { first: flags.limit });
+    const { limit: first, includeRevoked = false } = flags;
+    const { apiTokens } = await client.request(ListTokensDocument, { first, includeRevoked });
     const rows = apiTokens.nodes.map((token) => [
       oneLine(token.name, 40),
       token.scopes.join(','),
@@ -24,7 +26,8 @@ export function tokenList(io: Io, flags: TokenListFlags): Promise<ExitCode> {
       token.id,
     ]);
     if (output.json) output.value(apiTokens.nodes);
-    else output.line(formatTable([HEAD, ...rows]));
+    else if (rows.length > 0) output.line(formatTable([HEAD, ...rows]));
+    else output.note('There are no such tokens.');
     return EXIT.done;
   });
 }

@@ -10,6 +10,7 @@ import { migrateDatabase } from './migrate-database.ts';
 import { openService } from './open-service.ts';
 import { createOutput } from './output.ts';
 import { reachDatabase } from './reach-database.ts';
+import { refuseOpenHouse, requireSandbox } from './require-sandbox.ts';
 import { runService } from './run-service.ts';
 import type { ServiceFlags } from './serve.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -24,13 +25,15 @@ export async function up(io: Io, flags: UpFlags): Promise<ExitCode> {
   const config = localConfig(
     readConfig(io.environment, { host: flags.host, port: flags.port, dataFolder: flags.data }),
   );
+  const sandbox = await requireSandbox(config);
+  refuseOpenHouse(config, sandbox);
   const logger = createLogger(config.logLevel);
   using stop = listenForStop(io);
   await using opened = new AsyncDisposableStack();
   opened.use(await takeDataFolder(config.dataFolder));
   const databaseUrl = config.databaseUrl ? await reachDatabase(config) : await openPostgres(opened, config, logger);
-  await migrateDatabase(databaseUrl, logger);
-  const service = opened.use(await openService({ config, logger, databaseUrl, api: true, work: true }));
+  await migrateDatabase(config.databaseDirectUrl ?? databaseUrl, logger);
+  const service = opened.use(await openService({ config, logger, databaseUrl, sandbox, api: true, work: true }));
   const token = await makeFirstToken(service.orchestrator.db, {
     dataFolder: config.dataFolder,
     anew: flags.newToken ?? false,
@@ -38,8 +41,8 @@ export async function up(io: Io, flags: UpFlags): Promise<ExitCode> {
   const output = createOutput(io, flags);
   const url = `${service.server?.url}/graphql`;
   if (output.json) output.record({ url, token, dataFolder: config.dataFolder });
-  else welcome(output, { url, token, config });
-  return await runService(service, { stop, drainSeconds: config.drainSeconds, logger });
+  else welcome(output, { url, token, config, sandbox });
+  return await runService(service, { stop, config, logger });
 }
 
 /** On one's own machine everything is open that helps, unless the configuration says no. */

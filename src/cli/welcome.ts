@@ -1,5 +1,6 @@
 /** What a newcomer sees first: where everything is, and a build that is ready to paste. */
 import type { Config } from '../config/config.ts';
+import type { Sandbox } from '../runtimes/sandbox.ts';
 import type { Output } from './output.ts';
 import { tokenFile } from './token-file.ts';
 
@@ -9,6 +10,7 @@ export interface Welcome {
   /** Null when there was one already. */
   readonly token: string | null;
   readonly config: Pick<Config, 'dataFolder' | 'graphiql'>;
+  readonly sandbox: Pick<Sandbox, 'kind'>;
 }
 
 const MUTATION = `mutation {
@@ -22,7 +24,7 @@ const MUTATION = `mutation {
   }
 }`;
 
-export function welcome(output: Output, { url, token, config }: Welcome): void {
+export function welcome(output: Output, { url, token, config, sandbox }: Welcome): void {
   const bold = (text: string) => output.style('bold', text);
   output.line(`${bold('Slipway is up.')} Ctrl-C ends it.\n`);
   output.line(`  API       ${url}`);
@@ -34,7 +36,8 @@ export function welcome(output: Output, { url, token, config }: Welcome): void {
   } else {
     output.line(`  Token     shown at the first start; kept in ${tokenFile(config.dataFolder)} unless you removed it`);
   }
-  output.line('\nBuilds run as your user on this machine: the local runtime is no sandbox.');
+  if (sandbox.kind === 'bubblewrap') output.line('\nBuilds run in a bubblewrap sandbox on this machine.');
+  else output.line('\nBuilds run as your user on this machine: the local runtime is no sandbox.');
   if (!token) return;
   output.line(`\n${bold('A first build')}, in GraphiQL with the header {"Authorization": "Bearer ${token}"}:\n`);
   output.line(MUTATION);

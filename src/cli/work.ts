@@ -5,6 +5,7 @@ import type { Io } from './io.ts';
 import { openService } from './open-service.ts';
 import { createOutput } from './output.ts';
 import { reachMigratedDatabase } from './reach-database.ts';
+import { requireSandbox, withoutSandbox } from './require-sandbox.ts';
 import { runService } from './run-service.ts';
 import type { ServiceFlags } from './serve.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -12,12 +13,16 @@ import { listenForStop } from './stop-signals.ts';
 /** A worker and the delivery of callbacks, without the API. */
 export async function work(io: Io, flags: ServiceFlags): Promise<ExitCode> {
   const config = readConfig(io.environment, { dataFolder: flags.data });
+  const sandbox = await requireSandbox(config);
   const logger = createLogger(config.logLevel);
   using stop = listenForStop(io);
   const databaseUrl = await reachMigratedDatabase(config);
-  await using service = await openService({ config, logger, databaseUrl, api: false, work: true });
+  await using service = await openService({ config, logger, databaseUrl, sandbox, api: false, work: true });
   const output = createOutput(io, flags);
-  if (output.json) output.record({ capacity: config.workerCapacity });
-  else output.line(`Working on up to ${config.workerCapacity} builds at a time.`);
-  return await runService(service, { stop, drainSeconds: config.drainSeconds, logger });
+  if (output.json) output.record({ capacity: config.workerCapacity, sandbox: service.orchestrator.runtime.sandbox });
+  else {
+    output.line(`Working on up to ${config.workerCapacity} builds at a time.`);
+    if (sandbox.kind === 'none') output.note(withoutSandbox(sandbox));
+  }
+  return await runService(service, { stop, config, logger });
 }

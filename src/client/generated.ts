@@ -15,6 +15,20 @@ export type AgentToolStatus =
   /** It worked. */
   | 'OK';
 
+/** Every member that is present narrows the list. */
+export type AuditLogFilter = {
+  /** This mutation: `startBuild`. */
+  readonly action?: string | null | undefined;
+  /** Done by this actor: `token_…`. */
+  readonly actor?: string | null | undefined;
+  /** Done in this range. */
+  readonly at?: DateTimeRange | null | undefined;
+  /** Belongs to this project. */
+  readonly projectId?: string | null | undefined;
+  /** Done to this: `build_…`, `project_…`, `token_…`. */
+  readonly subjectId?: string | null | undefined;
+};
+
 /** Every kind of event. Milestones also appear in the project's activity. */
 export type BuildEventType =
   /** The agent said or did something. */
@@ -126,6 +140,8 @@ export type BuildSpecInput = {
   readonly limits?: BuildLimitsInput | null | undefined;
   /** The agent's model; by default the project's, or the agent's own choice. */
   readonly model?: string | null | undefined;
+  /** What the agent may reach; by default the project's. */
+  readonly network?: NetworkInput | null | undefined;
   /** Higher goes first: -100 to 100, by default 0. */
   readonly priority?: number | null | undefined;
   /** What to do, in plain words: at most 1 MiB. */
@@ -152,6 +168,14 @@ export type BuildStatus =
   | 'PENDING'
   /** A worker has it. */
   | 'RUNNING';
+
+/** Signs callbacks in place of the secret that Slipway derives. */
+export type CallbackSigningInput = {
+  /** How long callbacks carry a signature of the secret before it, too: 0 to 30 days, by default a day. */
+  readonly graceSeconds?: number | null | undefined;
+  /** As Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+  readonly secret: string;
+};
 
 /** What became of a callback. */
 export type CallbackStatus =
@@ -182,12 +206,31 @@ export type CreateApiTokenInput = {
   readonly scopes: ReadonlyArray<string>;
 };
 
+/** What a credential is good for. */
+export type CredentialKind =
+  /** Signs callbacks in place of the secret that Slipway derives. */
+  | 'CALLBACK_SIGNING'
+  /** Reads and writes repositories of one origin. Only git is given it, never the agent. */
+  | 'GIT'
+  /** The key of a model's provider. Only the agent that asks for its variable is given it. */
+  | 'MODEL_API_KEY'
+  /** Reads packages of one registry. The agent is given it. */
+  | 'REGISTRY';
+
 /** A range of time; an end that is absent is open. */
 export type DateTimeRange = {
   /** The first moment. */
   readonly from?: string | null | undefined;
   /** The first moment after it. */
   readonly to?: string | null | undefined;
+};
+
+/** Which credential to delete. */
+export type DeleteCredentialInput = {
+  /** Its name. */
+  readonly name: string;
+  /** Whose it is; absent for one of all projects, which needs the scope admin. */
+  readonly projectId?: string | null | undefined;
 };
 
 /** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
@@ -200,6 +243,8 @@ export type FailureReason =
   | 'BUDGET_EXCEEDED'
   /** The task does not fit the model. Split it or choose a model with a larger context. */
   | 'CONTEXT_EXHAUSTED'
+  /** Give every worker the current master key (`slipway doctor` says which it has), or set the credential again. */
+  | 'CREDENTIAL_UNREADABLE'
   /** The changes are larger than a commit may be. Ignore generated files in .gitignore. */
   | 'FILE_LIMIT'
   /** Check the repository URL, its credentials and that it can be reached from the worker. */
@@ -226,7 +271,7 @@ export type FailureReason =
   | 'OUTPUT_TOO_LARGE'
   /** The agent needed a tool that it may not use. See the denials in the events. */
   | 'PERMISSION_DENIED'
-  /** Check the API key of the provider on the worker. */
+  /** Check the key of the provider: a credential of the project or of all projects goes before that of the worker. */
   | 'PROVIDER_AUTH'
   /** The provider did not answer properly. Retry later. */
   | 'PROVIDER_OVERLOADED'
@@ -236,10 +281,16 @@ export type FailureReason =
   | 'PROVIDER_UNAVAILABLE'
   /** The workspace could not be prepared. Check disk space and rights of the data folder. */
   | 'SANDBOX_FAILED'
+  /** Install bubblewrap on every worker (`slipway doctor` says what is missing), or allow the build all of the network, then start it again. */
+  | 'SANDBOX_UNAVAILABLE'
+  /** Have the secret taken out of the files, and replace it if it is real. If it is none, allow the file in the settings of the project: `secretScan.allowPaths`. */
+  | 'SECRET_DETECTED'
   /** Raise limits.wallSeconds or make the task smaller. */
   | 'TIMEOUT'
   /** The worker died more than once during this build. Check its memory and disk, then retry. */
-  | 'WORKER_LOST';
+  | 'WORKER_LOST'
+  /** The disk of the worker was full. Make room there, or give it a larger one, then retry. */
+  | 'WORKSPACE_FULL';
 
 /** What happened to a file. */
 export type FileChangeStatus =
@@ -251,6 +302,16 @@ export type FileChangeStatus =
   | 'MODIFIED'
   /** It moved: see previousPath. */
   | 'RENAMED';
+
+/** For the http and https repositories of one origin. */
+export type GitCredentialInput = {
+  /** The password or token: at least 8 characters. */
+  readonly password: string;
+  /** Of the host or of a repository there: only its scheme, host and port count. */
+  readonly url: string;
+  /** The user; many hosts take any name with a token. */
+  readonly username: string;
+};
 
 /** For an http or https remote. Kept sealed and never given back. */
 export type GitCredentialsInput = {
@@ -276,6 +337,33 @@ export type LogStream =
   | 'STDOUT'
   /** Slipway itself. */
   | 'SYSTEM';
+
+/** For the agents that take their key in this variable. Goes before the worker's own. */
+export type ModelApiKeyInput = {
+  /** Where requests with this key go; absent for the provider's own address. The two are never parted. */
+  readonly baseUrl?: string | null | undefined;
+  /** The key. */
+  readonly key: string;
+  /** Such as `ANTHROPIC_API_KEY`. */
+  readonly variable: string;
+};
+
+/** How much of the network an agent may reach. Its own model is always reachable. */
+export type NetworkAccess =
+  /** All that the worker's machine reaches, its loopback included. */
+  | 'ALL'
+  /** The hosts that are listed, by HTTP and HTTPS. */
+  | 'HOSTS'
+  /** Nothing. */
+  | 'NONE';
+
+/** What an agent, and all that it starts, may reach. Limits need workers with a sandbox. */
+export type NetworkInput = {
+  /** How much. */
+  readonly access: NetworkAccess;
+  /** With HOSTS, at most 100: `registry.npmjs.org`, `*.example.com` for what is below it, `*` for every public host; with a port if it is not 80 or 443. Private addresses are reached only where the address itself is listed. */
+  readonly hosts?: ReadonlyArray<string> | null | undefined;
+};
 
 /** Every member that is present narrows the list. */
 export type ProjectFilter = {
@@ -313,8 +401,12 @@ export type ProjectSettingsInput = {
   readonly limits?: BuildLimitsInput | null | undefined;
   /** The agent's model. */
   readonly model?: string | null | undefined;
+  /** What agents may reach. */
+  readonly network?: NetworkInput | null | undefined;
   /** The agent: `claude-code`, `scripted`. */
   readonly provider?: string | null | undefined;
+  /** The search for secrets in what builds would commit; members that are absent stay. */
+  readonly secretScan?: SecretScanInput | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
   readonly trustRepoConfig?: boolean | null | undefined;
 };
@@ -341,6 +433,14 @@ export type Publication =
   /** Committed, pushed, and proved to be on the remote. */
   | 'PUSHED';
 
+/** For package managers that read an .npmrc: it is in the agent's home while a build runs. */
+export type RegistryInput = {
+  /** The token. */
+  readonly token: string;
+  /** Of the registry: `https://npm.example.com/`. */
+  readonly url: string;
+};
+
 /** Which build to start again. */
 export type RetryBuildInput = {
   /** The build, which must be finished. */
@@ -355,6 +455,38 @@ export type RetryBuildInput = {
 export type RevokeApiTokenInput = {
   /** Its id: `token_…`. */
   readonly id: string;
+};
+
+/** Which token gets a new secret. */
+export type RotateApiTokenInput = {
+  /** Seconds that the present secret goes on, at most 604800; 0 ends it at once. */
+  readonly graceSeconds?: number;
+  /** Its id: `token_…`. */
+  readonly id: string;
+};
+
+/** The search for secrets in what builds would commit: a build that finds one fails with SECRET_DETECTED. */
+export type SecretScanInput = {
+  /** Globs of files that may hold what looks like a secret, such as `test/fixtures/**`; at most 50. */
+  readonly allowPaths?: ReadonlyArray<string> | null | undefined;
+  /** False looks for the build's own secrets only; by default true. */
+  readonly enabled?: boolean | null | undefined;
+};
+
+/** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning` and `registry`. */
+export type SetCredentialInput = {
+  /** For callbacks. */
+  readonly callbackSigning?: CallbackSigningInput | null | undefined;
+  /** For git. */
+  readonly git?: GitCredentialInput | null | undefined;
+  /** For a model's provider. */
+  readonly modelApiKey?: ModelApiKeyInput | null | undefined;
+  /** A letter, then letters, digits and `. _ -`: at most 63 characters. */
+  readonly name: string;
+  /** Whose it is; absent for all projects, which needs the scope admin. */
+  readonly projectId?: string | null | undefined;
+  /** For packages. */
+  readonly registry?: RegistryInput | null | undefined;
 };
 
 /** A build of a project. */
@@ -440,10 +572,23 @@ export type LogEndQuery = { readonly build: { readonly log: { readonly totalCoun
 
 export type ListTokensQueryVariables = Exact<{
   first: number;
+  includeRevoked: boolean;
 }>;
 
 
-export type ListTokensQuery = { readonly apiTokens: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly scopes: ReadonlyArray<string>, readonly projectIds: ReadonlyArray<string> | null, readonly createdAt: string, readonly expiresAt: string | null, readonly revokedAt: string | null, readonly lastUsedAt: string | null }> } };
+export type ListTokensQuery = { readonly apiTokens: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly scopes: ReadonlyArray<string>, readonly projectIds: ReadonlyArray<string> | null, readonly createdBy: string, readonly createdAt: string, readonly expiresAt: string | null, readonly revokedAt: string | null, readonly lastUsedAt: string | null, readonly rotatedAt: string | null, readonly previousUntil: string | null }> } };
+
+export type TokenRowFragment = { readonly id: string, readonly name: string, readonly scopes: ReadonlyArray<string>, readonly projectIds: ReadonlyArray<string> | null, readonly createdBy: string, readonly createdAt: string, readonly expiresAt: string | null, readonly revokedAt: string | null, readonly lastUsedAt: string | null, readonly rotatedAt: string | null, readonly previousUntil: string | null };
+
+export type ListAuditQueryVariables = Exact<{
+  first: number;
+  filter?: AuditLogFilter | null | undefined;
+}>;
+
+
+export type ListAuditQuery = { readonly auditLog: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly at: string, readonly actor: string, readonly actorName: string | null, readonly action: string, readonly subjectType: string, readonly subjectId: string, readonly detail: unknown, readonly project: { readonly id: string, readonly slug: string } | null }> } };
+
+export type AuditRowFragment = { readonly id: string, readonly at: string, readonly actor: string, readonly actorName: string | null, readonly action: string, readonly subjectType: string, readonly subjectId: string, readonly detail: unknown, readonly project: { readonly id: string, readonly slug: string } | null };
 
 export type BuildEndQueryVariables = Exact<{
   id: string;
@@ -459,7 +604,7 @@ export type CreateProjectMutationVariables = Exact<{
 
 export type CreateProjectMutation = { readonly createProject:
     | { readonly __typename: 'ConflictError', readonly code: string, readonly message: string }
-    | { readonly __typename: 'CreateProjectPayload', readonly callbackSecret: string, readonly project: { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string } }
+    | { readonly __typename: 'CreateProjectPayload', readonly callbackSecret: string | null, readonly project: { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string } }
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
    };
 
@@ -513,6 +658,17 @@ export type CreateTokenMutation = { readonly createApiToken:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
+export type RotateTokenMutationVariables = Exact<{
+  input: RotateApiTokenInput;
+}>;
+
+
+export type RotateTokenMutation = { readonly rotateApiToken:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RotateApiTokenPayload', readonly token: string, readonly apiToken: { readonly id: string, readonly name: string, readonly scopes: ReadonlyArray<string>, readonly projectIds: ReadonlyArray<string> | null, readonly createdBy: string, readonly createdAt: string, readonly expiresAt: string | null, readonly revokedAt: string | null, readonly lastUsedAt: string | null, readonly rotatedAt: string | null, readonly previousUntil: string | null } }
+   };
+
 export type RevokeTokenMutationVariables = Exact<{
   input: RevokeApiTokenInput;
 }>;
@@ -559,6 +715,42 @@ export type WatchLogSubscriptionVariables = Exact<{
 
 
 export type WatchLogSubscription = { readonly buildLog: { readonly cursor: string, readonly finished: boolean, readonly lines: ReadonlyArray<{ readonly number: number, readonly at: string, readonly stream: LogStream, readonly text: string }> } };
+
+export type CredentialRowFragment = { readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null };
+
+export type ListCredentialsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ListCredentialsQuery = { readonly credentials: ReadonlyArray<{ readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null }> };
+
+export type ListProjectCredentialsQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type ListProjectCredentialsQuery = { readonly project: { readonly credentials: ReadonlyArray<{ readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null }> | null } | null };
+
+export type SetCredentialMutationVariables = Exact<{
+  input: SetCredentialInput;
+}>;
+
+
+export type SetCredentialMutation = { readonly setCredential:
+    | { readonly __typename: 'ConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetCredentialPayload', readonly credential: { readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
+   };
+
+export type DeleteCredentialMutationVariables = Exact<{
+  input: DeleteCredentialInput;
+}>;
+
+
+export type DeleteCredentialMutation = { readonly deleteCredential:
+    | { readonly __typename: 'DeleteCredentialPayload', readonly credential: { readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -733,6 +925,50 @@ export const ProjectRowFragmentDoc = new TypedDocumentString(`
   createdAt
 }
     `, {"fragmentName":"ProjectRow"}) as unknown as TypedDocumentString<ProjectRowFragment, unknown>;
+export const TokenRowFragmentDoc = new TypedDocumentString(`
+    fragment TokenRow on ApiToken {
+  id
+  name
+  scopes
+  projectIds
+  createdBy
+  createdAt
+  expiresAt
+  revokedAt
+  lastUsedAt
+  rotatedAt
+  previousUntil
+}
+    `, {"fragmentName":"TokenRow"}) as unknown as TypedDocumentString<TokenRowFragment, unknown>;
+export const AuditRowFragmentDoc = new TypedDocumentString(`
+    fragment AuditRow on AuditEntry {
+  id
+  at
+  actor
+  actorName
+  action
+  subjectType
+  subjectId
+  project {
+    id
+    slug
+  }
+  detail
+}
+    `, {"fragmentName":"AuditRow"}) as unknown as TypedDocumentString<AuditRowFragment, unknown>;
+export const CredentialRowFragmentDoc = new TypedDocumentString(`
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}
+    `, {"fragmentName":"CredentialRow"}) as unknown as TypedDocumentString<CredentialRowFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -930,21 +1166,48 @@ export const LogEndDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<LogEndQuery, LogEndQueryVariables>;
 export const ListTokensDocument = new TypedDocumentString(`
-    query ListTokens($first: Int!) {
-  apiTokens(first: $first) {
+    query ListTokens($first: Int!, $includeRevoked: Boolean!) {
+  apiTokens(first: $first, includeRevoked: $includeRevoked) {
     nodes {
-      id
-      name
-      scopes
-      projectIds
-      createdAt
-      expiresAt
-      revokedAt
-      lastUsedAt
+      ...TokenRow
     }
   }
 }
-    `) as unknown as TypedDocumentString<ListTokensQuery, ListTokensQueryVariables>;
+    fragment TokenRow on ApiToken {
+  id
+  name
+  scopes
+  projectIds
+  createdBy
+  createdAt
+  expiresAt
+  revokedAt
+  lastUsedAt
+  rotatedAt
+  previousUntil
+}`) as unknown as TypedDocumentString<ListTokensQuery, ListTokensQueryVariables>;
+export const ListAuditDocument = new TypedDocumentString(`
+    query ListAudit($first: Int!, $filter: AuditLogFilter) {
+  auditLog(first: $first, filter: $filter) {
+    nodes {
+      ...AuditRow
+    }
+  }
+}
+    fragment AuditRow on AuditEntry {
+  id
+  at
+  actor
+  actorName
+  action
+  subjectType
+  subjectId
+  project {
+    id
+    slug
+  }
+  detail
+}`) as unknown as TypedDocumentString<ListAuditQuery, ListAuditQueryVariables>;
 export const BuildEndDocument = new TypedDocumentString(`
     query BuildEnd($id: ID!) {
   build(id: $id) {
@@ -1128,6 +1391,41 @@ export const CreateTokenDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<CreateTokenMutation, CreateTokenMutationVariables>;
+export const RotateTokenDocument = new TypedDocumentString(`
+    mutation RotateToken($input: RotateApiTokenInput!) {
+  rotateApiToken(input: $input) {
+    __typename
+    ... on RotateApiTokenPayload {
+      token
+      apiToken {
+        ...TokenRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment TokenRow on ApiToken {
+  id
+  name
+  scopes
+  projectIds
+  createdBy
+  createdAt
+  expiresAt
+  revokedAt
+  lastUsedAt
+  rotatedAt
+  previousUntil
+}`) as unknown as TypedDocumentString<RotateTokenMutation, RotateTokenMutationVariables>;
 export const RevokeTokenDocument = new TypedDocumentString(`
     mutation RevokeToken($input: RevokeApiTokenInput!) {
   revokeApiToken(input: $input) {
@@ -1255,3 +1553,97 @@ export const WatchLogDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<WatchLogSubscription, WatchLogSubscriptionVariables>;
+export const ListCredentialsDocument = new TypedDocumentString(`
+    query ListCredentials {
+  credentials {
+    ...CredentialRow
+  }
+}
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<ListCredentialsQuery, ListCredentialsQueryVariables>;
+export const ListProjectCredentialsDocument = new TypedDocumentString(`
+    query ListProjectCredentials($id: ID!) {
+  project(id: $id) {
+    credentials {
+      ...CredentialRow
+    }
+  }
+}
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<ListProjectCredentialsQuery, ListProjectCredentialsQueryVariables>;
+export const SetCredentialDocument = new TypedDocumentString(`
+    mutation SetCredential($input: SetCredentialInput!) {
+  setCredential(input: $input) {
+    __typename
+    ... on SetCredentialPayload {
+      credential {
+        ...CredentialRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<SetCredentialMutation, SetCredentialMutationVariables>;
+export const DeleteCredentialDocument = new TypedDocumentString(`
+    mutation DeleteCredential($input: DeleteCredentialInput!) {
+  deleteCredential(input: $input) {
+    __typename
+    ... on DeleteCredentialPayload {
+      credential {
+        ...CredentialRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<DeleteCredentialMutation, DeleteCredentialMutationVariables>;

@@ -26,9 +26,39 @@ export function readConfig(
     }
     return [name, result.data];
   });
-  if (mistakes.length > 0) throw new ConfigError(`The configuration is not valid.\n${mistakes.join('\n')}`);
   const config = Object.fromEntries(entries) as Config;
+  if (config.databaseDirectUrl && !config.databaseUrl) {
+    mistakes.push('SLIPWAY_DATABASE_DIRECT_URL: needs SLIPWAY_DATABASE_URL, the pooler before this database.');
+  }
+  if (mistakes.length > 0) throw new ConfigError(`The configuration is not valid.\n${mistakes.join('\n')}`);
   return Object.freeze({ ...config, dataFolder: resolve(config.dataFolder) });
+}
+
+/** What the options hold that is never printed; of a URL its password, too. */
+export function secretOptions(config: Config): readonly string[] {
+  const options = Object.entries(OPTIONS) as [OptionName, Option<unknown>][];
+  const values = options
+    .filter(([, option]) => option.secret)
+    .flatMap(([name]): unknown => config[name])
+    .filter((value) => typeof value === 'string');
+  const passwords = values.map((value) => URL.parse(value)?.password ?? '');
+  return [...values, ...passwords, ...passwords.map(safelyDecoded)].filter((value) => value !== '');
+}
+
+/** One variable that the caller names; null when it is not set. */
+export function readVariable(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string | null {
+  return environment[name] ?? null;
+}
+
+function safelyDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** What a child process may see of our environment: enough to find programs and to speak UTF-8, nothing else. */

@@ -1,6 +1,10 @@
 /** One row per option: parsing, `slipway help config` and the README's table all come from here. */
+
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import { parseFailpoints } from '../std/failpoint.ts';
 import { LOG_LEVELS } from '../std/log-level.ts';
+import { ALL_OF_THE_NETWORK, hostPatternProblem, MAX_HOSTS, type NetworkAccess } from '../std/network-access.ts';
 
 export interface Option<T> {
   /** The environment variable. */
@@ -37,6 +41,39 @@ const list = z
   )
   .default([]);
 
+const failpoints = z
+  .string()
+  .default('')
+  .transform((value, context) => {
+    try {
+      return parseFailpoints(value);
+    } catch (error) {
+      context.addIssue(error instanceof Error ? error.message : String(error));
+      return z.NEVER;
+    }
+  });
+
+const paths = list.refine(
+  (found) => found.every((path) => isAbsolute(path) && path !== '/'),
+  'must be absolute paths, and not /',
+);
+const network = z
+  .string()
+  .superRefine((text, context) => {
+    const { hosts } = toNetwork(text);
+    const problem = hosts.map(hostPatternProblem).find((found) => found !== null);
+    if (problem) context.addIssue({ code: 'custom', message: `each ${problem}` });
+    if (hosts.length > MAX_HOSTS) context.addIssue({ code: 'custom', message: `at most ${MAX_HOSTS} hosts` });
+  })
+  .transform(toNetwork)
+  .default(ALL_OF_THE_NETWORK);
+
+function toNetwork(text: string): NetworkAccess {
+  const access = text.trim().toUpperCase();
+  if (access === 'ALL' || access === 'NONE') return { access, hosts: [] };
+  return { access: 'HOSTS', hosts: text.split(',').map((host) => host.trim()) };
+}
+
 function option<T>(
   env: string,
   schema: z.ZodType<T, string | undefined>,
@@ -58,7 +95,14 @@ export const OPTIONS = {
     'SLIPWAY_DATABASE_URL',
     optional,
     'embedded',
-    'A Postgres 15 or newer. LISTEN needs a direct connection, not PgBouncer in transaction mode.',
+    'A Postgres 15 or newer, or a pooler such as PgBouncer before it: then set SLIPWAY_DATABASE_DIRECT_URL, too.',
+    true,
+  ),
+  databaseDirectUrl: option(
+    'SLIPWAY_DATABASE_DIRECT_URL',
+    optional,
+    'SLIPWAY_DATABASE_URL',
+    'The same database without the pooler: for LISTEN, heartbeats and migrations.',
     true,
   ),
   databasePool: option(
@@ -66,6 +110,16 @@ export const OPTIONS = {
     integer(20, 4, 500),
     '20',
     'Database connections of one process, at most.',
+  ),
+  minFreeMb: option(
+    'SLIPWAY_MIN_FREE_MB',
+    z
+      .string()
+      .regex(/^\d{1,9}$/, 'must be a whole number')
+      .transform(Number)
+      .optional(),
+    '5 % of the disk, 1024 at most',
+    'Megabytes that stay free where the data folder is: with less, the worker claims no builds and the API takes none.',
   ),
   host: option('SLIPWAY_HOST', text('127.0.0.1'), '127.0.0.1', 'Address to listen on.'),
   port: option('SLIPWAY_PORT', integer(4400, 0, 65_535), '4400', 'Port to listen on; 0 takes a free one.'),
@@ -83,12 +137,46 @@ export const OPTIONS = {
   ),
   introspection: option('SLIPWAY_INTROSPECTION', flag, 'true in `up`', 'GraphQL introspection.'),
   graphiql: option('SLIPWAY_GRAPHIQL', flag, 'true in `up`', 'GraphiQL on /graphql.'),
+  rateLimit: option(
+    'SLIPWAY_RATE_LIMIT',
+    integer(300_000, 0, 1_000_000_000).refine(
+      (points) => points === 0 || points >= 10_000,
+      'must be 0 or at least 10000',
+    ),
+    '300000',
+    'Points that a token may spend in a minute: a field of an object costs one, a mutation ten more; 0 for any number.',
+  ),
+  refusedPerMinute: option(
+    'SLIPWAY_REFUSED_PER_MINUTE',
+    integer(600, 0, 1_000_000),
+    '600',
+    'Requests without a valid token that one address may send in a minute; 0 for any number.',
+  ),
+  socketsPerToken: option(
+    'SLIPWAY_SOCKETS_PER_TOKEN',
+    integer(200, 1, 10_000),
+    '200',
+    'WebSockets that one token may have open at one process.',
+  ),
+  operationsPerToken: option(
+    'SLIPWAY_OPERATIONS_PER_TOKEN',
+    integer(2_000, 1, 100_000),
+    '2000',
+    'Operations that one token may have open at one process, its subscriptions among them.',
+  ),
   logLevel: option('SLIPWAY_LOG_LEVEL', z.enum(LOG_LEVELS).default('info'), 'info', `One of ${LOG_LEVELS.join(', ')}.`),
   masterKey: option(
     'SLIPWAY_MASTER_KEY',
     z.base64().optional(),
     'DATA/master.key',
     '32 bytes in base64: seals credentials and derives callback secrets. Made on first use where it is not given.',
+    true,
+  ),
+  previousMasterKeys: option(
+    'SLIPWAY_PREVIOUS_MASTER_KEYS',
+    list,
+    'none',
+    'Older master keys, newest first, comma-separated: they still open what is not sealed with the new one yet.',
     true,
   ),
   defaultProvider: option(
@@ -117,7 +205,14 @@ export const OPTIONS = {
     'SLIPWAY_DRAIN_SECONDS',
     integer(30, 0, 86_400),
     '30',
-    'After SIGTERM: how long running builds may go on before they are put back into the queue.',
+    'After SIGTERM or Ctrl-C: how long running builds may go on before the worker lets go of them.',
+  ),
+  keepAgents: option(
+    'SLIPWAY_KEEP_AGENTS',
+    flag,
+    'true',
+    'After that time: agents go on, and a worker that starts on this machine within 30 s takes them over. Say false ' +
+      'where they end with the worker, as in a container: their builds are back in the queue at once.',
   ),
   keepEventsDays: option(
     'SLIPWAY_KEEP_EVENTS_DAYS',
@@ -131,6 +226,30 @@ export const OPTIONS = {
     '30',
     'Logs of older builds are dropped, week by week; 0 keeps them for ever.',
   ),
+  sandbox: option(
+    'SLIPWAY_SANDBOX',
+    z.enum(['auto', 'bubblewrap', 'none']).default('auto'),
+    'auto',
+    'What keeps agents from the rest of a worker: `auto` is bubblewrap where it works, `bubblewrap` refuses to start without, `none` is nothing.',
+  ),
+  sandboxPaths: option(
+    'SLIPWAY_SANDBOX_PATHS',
+    paths,
+    'none',
+    'Further files and folders that agents in the sandbox may read, comma-separated: toolchains outside /usr and PATH.',
+  ),
+  network: option(
+    'SLIPWAY_NETWORK',
+    network,
+    'all',
+    'What agents may reach besides their model when neither build nor project says it: `all`, `none`, or hosts such as `registry.npmjs.org,*.github.com`.',
+  ),
+  allowUnsandboxed: option(
+    'SLIPWAY_ALLOW_UNSANDBOXED',
+    flag,
+    'false',
+    'Lets `up` listen on an address that others can reach although agents run without a sandbox.',
+  ),
   callbackAllowPrivate: option(
     'SLIPWAY_CALLBACK_ALLOW_PRIVATE',
     flag,
@@ -141,7 +260,7 @@ export const OPTIONS = {
     'SLIPWAY_LOCAL_REPOSITORIES',
     flag,
     'true in `up`',
-    'Allows projects whose repository is a path on this machine.',
+    'Allows projects whose repository is on this machine: a path, or an address such as 127.0.0.1. Workers ask for it, too.',
   ),
   templatesFolder: option(
     'SLIPWAY_TEMPLATES',
@@ -161,6 +280,12 @@ export const OPTIONS = {
     'DATA/token',
     'The token of the client commands. The file is only used for a server on this machine.',
     true,
+  ),
+  failpoints: option(
+    'SLIPWAY_FAILPOINTS',
+    failpoints,
+    '',
+    'For tests, never in service: `point=fault[@pass],…` makes this process die, pause or fail at a named point.',
   ),
 } as const satisfies Record<string, Option<unknown>>;
 

@@ -1,5 +1,6 @@
-/** The secret that signs a project's callbacks: derived when it is needed, never stored. */
-import { deriveKey, type MasterKey } from './master-key.ts';
+/** The secret that signs a project's callbacks unless a credential does: derived when it is needed, never stored. */
+import type { Keyring } from './keyring.ts';
+import { deriveKey } from './seal.ts';
 
 export interface CallbackSecretInput {
   /** UUID without prefix. */
@@ -9,6 +10,7 @@ export interface CallbackSecretInput {
 }
 
 /** `whsec_` and 32 bytes in base64, as Standard Webhooks writes secrets. */
-export function callbackSecret(masterKey: MasterKey, input: CallbackSecretInput): string {
-  return `whsec_${deriveKey(masterKey, `callback ${input.projectId} ${input.version}`).toString('base64')}`;
+export function callbackSecret(keyring: Pick<Keyring, 'callbackRoot'>, input: CallbackSecretInput): string {
+  const bytes = deriveKey(keyring.callbackRoot, `callback ${input.projectId} ${input.version}`);
+  return `whsec_${bytes.toString('base64')}`;
 }

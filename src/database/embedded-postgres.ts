@@ -12,6 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../telemetry/logger.ts';
+import { trimBallast } from './ballast.ts';
 import { locatePostgres, type PostgresBinaries, SYSTEM_FOLDER } from './postgres-binaries.ts';
 import { canEnter, type UnixUser, unprivilegedUser } from './unprivileged-user.ts';
 
@@ -39,6 +40,7 @@ interface Cluster {
   readonly data: string;
   readonly password: string;
   readonly log: string;
+  readonly ballast: string;
   readonly user: UnixUser | null;
   readonly binaries: PostgresBinaries;
 }
@@ -50,6 +52,7 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
   const cluster: Cluster = {
     data: join(home, 'data'),
     log: join(home, 'postgres.log'),
+    ballast: join(home, 'ballast'),
     password: await readPassword(home),
     user,
     binaries: await locatePostgres(user),
@@ -61,6 +64,7 @@ export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
   }
   const server = running ?? (await start(cluster, await freePort(), options.durable));
   await createDatabase(urlOf(cluster, server.port, 'postgres'));
+  if (options.durable) await trimBallast(cluster.ballast, options.logger);
   const guard = new AbortController();
   const guarded = keepRunning(cluster, server, { ...options, signal: guard.signal });
   return {
@@ -84,6 +88,7 @@ async function keepRunning(
   while (!options.signal.aborted) {
     const pause = Math.min(MAX_RESTART_PAUSE_MS, LOOK_EVERY_MS * 2 ** failures);
     await delay(pause, undefined, { signal: options.signal, ref: false }).catch(() => {});
+    if (options.durable) await trimBallast(cluster.ballast, options.logger);
     if (options.signal.aborted || isPostgres(pid)) continue;
     options.logger.error('Postgres is gone; it is started again');
     try {
@@ -250,7 +255,7 @@ async function freePort(): Promise<number> {
 }
 
 async function createDatabase(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, query_timeout: 30_000 });
   await client.connect();
   try {
     const found = await client.query('select 1 from pg_database where datname = $1', [USER]);

@@ -41,15 +41,54 @@ export interface ApiTokensTable {
   expires_at: Date | null;
   revoked_at: Date | null;
   last_used_at: Date | null;
+  secret_version: Generated<number>;
+  rotated_at: Date | null;
+  previous_hash: Buffer | null;
+  previous_until: Date | null;
+}
+
+/** A view. */
+export interface ValidTokenSecretsView {
+  token_id: string;
+  hash: Buffer;
+  secret_version: number;
+  name: string;
+  scopes: string[];
+  project_ids: string[] | null;
+  last_used_at: Date | null;
+  /** Of the secret: the token's own end, or the end of the time in which an earlier secret goes on. */
+  expires_at: Date | null;
+}
+
+export interface MasterKeyTable {
+  is_only: Generated<boolean>;
+  id: string;
+  key_id: string;
+  callback_root: string;
+  created_at: DefaultTime;
+  rotated_at: Date | null;
+}
+
+export interface RateBudgetsTable {
+  token_id: string;
+  points: number;
+  refilled_at: Date;
 }
 
 export interface CredentialsTable {
   id: string;
-  project_id: string;
+  project_id: string | null;
   name: string;
+  kind: 'GIT' | 'MODEL_API_KEY' | 'CALLBACK_SIGNING' | 'REGISTRY';
+  target: string | null;
+  base_url: string | null;
   sealed: string;
+  key_id: string;
+  previous_sealed: string | null;
+  previous_until: Date | null;
   created_at: DefaultTime;
   updated_at: DefaultTime;
+  last_used_at: Date | null;
 }
 
 export interface AuditLogTable {
@@ -71,7 +110,7 @@ export interface WorkersTable {
   version: string;
   capacity: number;
   labels: DefaultJson<Record<string, string>>;
-  providers: DefaultJson<readonly { provider: string; version: string }[]>;
+  providers: DefaultJson<readonly { provider: string; version: string; keyed?: boolean }[]>;
   started_at: DefaultTime;
   heartbeat_at: DefaultTime;
   draining_at: Date | null;
@@ -191,6 +230,9 @@ export interface DeliveryAttemptsTable {
 export interface Tables {
   projects: ProjectsTable;
   api_tokens: ApiTokensTable;
+  rate_budgets: RateBudgetsTable;
+  valid_token_secrets: ValidTokenSecretsView;
+  master_key: MasterKeyTable;
   credentials: CredentialsTable;
   audit_log: AuditLogTable;
   workers: WorkersTable;

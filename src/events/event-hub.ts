@@ -5,8 +5,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from 'kysely';
 import pg from 'pg';
-import { connectionSettings } from '../database/database.ts';
+import { connectionSettings, type Database } from '../database/database.ts';
+import { CONTROL_LIMITS, setLimits } from '../database/session-settings.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Topic } from './topics.ts';
 
@@ -16,11 +19,24 @@ const MAX_PAYLOAD_BYTES = 7_900;
 /** More topics than this in one flush: everybody is woken instead. */
 const MAX_PENDING_TOPICS = 10_000;
 const WAKE_ALL = '*';
-const WATCHDOG_MS = 5_000;
+const WATCHDOG_MS = 2_000;
+const ANSWER_WITHIN_MS = 2_000;
+/** While no hint can arrive, everybody looks this often. */
+const LOOK_WHILE_DEAF_MS = 2_000;
+/** A notification of our own, from the moment that it was taken. */
+const HEAR_WITHIN_MS = 2_000;
 const MAX_RECONNECT_DELAY_MS = 2_000;
 
+/** LISTEN is accepted, and nothing is heard: as behind a pooler in transaction mode. */
+export class DeafError extends Error {
+  override readonly name = 'DeafError';
+}
+
 export interface EventHubOptions {
+  /** Of Postgres itself, not of a pooler in transaction mode. */
   readonly url: string;
+  /** The connections that everybody else uses: what is announced over them must be heard. */
+  readonly db: Database;
   readonly logger: Logger;
 }
 
@@ -29,6 +45,7 @@ export class EventHub implements AsyncDisposable {
   readonly #self = randomUUID().slice(0, 8);
   readonly #wakers = new Map<Topic, Set<() => void>>();
   readonly #pending = new Set<Topic | typeof WAKE_ALL>();
+  readonly #expected = new Map<string, () => void>();
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
   #flushing: Promise<void> | null = null;
@@ -38,7 +55,10 @@ export class EventHub implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Connects; from then on reconnects by itself. Rejects when the first connection fails. */
+  /**
+   * Connects, and hears itself once; from then on reconnects by itself. Rejects when the first connection fails, with
+   * DeafError when it is deaf.
+   */
   async open(): Promise<void> {
     const client = await this.#connect();
     this.#loop = this.#keepConnected(client);
@@ -80,7 +100,6 @@ export class EventHub implements AsyncDisposable {
     if (this.#closing.signal.aborted) return;
     await this.#flushing;
     this.#closing.abort();
-    await this.#client?.end().catch(() => {});
     await this.#loop;
   }
 
@@ -106,9 +125,11 @@ export class EventHub implements AsyncDisposable {
       const topics = this.#pending.size > MAX_PENDING_TOPICS ? [WAKE_ALL as typeof WAKE_ALL] : [...this.#pending];
       this.#pending.clear();
       try {
+        await failpoint('notify.begin');
         for (const payload of payloads(this.#self, topics)) {
           await this.#client.query('select pg_notify($1, $2)', [CHANNEL, payload]);
         }
+        await failpoint('notify.sent');
       } catch {
         // They leave with the next connection; a topic that was announced twice wakes twice.
         for (const topic of topics) this.#pending.add(topic);
@@ -119,7 +140,10 @@ export class EventHub implements AsyncDisposable {
 
   #receive(payload: string): void {
     const [sender, ...topics] = payload.split('\n');
-    if (sender === this.#self) return;
+    if (sender === this.#self) {
+      this.#expected.get(topics[0] ?? '')?.();
+      return;
+    }
     for (const topic of topics) {
       if (topic === WAKE_ALL) this.#wakeAll();
       else this.#wake(topic as Topic);
@@ -127,21 +151,43 @@ export class EventHub implements AsyncDisposable {
   }
 
   async #connect(): Promise<pg.Client> {
+    const { signal } = this.#closing;
     const client = new pg.Client({
       ...connectionSettings(this.#options.url, 'slipway listen'),
-      query_timeout: WATCHDOG_MS,
+      query_timeout: ANSWER_WITHIN_MS,
     });
     client.on('error', () => {});
     client.on('notification', (message) => this.#receive(message.payload ?? ''));
+    const giveUp = () => void breakOff(client);
+    signal.addEventListener('abort', giveUp, { once: true });
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
+      await client.query(`${setLimits(CONTROL_LIMITS, 'session')}; listen ${CHANNEL}`);
+      await this.#hearItself();
     } catch (error) {
-      await client.end().catch(() => {});
+      giveUp();
       throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
     this.#client = client;
     return client;
+  }
+
+  /** Over another connection, because a pooler may hand out one session to both. */
+  async #hearItself(): Promise<void> {
+    const word = randomUUID();
+    const heard = new Promise<true>((resolve) => this.#expected.set(word, () => resolve(true)));
+    const timer = new AbortController();
+    const signal = AbortSignal.any([timer.signal, this.#closing.signal]);
+    try {
+      await sql`select pg_notify(${CHANNEL}, ${`${this.#self}\n${word}`})`.execute(this.#options.db);
+      if (await Promise.race([heard, delay(HEAR_WITHIN_MS, false, { signal }).catch(() => false)])) return;
+      throw new DeafError(`A notification of our own was not heard within ${HEAR_WITHIN_MS} ms.`);
+    } finally {
+      this.#expected.delete(word);
+      timer.abort();
+    }
   }
 
   /** Watches the connection, and replaces it when it ends or no longer answers. */
@@ -149,26 +195,33 @@ export class EventHub implements AsyncDisposable {
     const { signal } = this.#closing;
     let client: pg.Client | null = first;
     let failures = 0;
+    let looking: NodeJS.Timeout | undefined;
     while (!signal.aborted) {
       if (client) {
         await watch(client, signal);
         this.#client = null;
-        await client.end().catch(() => {});
+        await breakOff(client);
         client = null;
         if (!signal.aborted) this.#options.logger.warn('the LISTEN connection was lost');
+        this.#wakeAll();
+        looking = setInterval(() => this.#wakeAll(), LOOK_WHILE_DEAF_MS);
         continue;
       }
       try {
         client = await this.#connect();
         failures = 0;
+        clearInterval(looking);
         this.#wakeAll();
         this.#startFlush();
-      } catch {
+      } catch (error) {
         failures += 1;
+        if (failures === 1)
+          this.#options.logger.warn({ error: String(error) }, 'LISTEN does not work; it is tried again');
         const pause = Math.min(MAX_RECONNECT_DELAY_MS, 50 * 2 ** Math.min(failures, 6));
         await delay(pause, undefined, { signal }).catch(() => {});
       }
     }
+    clearInterval(looking);
   }
 }
 
@@ -187,6 +240,12 @@ async function watch(client: pg.Client, signal: AbortSignal): Promise<void> {
       return;
     }
   }
+}
+
+/** `end` alone waits for the server's goodbye, for ever if the network is silent; with a query on its way it does not. */
+async function breakOff(client: pg.Client): Promise<void> {
+  client.query('select 1').catch(() => {});
+  await client.end().catch(() => {});
 }
 
 /** Joins topics into payloads that Postgres accepts; each begins with the sender, who was woken already. */

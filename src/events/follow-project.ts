@@ -3,7 +3,7 @@ import type { Database } from '../database/database.ts';
 import type { BuildEventType } from './event.ts';
 import type { EventHub } from './event-hub.ts';
 import { follow } from './follow.ts';
-import { type ProjectActivity, readProjectActivity } from './read-project-activity.ts';
+import { lastActivity, type ProjectActivity, readProjectActivity } from './read-project-activity.ts';
 import { projectTopic } from './topics.ts';
 
 /** Rows of one read. */
@@ -21,18 +21,16 @@ export function followProject(
   { db, hub }: { readonly db: Database; readonly hub: EventHub },
   { projectId, after, types }: FollowProjectOptions,
 ): AsyncIterableIterator<ProjectActivity> {
-  // What no filter lets through moves no cursor: remembered here, so that it is not read again at every look.
+  // What the filter holds back moves no cursor: remembered here, so that it is not looked through again at every look.
   let seen = after;
   return follow<ProjectActivity>({
     hub,
     topic: projectTopic(projectId),
     load: async () => {
-      for (;;) {
-        const page = await readProjectActivity(db, { projectId, after: seen, limit: PAGE });
-        seen = page.at(-1)?.seq ?? seen;
-        const wanted = page.filter(({ event }) => types?.includes(event.type) ?? true);
-        if (wanted.length > 0 || page.length < PAGE) return wanted;
-      }
+      const last = types ? await lastActivity(db, projectId) : 0;
+      const page = await readProjectActivity(db, { projectId, after: seen, limit: PAGE, types });
+      seen = page.at(-1)?.seq ?? Math.max(seen, last);
+      return page;
     },
     cursorOf: (row) => row.seq,
     isLast: () => false,

@@ -4,7 +4,8 @@ import { appendFile, copyFile, lstat, open, readFile, rm } from 'node:fs/promise
 import { join } from 'node:path';
 import { writeRef } from './bare-repository.ts';
 import { copyIndex } from './copy-index.ts';
-import { type GitContext, type GitFailure, git } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import type { GitFailure } from './git-failure.ts';
 
 const IDENTITY = '[user]\n\tname = Agent\n\temail = agent@slipway.invalid\n';
 /** Bytes; HEAD and a ref are far smaller, and so is a packed-refs that only the agent filled. */

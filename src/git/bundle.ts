@@ -1,7 +1,8 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeRef } from './bare-repository.ts';
-import { type GitContext, type GitFailure, git } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import type { GitFailure } from './git-failure.ts';
 
 /**
  * Writes the commit as a git bundle into the workspace's folder, for `git fetch <file> <branch>` in a clone that has

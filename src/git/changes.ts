@@ -1,4 +1,5 @@
-import { type GitContext, type GitFailure, git } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import type { GitFailure } from './git-failure.ts';
 
 export const CHANGE_STATUSES = ['ADDED', 'MODIFIED', 'DELETED', 'RENAMED'] as const;
 
@@ -21,6 +22,9 @@ export interface Changes {
 /** One line of git's raw diff. Paths are Latin-1 strings: one character is one byte, so that none is lost. */
 export interface RawChange {
   readonly newMode: string;
+  /** Object ids; all zeros where there is none. */
+  readonly oldBlob: string;
+  readonly newBlob: string;
   /** A, M, T, D, or R with the similarity. */
   readonly status: string;
   readonly path: string;
@@ -62,11 +66,11 @@ export function takeRawChanges(fields: readonly string[]): { changes: RawChange[
   const changes: RawChange[] = [];
   let at = 0;
   while (fields[at]?.startsWith(':')) {
-    const [, newMode = '', , , status = ''] = (fields[at] ?? '').split(' ');
+    const [, newMode = '', oldBlob = '', newBlob = '', status = ''] = (fields[at] ?? '').split(' ');
     const renamed = status.startsWith('R');
     const first = fields[at + 1] ?? '';
     const path = renamed ? (fields[at + 2] ?? '') : first;
-    changes.push({ newMode, status, path, previousPath: renamed ? first : null });
+    changes.push({ newMode, oldBlob, newBlob, status, path, previousPath: renamed ? first : null });
     at += renamed ? 3 : 2;
   }
   return { changes, consumed: at };

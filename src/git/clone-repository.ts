@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeFolders } from '../std/remove-folders.ts';
-import { type GitContext, type GitFailure, git, gitFailure } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import { type GitFailure, gitFailure } from './git-failure.ts';
 import { hasBranches, readRemoteTips } from './remote-tips.ts';
 import { ensureCache, fetchIntoCache } from './repository-cache.ts';
 
@@ -49,19 +50,26 @@ async function fetchBase(context: GitContext, request: CheckoutRequest): Promise
 }
 
 async function findBase(context: GitContext, request: CheckoutRequest): Promise<Checkout | GitFailure> {
+  const base = await readBase(context, request);
+  if (!base.ok || base.baseSha !== null) return base;
+  const branches = await hasBranches(context);
+  if (!branches.ok) return branches;
+  if (!branches.answer) return base;
+  // Another build may have pushed the first commit of an empty repository between the two looks.
+  const again = await readBase(context, request);
+  if (!again.ok || again.baseSha !== null) return again;
   const { branch, defaultBranch } = request;
+  return gitFailure('NOT_FOUND', `The remote has neither the branch ${branch} nor ${defaultBranch}.`);
+}
+
+async function readBase(
+  context: GitContext,
+  { branch, defaultBranch }: CheckoutRequest,
+): Promise<Checkout | GitFailure> {
   const read = await readRemoteTips(context, [branch, defaultBranch]);
   if (!read.ok) return read;
   const branchSha = read.tips.get(branch) ?? null;
-  const baseSha = branchSha ?? read.tips.get(defaultBranch) ?? null;
-  if (baseSha === null) {
-    const branches = await hasBranches(context);
-    if (!branches.ok) return branches;
-    if (branches.answer) {
-      return gitFailure('NOT_FOUND', `The remote has neither the branch ${branch} nor ${defaultBranch}.`);
-    }
-  }
-  return { ok: true, baseSha, branchSha };
+  return { ok: true, baseSha: branchSha ?? read.tips.get(defaultBranch) ?? null, branchSha };
 }
 
 async function createGitFolder(context: GitContext, { branch, cache }: CheckoutRequest): Promise<GitFailure | null> {

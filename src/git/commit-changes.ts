@@ -1,5 +1,6 @@
 import { type Changes, EMPTY_TREE, readChanges } from './changes.ts';
-import { type GitContext, type GitFailure, git } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import type { GitFailure } from './git-failure.ts';
 import { stageWorkTree } from './stage-work-tree.ts';
 
 export interface Person {

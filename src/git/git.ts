@@ -1,6 +1,10 @@
 /** Runs git with an environment and a configuration of ours only, and says what kind of failure it met. */
+import type { LookupFunction } from 'node:net';
 import type { CommandResult, Workspace } from '../runtimes/runtime.ts';
 import { askpassEnvironment, type GitCredentials } from './askpass.ts';
+import { followRedirect } from './follow-redirect.ts';
+import { type GitFailure, type GitFailureKind, gitFailure } from './git-failure.ts';
+import { findRoute } from './remote-route.ts';
 import { isLocalPath } from './remote-url.ts';
 
 export interface GitRemote {
@@ -18,26 +22,10 @@ export interface GitContext {
   readonly timeoutMs: number;
   /** The machine's variables; git gets those of them that `MACHINE_VARIABLES` names. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-}
-
-export type GitFailureKind =
-  | 'AUTH'
-  | 'NOT_FOUND'
-  | 'UNREACHABLE'
-  | 'REJECTED'
-  | 'STALE'
-  | 'CONFLICT'
-  | 'NESTED_REPOSITORY'
-  | 'FILE_LIMIT'
-  | 'TIMEOUT'
-  | 'ABORTED'
-  | 'OTHER';
-
-export interface GitFailure {
-  readonly ok: false;
-  readonly kind: GitFailureKind;
-  /** For a person; at most 1000 characters and without credentials. */
-  readonly message: string;
+  /** Remotes may be on this machine, at an address such as 127.0.0.1. Paths are always fine. */
+  readonly allowLocal?: boolean;
+  /** In place of the system's name look-up, for remotes over HTTP. */
+  readonly lookup?: LookupFunction;
 }
 
 export interface GitOutput {
@@ -61,6 +49,8 @@ export interface GitOptions {
   /** Exit codes besides 0 that are an answer and not a failure. */
   readonly accept?: readonly number[];
   readonly maxOutputBytes?: number;
+  /** More output than `maxOutputBytes` is cut, and no failure. */
+  readonly cut?: boolean;
 }
 
 /** What git needs to know of the machine: where programs, proxies, certificates and the ssh agent are. */
@@ -72,7 +62,6 @@ const MACHINE_VARIABLES = [
 ] as const;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin';
 const DEFAULT_MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
-const MAX_MESSAGE_LENGTH = 1000;
 
 /** Nothing is run on git's behalf, nothing is stored, nothing happens in the background. */
 const CONFIG = [
@@ -83,6 +72,9 @@ const CONFIG = [
   'core.autocrlf=false',
   'core.quotePath=false',
   'core.splitIndex=false',
+  // Names that are `.git` on other systems, too.
+  'core.protectHFS=true',
+  'core.protectNTFS=true',
   // Larger files are treated as binary and streamed: git's memory stays small.
   'core.bigFileThreshold=32m',
   'credential.helper=',
@@ -92,6 +84,8 @@ const CONFIG = [
   'submodule.recurse=false',
   // One pack for each fetch: a cache never fills up with loose objects.
   'fetch.unpackLimit=1',
+  // A redirect is followed by us, after a look at where it leads.
+  'http.followRedirects=false',
 ].flatMap((setting) => ['-c', setting]);
 
 /**
@@ -103,6 +97,30 @@ export async function git(
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<GitOutput | GitFailure> {
+  const { url } = context.remote;
+  if (!options.remote || isLocalPath(url)) return run(context, args, options);
+  const route = await findRoute(context, url);
+  if (!route.ok) return route;
+  const ran = await run(context, args, withSettings(options, route.settings));
+  if (ran.ok || ran.kind !== 'MOVED') return ran;
+  const moved = await followRedirect(context);
+  if (!moved.ok) return moved;
+  const there = await findRoute(context, moved.url);
+  if (!there.ok) return there;
+  return run(context, args, withSettings(options, { ...there.settings, [`url.${moved.url}.insteadOf`]: url }));
+}
+
+/** In the environment: a URL may hold the signs that part names and values in an argument. */
+function withSettings(options: GitOptions, settings: Readonly<Record<string, string>>): GitOptions {
+  const entries = Object.entries(settings);
+  const env = entries.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${index}`, key] as const,
+    [`GIT_CONFIG_VALUE_${index}`, value] as const,
+  ]);
+  return { ...options, env: { ...options.env, GIT_CONFIG_COUNT: String(entries.length), ...Object.fromEntries(env) } };
+}
+
+async function run(context: GitContext, args: readonly string[], options: GitOptions): Promise<GitOutput | GitFailure> {
   const { workspace, signal, timeoutMs } = context;
   const maxOutputBytes = options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
   let result: CommandResult;
@@ -121,16 +139,14 @@ export async function git(
   }
   if (result.aborted) return gitFailure('ABORTED', 'git was stopped.');
   if (result.timedOut) return gitFailure('TIMEOUT', `git took longer than ${Math.round(timeoutMs / 1000)} s.`);
+  if (result.truncated && options.cut) return { ok: true, exitCode: 0, stdout: result.stdout, stderr: result.stderr };
   if (result.truncated) return gitFailure('FILE_LIMIT', `git printed more than ${maxOutputBytes} bytes.`);
   const { exitCode, stdout, stderr } = result;
-  if (exitCode === 0 || (exitCode !== null && options.accept?.includes(exitCode))) {
+  if (exitCode === null) return gitFailure('ABORTED', 'git was ended from outside.');
+  if (exitCode === 0 || options.accept?.includes(exitCode)) {
     return { ok: true, exitCode, stdout, stderr };
   }
   return failureFromStderr(context, stderr);
-}
-
-export function gitFailure(kind: GitFailureKind, message: string): GitFailure {
-  return { ok: false, kind, message: message.slice(0, MAX_MESSAGE_LENGTH).toWellFormed() };
 }
 
 /** Text that git or a remote printed, fit to be shown: no credentials, no control characters. */
@@ -178,6 +194,11 @@ function environment(context: GitContext, options: GitOptions): Record<string, s
 
 /** The first that matches decides. */
 const PATTERNS: readonly (readonly [RegExp, GitFailureKind, string])[] = [
+  [
+    /returned error: 30[12378]/,
+    'MOVED',
+    'The remote has moved: set the repository URL of the project to its new address',
+  ],
   [/not our ref|unadvertised object/, 'STALE', 'The branch moved meanwhile'],
   [
     /Authentication failed|could not read (?:Username|Password)|Permission denied \(|Host key verification failed|returned error: 40[13]|HTTP 40[13]/,

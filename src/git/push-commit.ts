@@ -1,12 +1,5 @@
-import {
-  failureFromStderr,
-  type GitContext,
-  type GitFailure,
-  type GitOutput,
-  git,
-  gitFailure,
-  withoutSecrets,
-} from './git.ts';
+import { failureFromStderr, type GitContext, type GitOutput, git, withoutSecrets } from './git.ts';
+import { type GitFailure, gitFailure } from './git-failure.ts';
 import { fetchCommit, readRemoteTips } from './remote-tips.ts';
 
 export interface PushRequest {
@@ -57,6 +50,12 @@ export async function isOnRemote(
   // 128: the commit is not here at all, although the whole history of the tip is.
   const tested = await git(context, ['merge-base', '--is-ancestor', sha, tip.sha], { accept: [1, 128] });
   return tested.ok ? { ok: true, answer: tested.exitCode === 0 } : tested;
+}
+
+/** Is the commit here, to be pushed? False only when git says so. */
+export async function isInWorkspace(context: GitContext, { sha }: { sha: string }): Promise<boolean> {
+  const found = await git(context, ['cat-file', '-e', `${sha}^{commit}`]);
+  return found.ok || found.kind === 'ABORTED' || found.kind === 'TIMEOUT';
 }
 
 /** `!<TAB>from:to<TAB>[kind] (reason)` on stdout says that the remote was reached and refused. */

@@ -1,6 +1,7 @@
 import { decodePath, splitNul } from './changes.ts';
 import { type CommitObject, type Signature, treeOf, writeCommit } from './commit-changes.ts';
-import { type GitContext, type GitFailure, git, gitFailure } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import { type GitFailure, gitFailure } from './git-failure.ts';
 import { remoteTip } from './push-commit.ts';
 import { fetchCommit } from './remote-tips.ts';
 

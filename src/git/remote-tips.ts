@@ -1,4 +1,5 @@
-import { type GitContext, type GitFailure, git } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import type { GitFailure } from './git-failure.ts';
 
 /** Where these branches stand on the remote now; a branch that does not exist there is not in the map. */
 export async function readRemoteTips(

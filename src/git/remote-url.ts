@@ -27,6 +27,21 @@ export function repositoryUrlProblem(url: string): string | null {
   return null;
 }
 
+/** Scheme, host and port of an http or https URL, in one spelling; null for any other kind of address. */
+export function webOrigin(url: string | null): string | null {
+  return url !== null && /^https?:/i.test(url) ? (URL.parse(url)?.origin ?? null) : null;
+}
+
+/** Where a URL that `repositoryUrlProblem` accepts and that is no path leads to; `hostname` without brackets. */
+export function remoteHost(url: string): { scheme: 'http' | 'https' | 'ssh'; hostname: string; port: number } {
+  const scpLike = WITH_SCHEME.test(url) ? undefined : /@([^:]+):/.exec(url)?.[1];
+  const scheme = scpLike !== undefined || url.startsWith('ssh:') ? 'ssh' : url.startsWith('https:') ? 'https' : 'http';
+  // As http, because only of its hosts the parser makes one spelling of all.
+  const { hostname, port } = new URL(`http://${scpLike ?? new URL(url).host}`);
+  const usual = { http: 80, https: 443, ssh: 22 }[scheme];
+  return { scheme, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || usual) };
+}
+
 /** True for a repository on this machine: an absolute path. */
 export function isLocalPath(url: string): boolean {
   return url.startsWith('/');

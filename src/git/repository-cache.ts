@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createBareRepository, readRef, writeRef } from './bare-repository.ts';
-import { type GitContext, type GitFailure, git } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import type { GitFailure } from './git-failure.ts';
 import { fetchCommit } from './remote-tips.ts';
 
 /** From here on the packs are rolled up; one fetch makes one. */

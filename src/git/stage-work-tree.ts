@@ -3,7 +3,8 @@ import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodePath, splitNul, takeRawChanges } from './changes.ts';
 import { copyIndex } from './copy-index.ts';
-import { type GitContext, type GitFailure, git, gitFailure } from './git.ts';
+import { type GitContext, git } from './git.ts';
+import { type GitFailure, gitFailure } from './git-failure.ts';
 
 const MAX_CHANGED_FILES = 20_000;
 const MAX_FILE_BYTES = 100 * 1024 * 1024;
@@ -70,9 +71,9 @@ async function listChangedPaths(context: GitContext, index: string): Promise<Pat
   });
   if (!refreshed.ok) return refreshed;
   const tracked = await git(context, ['diff-files', '-z', '--raw', '--ignore-submodules=all'], options);
-  if (!tracked.ok) return tracked;
+  if (!tracked.ok) return tooLong(tracked);
   const untracked = await git(context, ['ls-files', '-z', '--others', '--exclude-standard'], options);
-  if (!untracked.ok) return untracked;
+  if (!untracked.ok) return tooLong(untracked);
   const { changes } = takeRawChanges(splitNul(tracked.stdout));
   const others = splitNul(untracked.stdout);
   const nested =
@@ -83,6 +84,14 @@ async function listChangedPaths(context: GitContext, index: string): Promise<Pat
   const removed = changes.filter((change) => change.status === 'D').map((change) => change.path);
   const present = changes.filter((change) => change.status !== 'D').map((change) => change.path);
   return { ok: true, removed, written: [...present, ...others] };
+}
+
+function tooLong(failed: GitFailure): GitFailure {
+  if (failed.kind !== 'FILE_LIMIT') return failed;
+  return gitFailure(
+    'FILE_LIMIT',
+    `The list of changed files exceeds ${MAX_LIST_BYTES} bytes; a commit may have ${MAX_CHANGED_FILES} files.`,
+  );
 }
 
 /** Applies the limits, and leaves out what is neither a file nor a link. */

@@ -1,10 +1,11 @@
 /** Changes to a project that exists. */
 import type { z } from 'zod';
-import { setCredential } from '../credentials/credential.ts';
 import { audit } from '../database/audit.ts';
 import { InvalidInputError, NotFoundError } from '../errors.ts';
+import { webOrigin } from '../git/remote-url.ts';
 import { toPublicId } from '../std/public-id.ts';
-import { checkProject, GIT_CREDENTIAL, type ProjectDeps, projectInput } from './create-project.ts';
+import { checkProject, type ProjectDeps, projectInput } from './create-project.ts';
+import { dropForeignGitCredentials, keepGitCredentials } from './git-credentials.ts';
 import { findProject, type Project, toProject } from './project.ts';
 import { findTemplate, templateReference } from './template.ts';
 
@@ -31,7 +32,8 @@ export async function updateProject(
     }
     const changed = input.changes.settings;
     const limits = changed?.limits ? { limits: { ...project.settings.limits, ...changed.limits } } : {};
-    const settings = { ...project.settings, ...changed, ...limits };
+    const scan = changed?.secretScan ? { secretScan: { ...project.settings.secretScan, ...changed.secretScan } } : {};
+    const settings = { ...project.settings, ...changed, ...limits, ...scan };
     const checked = checkProject(
       deps,
       {
@@ -58,21 +60,23 @@ export async function updateProject(
       .where('id', '=', input.id)
       .returningAll()
       .executeTakeFirstOrThrow();
+    const url = row.repository_url;
     if (checked.gitCredentials) {
-      const value = JSON.stringify(checked.gitCredentials);
-      await setCredential({ db: trx, masterKey: deps.masterKey }, { projectId: row.id, name: GIT_CREDENTIAL, value });
-    } else if (originOf(row.repository_url) !== originOf(project.repositoryUrl)) {
+      await keepGitCredentials(trx, deps, { projectId: row.id, url, login: checked.gitCredentials, actor });
+    } else if (url !== project.repositoryUrl) {
       // Credentials were given for one host: whoever changes the URL must not have them sent to another.
-      await trx.deleteFrom('credentials').where('project_id', '=', row.id).where('name', '=', GIT_CREDENTIAL).execute();
+      await dropForeignGitCredentials(trx, { projectId: row.id, origin: webOrigin(url), actor });
     }
-    await audit(trx, { actor, action: 'updateProject', subjectType: 'project', subjectId: row.id, projectId: row.id });
+    await audit(trx, {
+      actor,
+      action: 'updateProject',
+      subjectType: 'project',
+      subjectId: row.id,
+      projectId: row.id,
+      detail: { changed: Object.keys(present) },
+    });
     return toProject(row);
   });
-}
-
-/** Scheme, host and port; any other kind of address is its own origin. */
-function originOf(url: string | null): string | null {
-  return url !== null && /^https?:/i.test(url) ? new URL(url).origin : url;
 }
 
 /** The project takes no more builds; those that are waiting or running go on. Archiving twice is fine. */

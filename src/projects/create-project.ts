@@ -2,31 +2,21 @@
 import { v7 } from 'uuid';
 import { z } from 'zod';
 import type { Config } from '../config/config.ts';
-import { setCredential } from '../credentials/credential.ts';
-import type { MasterKey } from '../credentials/master-key.ts';
+import { gitCredentials } from '../credentials/credential-input.ts';
+import type { Keyring } from '../credentials/keyring.ts';
+import type { SetCredentialDeps } from '../credentials/set-credential.ts';
 import { audit } from '../database/audit.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { isUniqueViolation } from '../database/transient.ts';
-import { ConflictError, InvalidInputError } from '../errors.ts';
+import { ConflictError, type InputIssue, InvalidInputError } from '../errors.ts';
 import { refProblem } from '../git/ref-name.ts';
-import { isLocalPath, repositoryUrlProblem } from '../git/remote-url.ts';
-import { outboundUrlProblem } from '../std/outbound-url.ts';
+import { isLocalPath, remoteHost, repositoryUrlProblem } from '../git/remote-url.ts';
+import { outboundUrlProblem, remoteAddressProblem } from '../std/outbound-url.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
+import { sharedCode } from '../std/shared-code.ts';
+import { keepGitCredentials } from './git-credentials.ts';
 import { type Project, projectSettings, toProject } from './project.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from './template.ts';
-
-/** The name of the credential that holds `{ username, password }` for the repository. */
-export const GIT_CREDENTIAL = 'git';
-
-// They reach git as lines.
-const oneLine = (max: number) =>
-  z
-    .string()
-    .min(1)
-    .max(max)
-    .refine((text) => isPlainText(text) && !/[\r\n]/.test(text), 'must be one line of well-formed text without NUL');
-
-export const gitCredentials = z.strictObject({ username: oneLine(255), password: oneLine(4096) });
 
 export const projectInput = z.strictObject({
   name: z.string().trim().min(1).max(100).refine(isPlainText, NOT_PLAIN_TEXT),
@@ -44,9 +34,9 @@ export const projectInput = z.strictObject({
 export type ProjectInput = z.input<typeof projectInput>;
 export type CheckedProject = z.output<typeof projectInput>;
 
-export interface ProjectDeps {
+export interface ProjectDeps extends SetCredentialDeps {
+  readonly keyring: Keyring;
   readonly db: Database;
-  readonly masterKey: MasterKey;
   readonly templates: TemplateCatalogue;
   readonly providers: readonly string[];
   readonly config: Pick<Config, 'localRepositories' | 'callbackAllowPrivate'>;
@@ -54,38 +44,45 @@ export interface ProjectDeps {
 
 /** Throws InvalidInputError with every issue; paths begin with `path`. */
 export function checkProject(
-  deps: Omit<ProjectDeps, 'db' | 'masterKey'>,
+  deps: Omit<ProjectDeps, 'db' | keyof SetCredentialDeps>,
   input: ProjectInput,
   path: readonly string[],
 ): CheckedProject {
   const parsed = projectInput.safeParse(input);
   if (!parsed.success) {
+    const codes = parsed.error.issues.map((issue) => (issue.code === 'custom' ? issue.params?.code : undefined));
     throw new InvalidInputError(
       parsed.error.issues.map((issue) => ({ path: [...path, ...issue.path.map(String)], message: issue.message })),
+      sharedCode(codes),
     );
   }
   const project = parsed.data;
-  const issues: { path: string[]; message: string }[] = [];
-  const refuse = (message: string | null | undefined, ...at: string[]) => {
-    if (message) issues.push({ path: [...path, ...at], message });
+  const issues: (InputIssue & { code?: string })[] = [];
+  const refuse = (message: string | null | undefined, at: readonly string[], code?: string) => {
+    if (message) issues.push({ path: [...path, ...at], message, ...(code ? { code } : {}) });
   };
-  if (project.repositoryUrl) refuse(repositoryProblem(deps.config, project.repositoryUrl), 'repositoryUrl');
-  if (project.gitCredentials && !/^https?:/.test(project.repositoryUrl ?? '')) {
-    refuse('Credentials are only used with an http or https repository URL.', 'gitCredentials');
+  if (typeof project.repositoryUrl === 'string') {
+    refuse(repositoryProblem(deps.config, project.repositoryUrl), ['repositoryUrl'], 'REPOSITORY_URL_DENIED');
   }
-  if (project.defaultBranch) refuse(refProblem(project.defaultBranch), 'defaultBranch');
+  if (project.gitCredentials && !/^https?:/.test(project.repositoryUrl ?? '')) {
+    refuse('Credentials are only used with an http or https repository URL.', ['gitCredentials']);
+  }
+  if (typeof project.defaultBranch === 'string') {
+    refuse(refProblem(project.defaultBranch), ['defaultBranch'], 'INVALID_REF');
+  }
   if (project.template && !findTemplate(deps.templates, project.template)) {
-    refuse(`There is no template ${project.template}.`, 'template');
+    refuse(`There is no template ${project.template}.`, ['template'], 'UNKNOWN_TEMPLATE');
   }
   const { provider, callbackUrl } = project.settings ?? {};
   if (provider && !deps.providers.includes(provider)) {
-    refuse(`There is no provider ${provider}. Known: ${deps.providers.join(', ')}.`, 'settings', 'provider');
+    const message = `There is no provider ${provider}. Known: ${deps.providers.join(', ')}.`;
+    refuse(message, ['settings', 'provider'], 'UNKNOWN_PROVIDER');
   }
-  if (callbackUrl) {
+  if (typeof callbackUrl === 'string') {
     const allowPrivate = deps.config.callbackAllowPrivate ?? false;
-    refuse(outboundUrlProblem(callbackUrl, { allowPrivate }), 'settings', 'callbackUrl');
+    refuse(outboundUrlProblem(callbackUrl, { allowPrivate }), ['settings', 'callbackUrl'], 'CALLBACK_URL_DENIED');
   }
-  if (issues.length > 0) throw new InvalidInputError(issues);
+  if (issues.length > 0) throw new InvalidInputError(issues, sharedCode(issues.map((issue) => issue.code)));
   return project;
 }
 
@@ -93,7 +90,9 @@ function repositoryProblem(config: ProjectDeps['config'], url: string): string |
   if (isLocalPath(url) && !config.localRepositories) {
     return 'Repositories on this machine are switched off (SLIPWAY_LOCAL_REPOSITORIES).';
   }
-  return repositoryUrlProblem(url);
+  const problem = repositoryUrlProblem(url);
+  if (problem !== null || isLocalPath(url)) return problem;
+  return remoteAddressProblem(remoteHost(url).hostname, { allowLocal: config.localRepositories ?? false });
 }
 
 /** Throws InvalidInputError, or ConflictError when the slug is taken. */
@@ -122,7 +121,7 @@ export interface NewProject {
 /** In the caller's transaction; null when this actor has created a project with this key before. */
 export async function insertProject(
   trx: DatabaseTransaction,
-  deps: Pick<ProjectDeps, 'masterKey' | 'templates'>,
+  deps: Pick<ProjectDeps, 'templates' | keyof SetCredentialDeps>,
   { project, actor, action, creation }: NewProject,
 ): Promise<Project | null> {
   const slug = project.slug ?? slugOf(project.name);
@@ -150,8 +149,8 @@ export async function insertProject(
     });
   if (!row) return null;
   if (project.gitCredentials) {
-    const value = JSON.stringify(project.gitCredentials);
-    await setCredential({ db: trx, masterKey: deps.masterKey }, { projectId: row.id, name: GIT_CREDENTIAL, value });
+    const login = { projectId: row.id, url: row.repository_url, login: project.gitCredentials };
+    await keepGitCredentials(trx, deps, { ...login, actor });
   }
   await audit(trx, { actor, action, subjectType: 'project', subjectId: row.id, projectId: row.id });
   return toProject(row);

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { ProjectsTable } from '../database/tables.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
-import { artifactGlob } from './artifact-glob.ts';
+import { artifactGlob, checkoutGlob } from './artifact-glob.ts';
+import { networkInput } from './network-input.ts';
 
 const seconds = z.int().min(1).max(86_400);
 
@@ -21,10 +22,16 @@ export const projectSettings = z.strictObject({
       maxCostUsd: z.number().positive().max(10_000).nullish(),
     })
     .nullish(),
+  /** What agents may reach besides their model. */
+  network: networkInput.nullish(),
   /** Globs of the files that are kept when a build ends, relative to the checkout. */
   artifacts: z.array(artifactGlob).max(50).nullish(),
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run. */
   trustRepoConfig: z.boolean().nullish(),
+  /** The search for secrets in what a build would commit: whether, and globs of files that may hold what looks like one. */
+  secretScan: z
+    .strictObject({ enabled: z.boolean().nullish(), allowPaths: z.array(checkoutGlob).max(50).nullish() })
+    .nullish(),
 });
 
 export type ProjectSettings = z.output<typeof projectSettings>;

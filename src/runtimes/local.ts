@@ -1,24 +1,40 @@
 import type { Dirent } from 'node:fs';
-import { cp, readdir, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { cp, open, readdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildMark } from './build-mark.ts';
+import { workspaceMark } from './build-mark.ts';
 import { openLocalWorkspace } from './local-workspace.ts';
+import { runFiles } from './run-files.ts';
 import type { Runtime } from './runtime.ts';
+import type { SandboxOptions } from './sandbox-command.ts';
 import { sweepProcesses } from './sweep-processes.ts';
 
 const HOME = 'home';
 /** A build id is also the name of a folder. */
 const BUILD_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
 
+export interface LocalRuntimeOptions {
+  readonly folder: string;
+  /** By default none: runs do whatever this user may do. */
+  readonly sandbox?: SandboxOptions | null;
+}
+
 /**
- * Runs builds on this machine, as this user and without a sandbox: `<folder>/<buildId>/` holds `work`, `git`, `home`,
- * `tmp` and `run`. Processes that share `folder` share the builds in it. The folder is made with the first build.
+ * Runs builds on this machine, as this user: `<folder>/<buildId>/` holds `work`, `git`, `home`, `tmp` and `run`.
+ * Processes that share `folder` share the builds in it. The folder is made with the first build.
  */
-export function openLocalRuntime({ folder }: { folder: string }): Runtime {
+export function openLocalRuntime({ folder, sandbox = null }: LocalRuntimeOptions): Runtime {
   return {
     name: 'local',
-    open: async (buildId) => openLocalWorkspace({ buildId, folder: join(folder, checkBuildId(buildId)) }),
-    sweep: async (buildId) => sweepProcesses(buildMark(checkBuildId(buildId))),
+    sandbox: sandbox && `bubblewrap ${sandbox.bubblewrap.version}`,
+    open: async (buildId) => openLocalWorkspace({ buildId, folder: join(folder, checkBuildId(buildId)), sandbox }),
+    async sweep(buildId) {
+      checkBuildId(buildId);
+      // Without the folder nothing was ever started here.
+      const place = await realpath(folder).catch(() => folder);
+      return sweepProcesses(workspaceMark(join(place, buildId)));
+    },
+    renew: async (buildId) => renewLease(runFiles(join(folder, checkBuildId(buildId), 'run')).lease),
     async list() {
       const entries = await readFolder(folder);
       const ids = entries
@@ -40,6 +56,16 @@ export function openLocalRuntime({ folder }: { folder: string }): Runtime {
       return true;
     },
   };
+}
+
+/** Nothing is made here: without the file there is no run. */
+async function renewLease(path: string): Promise<void> {
+  const lease = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);
+  try {
+    await lease?.write(`${process.hrtime.bigint()}\n`, 0);
+  } finally {
+    await lease?.close();
+  }
 }
 
 /** Empty when there is no such folder. */

@@ -15,8 +15,12 @@ export interface RunFiles {
   readonly stderr: string;
   /** `<pid> <start>\n` of the supervisor, written by itself before it starts the program. */
   readonly pid: string;
-  /** `<status>\n`, written once the program has ended. */
+  /** A space, and `<status>\n`, written once the program has ended. */
   readonly exit: string;
+  /** Its first line changes as long as a worker looks after the run. */
+  readonly lease: string;
+  /** One line for each thing that the runtime has to say of the run; there may be no such file. */
+  readonly notices: string;
 }
 
 export function runFiles(folder: string): RunFiles {
@@ -29,6 +33,8 @@ export function runFiles(folder: string): RunFiles {
     stderr: file('stderr'),
     pid: file('pid'),
     exit: file('exit'),
+    lease: file('lease'),
+    notices: file('notices'),
   };
 }
 
@@ -67,16 +73,23 @@ export async function readExitStatus(files: RunFiles): Promise<ExitStatus | null
 }
 
 async function readExitFile(path: string): Promise<ExitStatus | null> {
-  const [, status] = /^(\d{1,3})\n$/.exec(await readStart(path)) ?? [];
+  const [, status] = /^ ?(\d{1,3})\n$/.exec(await readStart(path)) ?? [];
   return status === undefined ? null : decodeShellStatus(Number(status));
 }
 
+const MAX_NOTICES_BYTES = 64 * 1024;
+
+/** Complete lines only: the last may be half written. */
+export async function readNotices(files: RunFiles): Promise<string[]> {
+  return (await readStart(files.notices, MAX_NOTICES_BYTES)).split('\n').slice(0, -1);
+}
+
 /** The first bytes as text; empty when there is no such file. */
-async function readStart(path: string): Promise<string> {
+async function readStart(path: string, bytes = 256): Promise<string> {
   const file = await openForReading(path);
   if (file === null) return '';
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(256), 0, 256, 0);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, 0);
     return buffer.toString('utf8', 0, bytesRead);
   } finally {
     await file.close();

@@ -6,17 +6,26 @@
  * Calls for different builds may overlap. `open`, `stop`, `sweep` and `close` must be safe to repeat, also by a
  * process that never saw the build before: the process that made the workspace may be dead.
  */
+import type { NetworkAccess } from '../std/network-access.ts';
 import type { Redact } from './redact.ts';
 
 export interface Runtime {
   readonly name: string;
+  /** What keeps runs from the rest of the machine and its network, such as `bubblewrap 0.8.0`; null: nothing. */
+  readonly sandbox: string | null;
   /** Creates the workspace, or opens the one that an earlier attempt left on this machine. */
   open(buildId: string): Promise<Workspace>;
   /**
-   * Kills every process that carries the build's mark (`SLIPWAY_BUILD_ID` in its environment), setsid children
-   * included, and resolves with how many it killed once none is alive.
+   * Kills every process of this build that was started in its workspace here (they carry its mark in their
+   * environment), setsid children included, and resolves with how many it killed once none is alive. What another
+   * worker runs of the same build in a folder of its own is left alone: it may be the owner by now.
    */
   sweep(buildId: string): Promise<number>;
+  /**
+   * Tells the run of this build, if there is one, that a worker looks after it. A run that is not told for half a minute
+   * is nobody's, and ends.
+   */
+  renew(buildId: string): Promise<void>;
   /** Builds that have left something here; `closed` when that is no more than the home. For the janitor. */
   list(): Promise<{ readonly buildId: string; readonly closed: boolean }[]>;
   /** Puts a copy of one build's home in place of another's; false when there is none here. */
@@ -46,7 +55,8 @@ export interface Workspace {
   write(files: readonly WorkspaceFile[]): Promise<void>;
   /**
    * Starts the program detached: it outlives this process. stdout and stderr go to spool files, its exit status to
-   * an exit file. At most one run per workspace at a time.
+   * an exit file. At most one run per workspace at a time. In a sandbox it sees the workspace without `git`, to write
+   * `work`, `home` and `tmp`, and of the machine what programs need. Throws without one when `network` is limited.
    */
   start(command: DetachedCommand): Promise<Run>;
   /** The run that an earlier process started here, alive or ended; null when there is none. */
@@ -93,6 +103,15 @@ export interface DetachedCommand {
   /** Given as a file and then closed: never argv, never an open pipe. */
   readonly stdin: string;
   readonly redact: Redact;
+  /** The runtime itself ends it after this long, whether or not a worker lives. */
+  readonly maxSeconds?: number;
+  /** How long it lives without being told that a worker looks after it; see `Runtime.renew`. */
+  readonly quietSeconds?: number;
+  readonly network: NetworkAccess;
+  /** Hosts with their ports that it reaches whatever `network` says: patterns as in there. */
+  readonly reaches?: readonly string[];
+  /** Absolute paths of what the program reads besides its own file and what is in PATH. */
+  readonly files?: readonly string[];
 }
 
 /** Bytes consumed of each spool file; the place where a successor goes on reading. */
@@ -131,6 +150,8 @@ export interface Run {
   read(from: SpoolOffset, signal: AbortSignal): AsyncIterable<OutputBatch>;
   /** Bytes that it has printed so far, read or not. */
   outputBytes(): Promise<number>;
+  /** What the runtime has to say of the run so far, such as connections that it refused: at most 51 sentences. */
+  notices(): Promise<readonly string[]>;
   /** Null while the program runs. */
   exitStatus(): Promise<ExitStatus | null>;
   /** SIGTERM to the group, `graceMs` later SIGKILL, then the sweep; resolves when no marked process is alive. */

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, writeFile } from 'node:fs/promises';
-import { BUILD_MARK } from './build-mark.ts';
+import { dirname } from 'node:path';
+import { failpoint } from '../std/failpoint.ts';
+import { BUILD_MARK, WORKSPACE_MARK } from './build-mark.ts';
 import { type RunFiles, readExitStatus } from './run-files.ts';
 import type { DetachedCommand } from './runtime.ts';
 import { supervisorArguments } from './supervisor.ts';
@@ -19,8 +21,13 @@ export async function startRun(options: { buildId: string; files: RunFiles; comm
   // Whoever creates this file owns the run; without a pid and an exit status beside it, the run counts as lost.
   await writeFile(files.command, `${JSON.stringify({ argv, cwd })}\n`, PRIVATE);
   await writeFile(files.stdin, command.stdin, PRIVATE);
-  for (const file of [files.stdout, files.stderr, files.pid, files.exit]) await writeFile(file, '', PRIVATE);
-  await spawnSupervisor({ args, folder: files.folder, env: { ...command.env, [BUILD_MARK]: buildId } });
+  for (const file of [files.stdout, files.stderr, files.pid]) await writeFile(file, '', PRIVATE);
+  await writeFile(files.exit, ' ', PRIVATE);
+  await writeFile(files.lease, '0\n', PRIVATE);
+  await failpoint('agent.spawning');
+  const marks = { [BUILD_MARK]: buildId, [WORKSPACE_MARK]: dirname(files.folder) };
+  await spawnSupervisor({ args, folder: files.folder, env: { ...command.env, ...marks } });
+  await failpoint('agent.spawned');
   if ((await readExitStatus(files))?.kind === 'lost') {
     throw new Error(`The supervisor of build ${buildId} did not start.`);
   }

@@ -36,7 +36,8 @@ function kill(pid: number): boolean {
   }
 }
 
-async function findMarked(mark: string): Promise<number[]> {
+/** The processes that have the mark in their environment, but not this one. */
+export async function findMarked(mark: string): Promise<number[]> {
   const pids = await (process.platform === 'linux' ? markedInProc(mark) : markedInPs(mark));
   return pids.filter((pid) => pid !== process.pid);
 }

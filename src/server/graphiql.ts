@@ -27,6 +27,32 @@ const OPTIONS: GraphiQLOptions = {
   subscriptionsProtocol: 'SSE',
 };
 
+/**
+ * The page asks for the schema when it opens, which is before it has a token, and not again by itself. It presses its own
+ * button as soon as a request with a token has been answered, or a token has been typed and the page has stored it.
+ */
+const FETCH_SCHEMA_AGAIN = `<script>
+(() => {
+  const send = window.fetch;
+  const stored = () => Object.values(localStorage).join().match(/slipway_[0-9A-Za-z]{20,}/g)?.join() ?? '';
+  let refusedWith = null;
+  const again = () => {
+    refusedWith = null;
+    document.querySelector('button[aria-label^="Re-fetch GraphQL schema"]')?.click();
+  };
+  window.fetch = async (...request) => {
+    const tokens = stored();
+    const response = await send(...request);
+    if (response.status === 401) refusedWith = tokens;
+    else if (refusedWith !== null) again();
+    return response;
+  };
+  setInterval(() => {
+    if (refusedWith !== null && stored() !== refusedWith) again();
+  }, 500);
+})();
+</script>`;
+
 /** Yoga's options for it. The page is 9 MB, so it is loaded only when asked for, and made once. */
 export async function loadGraphiql(): Promise<{ graphiql: GraphiQLOptions; renderGraphiQL: () => string }> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
@@ -34,7 +60,7 @@ export async function loadGraphiql(): Promise<{ graphiql: GraphiQLOptions; rende
   return {
     graphiql: OPTIONS,
     renderGraphiQL() {
-      page ??= renderGraphiQL(OPTIONS);
+      page ??= renderGraphiQL(OPTIONS).replace('<head>', () => `<head>${FETCH_SCHEMA_AGAIN}`);
       return page;
     },
   };

@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GraphQLError } from 'graphql';
 import { createYoga, type GraphQLParams, getSSEProcessor, isAsyncIterable, type Plugin } from 'graphql-yoga';
-import { authenticate } from '../auth/authenticate.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Orchestrator } from '../orchestrator.ts';
+import type { Authenticator } from './authenticator.ts';
 import { loadGraphiql } from './graphiql.ts';
 import { refusal, withStatus } from './http-status.ts';
 import type { ServerLimits } from './limits.ts';
@@ -16,7 +16,13 @@ export const GRAPHQL_PATH = '/graphql';
 export interface GraphqlOptions {
   readonly orchestrator: Orchestrator;
   readonly operations: Operations;
+  readonly authenticator: Authenticator;
   readonly limits: ServerLimits;
+}
+
+interface NodeContext {
+  /** The peer's address. */
+  readonly peer: string | undefined;
 }
 
 /** Resolves when the response has been sent. */
@@ -24,9 +30,9 @@ export type NodeHandler = (request: IncomingMessage, response: ServerResponse) =
 
 /** Handles everything that comes to `GRAPHQL_PATH` from an allowed origin. */
 export async function createGraphqlHandler(options: GraphqlOptions): Promise<NodeHandler> {
-  const { orchestrator, operations, limits } = options;
+  const { orchestrator, operations, authenticator, limits } = options;
   const { allowedOrigins, graphiql } = orchestrator.config;
-  const yoga = createYoga({
+  const yoga = createYoga<NodeContext>({
     schema: operations.schema,
     graphqlEndpoint: GRAPHQL_PATH,
     logging: false,
@@ -40,13 +46,14 @@ export async function createGraphqlHandler(options: GraphqlOptions): Promise<Nod
       origin: [...allowedOrigins],
       methods: ['GET', 'POST'],
       allowedHeaders: ['content-type', 'authorization'],
+      exposedHeaders: ['retry-after'],
       credentials: false,
       maxAge: 600,
     },
     ...(graphiql ? await loadGraphiql() : { graphiql: false }),
-    plugins: [answerDefects(operations), runOperations(orchestrator, operations)],
+    plugins: [answerDefects(operations), runOperations(authenticator, operations)],
   });
-  return async (request, response) => yoga(request, response);
+  return async (request, response) => yoga(request, response, { peer: request.socket.remoteAddress });
 }
 
 /** Of what is thrown outside an operation: nothing was executed, so the status says it. */
@@ -58,7 +65,7 @@ function maskError(operations: Operations, error: unknown): GraphQLError {
 }
 
 /** Yoga would answer a defect with its stack. */
-function answerDefects(operations: Operations): Plugin {
+function answerDefects(operations: Operations): Plugin<object, NodeContext> {
   return {
     onRequest({ requestHandler, setRequestHandler, fetchAPI }) {
       setRequestHandler(async (request, context) => {
@@ -73,13 +80,18 @@ function answerDefects(operations: Operations): Plugin {
   };
 }
 
-function runOperations(orchestrator: Orchestrator, operations: Operations): Plugin {
+function runOperations(authenticator: Authenticator, operations: Operations): Plugin<object, NodeContext> {
   const viewers = new WeakMap<Request, Viewer>();
   const sendEvents = getSSEProcessor();
   return {
-    async onRequestParse({ request, requestParser, setRequestParser }) {
+    async onRequestParse({ request, requestParser, setRequestParser, serverContext }) {
       refuseOtherBodies(request);
-      viewers.set(request, await identify(orchestrator, operations, request));
+      const caller = { authorization: request.headers.get('authorization'), address: serverContext.peer };
+      const viewer = await authenticator.identify(caller).catch((error: unknown) => {
+        throw maskError(operations, error);
+      });
+      if (!viewer) throw unauthenticated();
+      viewers.set(request, viewer);
       if (requestParser) setRequestParser((limited) => readParams(async () => requestParser(limited)));
     },
     onParams({ request, params, setParamsHandler }) {
@@ -94,13 +106,9 @@ function runOperations(orchestrator: Orchestrator, operations: Operations): Plug
   };
 }
 
-async function identify(orchestrator: Orchestrator, operations: Operations, request: Request): Promise<Viewer> {
-  const viewer = await authenticate(orchestrator.db, request.headers.get('authorization')).catch((error: unknown) => {
-    throw maskError(operations, error);
-  });
-  if (viewer) return viewer;
+function unauthenticated(): GraphQLError {
   const headers = { 'WWW-Authenticate': 'Bearer' };
-  throw refusal(401, 'UNAUTHENTICATED', 'Send a valid token: Authorization: Bearer slipway_…', headers);
+  return refusal(401, 'UNAUTHENTICATED', 'Send a valid token: Authorization: Bearer slipway_…', headers);
 }
 
 /** JSON only: no form of a foreign page can send that without asking first. */

@@ -5,13 +5,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { GraphQLSchema } from 'graphql';
 import type { Orchestrator } from '../orchestrator.ts';
+import { AddressLimits } from './address-limits.ts';
+import { Authenticator } from './authenticator.ts';
 import { createGraphqlHandler, GRAPHQL_PATH } from './graphql.ts';
-import { SERVER_LIMITS, type ServerLimits } from './limits.ts';
+import { type ServerLimits, serverLimits } from './limits.ts';
 import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
+import { openRateBudgets } from './rate-budgets.ts';
+import { RateLimits } from './rate-limits.ts';
 import { createRoutes } from './routes.ts';
 import { watchStalledStreams } from './stalled-streams.ts';
 import { Subscriptions } from './subscriptions.ts';
+import { TokenCounter } from './token-counter.ts';
 import { TokenWatch } from './token-watch.ts';
 import { createWebSockets, type WebSockets } from './websocket.ts';
 
@@ -26,6 +31,8 @@ export interface ServerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** Aborts when this process is about to end: it is not ready from then on. */
+  readonly draining?: AbortSignal;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -42,17 +49,25 @@ export interface OpenServer extends AsyncDisposable {
 /** Resolves when the port is open; rejects with the system's error (EADDRINUSE, EACCES) when it cannot be. */
 export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const { orchestrator, schema, host } = options;
-  const limits = { ...SERVER_LIMITS, ...options.limits };
+  const limits = serverLimits(orchestrator.config, options.limits);
   await using opened = new AsyncDisposableStack();
   const tokens = opened.use(
     new TokenWatch({ db: orchestrator.db, logger: orchestrator.logger, everyMs: limits.tokenCheckMs }),
   );
   const subscriptions = opened.use(new Subscriptions());
-  const operations = createOperations({ orchestrator, schema, limits, subscriptions, tokens });
-  const sockets = opened.use(createWebSockets({ orchestrator, operations, tokens, limits }));
+  const authenticator = new Authenticator(orchestrator.db, new AddressLimits({ perMinute: limits.refusedPerMinute }));
+  const rateLimits = openRateLimits(orchestrator, limits);
+  if (rateLimits) opened.use(rateLimits);
+  let url: string | null = null;
+  const downloads = new TokenCounter(limits.operationsPerToken);
+  const parts = { orchestrator, authenticator, rateLimits, downloads, tokens, limits };
+  const operations = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
+  const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
-  const graphql = await createGraphqlHandler({ orchestrator, operations, limits });
-  const routes = getRequestListener((await createRoutes(orchestrator)).fetch, { overrideGlobalObjects: false });
+  const graphql = await createGraphqlHandler({ ...parts, operations });
+  const routes = getRequestListener((await createRoutes(parts, options.draining)).fetch, {
+    overrideGlobalObjects: false,
+  });
   const { allowedOrigins } = orchestrator.config;
 
   const server = createServer(httpSettings(limits), (request, response) => {
@@ -77,8 +92,9 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   opened.defer(() => shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs }));
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
+  url = `http://${hostInUrl(host)}:${port}`;
   return {
-    url: `http://${hostInUrl(host)}:${port}`,
+    url,
     port,
     get subscriptionCount() {
       return subscriptions.size;
@@ -88,6 +104,13 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/** Null where tokens may ask for as much as they like. */
+function openRateLimits({ db, logger }: Orchestrator, { pointsPerMinute }: ServerLimits): RateLimits | null {
+  if (pointsPerMinute === 0) return null;
+  const budget = { capacity: pointsPerMinute, pointsPerSecond: pointsPerMinute / 60 };
+  return new RateLimits({ budgets: openRateBudgets(db, budget), logger });
 }
 
 function httpSettings(limits: ServerLimits) {

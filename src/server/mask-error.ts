@@ -6,32 +6,64 @@ import { isTransient } from '../database/transient.ts';
 import { SlipwayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
+/** graphql repeats what was sent, whole: a prompt of 1 MiB in each of ten errors. */
+const MAX_MESSAGE = 1_000;
+
+/** One line for an outage, not one for each of those who are told. */
+const SAY_AGAIN_MS = 30_000;
+
 /**
  * Errors that are meant for the caller (a GraphQLError, one of src/errors.ts) pass with their code. A database that
  * cannot be reached becomes UNAVAILABLE, `retryable: true`. Everything else becomes INTERNAL with an `errorId`, under
  * which the log has the rest. May be applied to its own result.
  */
-export function maskError(error: unknown, logger: Logger): GraphQLError {
-  if (error instanceof GraphQLError && typeof error.extensions.code === 'string') return error;
-  const cause = rootCause(error);
-  // What graphql itself says about an operation has no code of its own. Its outermost words name the variable and path.
-  if (error instanceof GraphQLError && cause instanceof GraphQLError) {
-    return replace(error, error.message, { code: 'INVALID_INPUT' });
-  }
-  if (cause instanceof SlipwayError) return replace(error, cause.message, toGraphQLError(cause).extensions);
-  if (isTransient(cause)) {
-    logger.warn({ err: cause }, 'the database could not be reached');
-    return replace(error, 'The database cannot be reached at the moment. Try again.', {
-      code: 'UNAVAILABLE',
-      retryable: true,
+export function createErrorMask(logger: Logger): (error: unknown) => GraphQLError {
+  const sayOutage = createOutageLog(logger);
+  return (error) => {
+    if (error instanceof GraphQLError && typeof error.extensions.code === 'string') return error;
+    const cause = rootCause(error);
+    // What graphql itself says about an operation has no code of its own. Its outermost words name the variable and path.
+    if (error instanceof GraphQLError && cause instanceof GraphQLError) {
+      return replace(error, shortMessage(withoutValues(error.message)), { code: 'INVALID_INPUT' });
+    }
+    if (cause instanceof SlipwayError) return replace(error, cause.message, toGraphQLError(cause).extensions);
+    if (isTransient(cause)) {
+      sayOutage(cause);
+      return replace(error, 'The database cannot be reached at the moment. Try again.', {
+        code: 'UNAVAILABLE',
+        retryable: true,
+      });
+    }
+    const errorId = randomUUID();
+    logger.error({ errorId, err: cause }, 'unexpected error in an operation');
+    return replace(error, 'Something went wrong on our side. The log has it under the errorId.', {
+      code: 'INTERNAL',
+      errorId,
     });
-  }
-  const errorId = randomUUID();
-  logger.error({ errorId, err: cause }, 'unexpected error in an operation');
-  return replace(error, 'Something went wrong on our side. The log has it under the errorId.', {
-    code: 'INTERNAL',
-    errorId,
-  });
+  };
+}
+
+/** graphql's own messages end with what was given, and that may be a password. Where it stood is said before. */
+function withoutValues(message: string): string {
+  return message.replace(/,? found: [\s\S]*$/i, '.').replace(/( cannot represent [^:]*): [\s\S]*$/, '$1.');
+}
+
+export function shortMessage(message: string): string {
+  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE).toWellFormed()} …` : message;
+}
+
+function createOutageLog(logger: Logger): (cause: unknown) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  let unsaid = 0;
+  return (cause) => {
+    if (performance.now() - saidAt < SAY_AGAIN_MS) {
+      unsaid += 1;
+      return;
+    }
+    logger.warn({ err: cause, unsaid }, 'the database could not be reached');
+    saidAt = performance.now();
+    unsaid = 0;
+  };
 }
 
 function rootCause(error: unknown): unknown {

@@ -8,12 +8,15 @@ import type { Orchestrator } from '../orchestrator.ts';
 const CHECK_TIMEOUT_MS = 2_000;
 
 export interface FailingCheck {
-  readonly name: 'database' | 'migrations' | 'events';
+  readonly name: 'draining' | 'database' | 'migrations' | 'events';
   readonly detail: string;
 }
 
 /** Gives a function that finds the first failing check; null when all is well. */
-export async function createReadiness({ db, hub }: Orchestrator): Promise<() => Promise<FailingCheck | null>> {
+export async function createReadiness(
+  { db, hub }: Orchestrator,
+  draining?: AbortSignal,
+): Promise<() => Promise<FailingCheck | null>> {
   const expected = (await readMigrations()).map((migration) => migration.name);
 
   const missingMigrations = async (): Promise<readonly string[]> => {
@@ -23,6 +26,7 @@ export async function createReadiness({ db, hub }: Orchestrator): Promise<() => 
   };
 
   return async () => {
+    if (draining?.aborted) return { name: 'draining', detail: 'This process ends soon.' };
     const missing = await withTimeout(missingMigrations()).catch((error: unknown) =>
       isUndefinedTable(error) ? expected : null,
     );

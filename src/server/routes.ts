@@ -1,15 +1,18 @@
 /** Everything that is not GraphQL: a door, health checks, artifacts. Errors are RFC 9457 problems. */
 import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
+import { cors } from 'hono/cors';
 import { isTransient } from '../database/transient.ts';
+import { RateLimitedError } from '../errors.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import { GRAPHQL_PATH } from './graphql.ts';
 import { problem } from './problem.ts';
 import { createReadiness } from './readiness.ts';
-import { sendArtifact } from './send-artifact.ts';
+import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
 
-export async function createRoutes(orchestrator: Orchestrator): Promise<Hono> {
-  const failingCheck = await createReadiness(orchestrator);
+export async function createRoutes(deps: SendArtifactDeps, draining?: AbortSignal): Promise<Hono> {
+  const { orchestrator } = deps;
+  const failingCheck = await createReadiness(orchestrator, draining);
   const app = new Hono();
   app.use(async (context, next) => {
     await next();
@@ -26,13 +29,29 @@ export async function createRoutes(orchestrator: Orchestrator): Promise<Hono> {
     if (failing === null) return context.json({ status: 'ready' });
     return problem({ status: 503, detail: failing.detail, members: { check: failing.name } });
   });
-  app.get('/artifacts/:id', (context) => sendArtifact(orchestrator, context));
+  const { allowedOrigins } = orchestrator.config;
+  if (allowedOrigins.length > 0) {
+    app.use(
+      '/artifacts/*',
+      cors({
+        origin: [...allowedOrigins],
+        allowMethods: ['GET', 'HEAD'],
+        allowHeaders: ['authorization', 'range', 'if-none-match', 'if-range'],
+        exposeHeaders: ['accept-ranges', 'content-disposition', 'content-range', 'etag', 'retry-after'],
+        maxAge: 600,
+      }),
+    );
+  }
+  app.get('/artifacts/:id', (context) => sendArtifact(deps, context));
   app.notFound((context) => problem({ status: 404, detail: `There is nothing at ${context.req.path}.` }));
   app.onError((error) => answerDefect(orchestrator, error));
   return app;
 }
 
 function answerDefect({ logger }: Orchestrator, error: Error): Response {
+  if (error instanceof RateLimitedError) {
+    return problem({ status: 429, detail: error.message, headers: { 'retry-after': String(error.retryAfter) } });
+  }
   if (isTransient(error)) {
     const detail = 'The database cannot be reached at the moment. Try again.';
     return problem({ status: 503, detail, headers: { 'retry-after': '2' } });

@@ -17,14 +17,13 @@ export async function runHttpOperation(
   { request, params, viewer }: HttpOperation,
 ): Promise<ExecutionResult | ResultStream> {
   const { query = '', operationName, variables } = params;
-  const prepared = operations.prepare(query);
+  const prepared = await operations.prepare(query, viewer);
   if (!prepared.ok) return withStatus({ errors: prepared.errors });
   const { document } = prepared;
   const kind = getOperationAST(document, operationName)?.operation;
   const operation = { document, operationName, variables, viewer };
   if (kind !== 'subscription') {
-    const isForbidden = request.method === 'GET' && kind === 'mutation';
-    return isForbidden ? { errors: [mutationByGet()] } : withStatus(await operations.execute(operation));
+    return request.method === 'GET' ? { errors: [notByGet()] } : withStatus(await operations.execute(operation));
   }
   if (!acceptsEvents(request)) return { errors: [eventsNotAccepted()] };
   const result = await operations.subscribe(operation);
@@ -33,8 +32,9 @@ export async function runHttpOperation(
   return result;
 }
 
-function mutationByGet(): GraphQLError {
-  return refusal(405, 'METHOD_NOT_ALLOWED', 'Send mutations by POST.', { Allow: 'POST' });
+/** What is in a URL is kept in logs and histories, and any page can make a browser send it. */
+function notByGet(): GraphQLError {
+  return refusal(405, 'METHOD_NOT_ALLOWED', 'Send queries and mutations by POST.', { Allow: 'POST' });
 }
 
 function eventsNotAccepted(): GraphQLError {

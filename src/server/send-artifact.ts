@@ -1,30 +1,54 @@
 /** One stored file of a build, for whoever may read the build. */
 import { Readable } from 'node:stream';
+import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { ARTIFACT_COST } from '../../schema/limits.ts';
 import { type Artifact, findArtifact } from '../artifacts/artifact.ts';
-import { authenticate } from '../auth/authenticate.ts';
 import { can, seesProject, type Viewer } from '../auth/viewer.ts';
 import { findBuild } from '../builds/build.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import { fromPublicId } from '../std/public-id.ts';
+import type { Authenticator } from './authenticator.ts';
 import { parseRange } from './byte-range.ts';
+import { namesTag } from './entity-tag.ts';
 import { problem } from './problem.ts';
+import type { RateLimits } from './rate-limits.ts';
+import type { TokenCounter } from './token-counter.ts';
+import type { TokenWatch } from './token-watch.ts';
 
-/** Answers GET and HEAD of `/artifacts/:id`: 200, 206, 304, 401, 403, 404 or 416. */
-export async function sendArtifact(orchestrator: Orchestrator, { req }: Context): Promise<Response> {
-  const viewer = await authenticate(orchestrator.db, req.header('authorization'));
+export interface SendArtifactDeps {
+  readonly orchestrator: Orchestrator;
+  readonly authenticator: Authenticator;
+  /** Null where nothing is limited. */
+  readonly rateLimits: RateLimits | null;
+  /** Those that are being sent. */
+  readonly downloads: TokenCounter;
+  readonly tokens: TokenWatch;
+}
+
+/**
+ * Answers GET and HEAD of `/artifacts/:id`: 200, 206, 304, 401, 403, 404, 416 or 429. A token that is lost while the
+ * content is on its way cuts it.
+ */
+export async function sendArtifact(deps: SendArtifactDeps, { req, env }: Context): Promise<Response> {
+  const { orchestrator, authenticator, rateLimits, downloads, tokens } = deps;
+  const { incoming, outgoing } = env as HttpBindings;
+  const address = incoming.socket.remoteAddress;
+  const viewer = await authenticator.identify({ authorization: req.header('authorization'), address });
   if (!viewer) {
     const headers = { 'www-authenticate': 'Bearer' };
     return problem({ status: 401, detail: 'Send a valid token: Authorization: Bearer slipway_…', headers });
   }
+  await rateLimits?.spend(viewer.tokenId, ARTIFACT_COST);
   if (!can(viewer, 'builds:read')) return problem({ status: 403, detail: 'This needs the scope builds:read.' });
   const id = req.param('id') ?? '';
   const artifact = await findVisible(orchestrator, viewer, id);
   if (!artifact) return problem({ status: 404, detail: `There is no artifact ${id}.` });
   const { sizeBytes } = artifact;
   const headers = headersOf(artifact);
-  if (req.header('if-none-match') === headers.etag) return new Response(null, { status: 304, headers });
-  const range = parseRange(req.header('range'), sizeBytes);
+  if (namesTag(req.header('if-none-match'), headers.etag)) return new Response(null, { status: 304, headers });
+  const isPart = req.method === 'GET' && (req.header('if-range') ?? headers.etag) === headers.etag;
+  const range = isPart ? parseRange(req.header('range'), sizeBytes) : null;
   if (range === 'unsatisfiable') {
     const contentRange = { 'content-range': `bytes */${sizeBytes}` };
     return problem({ status: 416, detail: 'The range lies outside the artifact.', headers: contentRange });
@@ -39,8 +63,24 @@ export async function sendArtifact(orchestrator: Orchestrator, { req }: Context)
     },
   };
   if (req.method === 'HEAD') return new Response(null, init);
-  const file = await orchestrator.artifacts.open(artifact.sha256, range ?? undefined);
-  if (!file) return problem({ status: 404, detail: `The content of the artifact ${id} is gone.` });
+  const leave = downloads.enter(viewer.tokenId);
+  if (!leave) {
+    const detail = 'This token downloads too much at the same time.';
+    return problem({ status: 429, detail, headers: { 'retry-after': '1' } });
+  }
+  const file = await orchestrator.artifacts.open(artifact.sha256, range ?? undefined).catch((error: unknown) => {
+    leave();
+    throw error;
+  });
+  if (!file) {
+    leave();
+    return problem({ status: 404, detail: `The content of the artifact ${id} is gone.` });
+  }
+  const unwatch = tokens.watch(viewer, () => outgoing.destroy());
+  file.once('close', () => {
+    leave();
+    unwatch();
+  });
   return new Response(Readable.toWeb(file) as ReadableStream, init);
 }
 
@@ -62,5 +102,6 @@ function headersOf({ name, contentType, sha256 }: Artifact) {
     'accept-ranges': 'bytes',
     'cache-control': 'private, max-age=31536000, immutable',
     etag: `"${sha256}"`,
+    vary: 'Authorization',
   };
 }

@@ -20,7 +20,10 @@ export class SharedExecutions {
   /** What two subscriptions have in common when they may share. */
   keyOf(args: ValidatedSubscriptionArgs, viewer: Viewer): string {
     const values = args.rawVariableValues ?? {};
-    const variables = [...variablesOfEvents(args)].sort().map((name) => [name, values[name]]);
+    // Without a value is not null: the first takes the default.
+    const variables = [...variablesOfEvents(args)]
+      .sort()
+      .map((name) => (name in values ? [name, values[name]] : [name]));
     const rights = [[...viewer.scopes].sort(), viewer.projectIds && [...viewer.projectIds].sort()];
     return JSON.stringify([this.#numberOf(args.document), args.operation.name?.value, rights, variables]);
   }

@@ -1,15 +1,11 @@
-import { complexityFromQuery } from '@pothos/plugin-complexity';
 import {
   createSourceEventStream,
   type ExecutionArgs,
   type ExecutionResult,
   executeSubscriptionEvent,
-  GraphQLError,
   mapSourceToResponseEvent,
-  type ValidatedSubscriptionArgs,
   validateSubscriptionArgs,
 } from 'graphql';
-import { MAX_COMPLEXITY } from '../../schema/limits.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { SharedExecutions } from './shared-executions.ts';
 
@@ -30,8 +26,6 @@ export async function subscribe(options: Subscribing): Promise<AsyncGenerator<Ex
   const { args, viewer, newContext, executions, finish } = options;
   const validated = validateSubscriptionArgs({ ...args, contextValue: newContext() });
   if (!('schema' in validated)) return finish({ errors: validated });
-  const complexity = complexityOf(validated, newContext());
-  if (complexity > MAX_COMPLEXITY) return { errors: [tooComplex(complexity)] };
   const source = await createSourceEventStream(validated);
   if (!(Symbol.asyncIterator in source)) return finish(source);
   const key = executions.keyOf(validated, viewer);
@@ -40,18 +34,4 @@ export async function subscribe(options: Subscribing): Promise<AsyncGenerator<Ex
       finish(await executeSubscriptionEvent({ ...event, contextValue: newContext() })),
     ),
   );
-}
-
-/** The schema checks it when it resolves a root field, which for a subscription is at every event: too late to refuse. */
-function complexityOf(args: ValidatedSubscriptionArgs, ctx: object): number {
-  const { schema, document, operation, fragmentDefinitions, rawVariableValues } = args;
-  const definitions = [operation, ...Object.values(fragmentDefinitions)];
-  const variables = rawVariableValues ?? {};
-  return complexityFromQuery({ ...document, definitions }, { schema, variables, ctx }).complexity;
-}
-
-function tooComplex(complexity: number): GraphQLError {
-  return new GraphQLError(`The operation's complexity is ${complexity}, the limit is ${MAX_COMPLEXITY}.`, {
-    extensions: { code: 'QUERY_TOO_COMPLEX', complexity, limit: MAX_COMPLEXITY },
-  });
 }

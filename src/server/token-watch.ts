@@ -1,8 +1,8 @@
 /**
- * Tells open connections that their token was revoked or has expired. One query for all of them, every second while
- * there are any: a thousand idle subscriptions cost what one costs, and revoking acts on them, too.
+ * Tells open connections that their token was revoked, has expired, or was rotated. One query for all of them, twice a
+ * second while there are any: a thousand idle subscriptions cost what one costs, and revoking acts on them, too.
  */
-import { sql } from 'kysely';
+import { findLostSecrets, type ShownSecret } from '../auth/find-lost-secrets.ts';
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -12,9 +12,14 @@ export interface TokenWatchOptions {
   readonly everyMs: number;
 }
 
+interface Watched extends ShownSecret {
+  readonly key: string;
+  readonly watchers: Set<() => void>;
+}
+
 export class TokenWatch implements Disposable {
   readonly #options: TokenWatchOptions;
-  readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #watched = new Map<string, Watched>();
   #timer: NodeJS.Timeout | null = null;
   #checking = false;
 
@@ -22,22 +27,27 @@ export class TokenWatch implements Disposable {
     this.#options = options;
   }
 
-  /** Calls `onLost` once when the token is no longer valid, until the returned function is called. */
-  watch(tokenId: string, onLost: () => void): () => void {
-    const watchers = this.#watchers.get(tokenId) ?? new Set();
-    this.#watchers.set(tokenId, watchers);
-    watchers.add(onLost);
+  /** Calls `onLost` once when the secret is no longer valid, until the returned function is called. */
+  watch({ tokenId, secretVersion }: ShownSecret, onLost: () => void): () => void {
+    const key = `${tokenId} ${secretVersion}`;
+    const watched = this.#watched.get(key) ?? { key, tokenId, secretVersion, watchers: new Set() };
+    this.#watched.set(key, watched);
+    watched.watchers.add(onLost);
     this.#timer ??= setInterval(() => void this.#check(), this.#options.everyMs).unref();
     return () => {
-      watchers.delete(onLost);
-      if (watchers.size === 0 && this.#watchers.get(tokenId) === watchers) this.#watchers.delete(tokenId);
-      if (this.#watchers.size === 0) this.#stop();
+      watched.watchers.delete(onLost);
+      if (watched.watchers.size === 0) this.#forget(watched);
     };
   }
 
   [Symbol.dispose](): void {
-    this.#watchers.clear();
+    this.#watched.clear();
     this.#stop();
+  }
+
+  #forget(watched: Watched): void {
+    if (this.#watched.get(watched.key) === watched) this.#watched.delete(watched.key);
+    if (this.#watched.size === 0) this.#stop();
   }
 
   #stop(): void {
@@ -49,10 +59,10 @@ export class TokenWatch implements Disposable {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      const asked = [...this.#watchers.keys()];
-      const valid = await this.#findValid(asked);
-      for (const tokenId of asked) {
-        if (!valid.has(tokenId)) for (const onLost of [...(this.#watchers.get(tokenId) ?? [])]) onLost();
+      const lost = await findLostSecrets(this.#options.db, [...this.#watched.values()]);
+      for (const watched of lost) {
+        this.#forget(watched);
+        for (const onLost of [...watched.watchers]) onLost();
       }
     } catch (error) {
       // Without the database nothing is delivered either; the next look comes in a moment.
@@ -60,16 +70,5 @@ export class TokenWatch implements Disposable {
     } finally {
       this.#checking = false;
     }
-  }
-
-  async #findValid(tokenIds: readonly string[]): Promise<ReadonlySet<string>> {
-    const rows = await this.#options.db
-      .selectFrom('api_tokens')
-      .select('id')
-      .where('id', 'in', tokenIds)
-      .where('revoked_at', 'is', null)
-      .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]))
-      .execute();
-    return new Set(rows.map((row) => row.id));
   }
 }

@@ -7,22 +7,26 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type ExecutionArgs, GraphQLError } from 'graphql';
 import { CloseCode, type Context, handleProtocols, makeServer, type ServerOptions } from 'graphql-ws';
-import { type WebSocket, WebSocketServer } from 'ws';
-import { authenticate } from '../auth/authenticate.ts';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { Viewer } from '../auth/viewer.ts';
+import { RateLimitedError } from '../errors.ts';
 import type { Orchestrator } from '../orchestrator.ts';
+import type { Authenticator } from './authenticator.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operation, Operations } from './operations.ts';
+import { TokenCounter } from './token-counter.ts';
 import type { TokenWatch } from './token-watch.ts';
 
 /** A peer that does not answer a close frame is cut after this time. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const GOING_AWAY = 1001;
+const TOO_BIG = 1009;
 const TRY_AGAIN_LATER = 1013;
 
 export interface WebSocketsOptions {
   readonly orchestrator: Orchestrator;
   readonly operations: Operations;
+  readonly authenticator: Authenticator;
   readonly tokens: TokenWatch;
   readonly limits: ServerLimits;
 }
@@ -39,6 +43,8 @@ export interface WebSockets extends Disposable {
 
 interface Extra extends Record<PropertyKey, unknown> {
   readonly socket: WebSocket;
+  /** Of the peer. */
+  readonly address: string | undefined;
   viewer: Viewer | null;
   unwatch: () => void;
 }
@@ -58,18 +64,19 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   const answered = new WeakSet<WebSocket>();
   const pings = setInterval(() => pingAll(server, answered), limits.pingMs).unref();
 
-  const connect = (socket: WebSocket) => {
+  const connect = (socket: WebSocket, request: IncomingMessage) => {
     answered.add(socket);
     socket.on('pong', () => answered.add(socket));
     // ws has closed it with the right code already: too big, not UTF-8, not a frame.
     socket.on('error', (error) => orchestrator.logger.debug({ err: error }, 'a WebSocket was closed for its fault'));
-    const extra: Extra = { socket, viewer: null, unwatch: () => {} };
+    const address = request.socket.remoteAddress;
+    const extra: Extra = { socket, address, viewer: null, unwatch: () => {} };
     const onClosed = protocol.opened(
       {
         protocol: socket.protocol,
         send: (text) => send(socket, text, limits.unsentBytes),
         close: (code, reason) => socket.close(code, reason),
-        onMessage: (handle) => socket.on('message', receive(socket, handle, orchestrator)),
+        onMessage: (handle) => socket.on('message', receive(extra, handle, options)),
       },
       extra,
     );
@@ -106,7 +113,8 @@ function send(socket: WebSocket, text: string, maxUnsentBytes: number): Promise<
   return new Promise((resolve, reject) => {
     socket.send(text, (error) => {
       if (socket.isPaused && socket.bufferedAmount <= maxUnsentBytes) socket.resume();
-      if (error) reject(error);
+      // What was on its way to a socket that is gone is missed by nobody.
+      if (error && socket.readyState === socket.OPEN) reject(error);
       else resolve();
     });
     // Whoever does not read what it asked for may not ask for more.
@@ -114,7 +122,12 @@ function send(socket: WebSocket, text: string, maxUnsentBytes: number): Promise<
   });
 }
 
-function receive(socket: WebSocket, handle: (text: string) => Promise<void>, { logger }: Orchestrator) {
+function receive(
+  extra: Extra,
+  handle: (text: string) => Promise<void>,
+  { orchestrator: { logger }, limits }: WebSocketsOptions,
+) {
+  const { socket } = extra;
   const fail = (error: unknown): void => {
     // What was being sent to a socket that is gone.
     if (socket.readyState !== socket.OPEN) return;
@@ -125,22 +138,26 @@ function receive(socket: WebSocket, handle: (text: string) => Promise<void>, { l
     logger.error({ err: error }, 'unexpected error in a WebSocket message');
     socket.close(CloseCode.InternalServerError, 'Internal server error');
   };
-  return (data: unknown, isBinary: boolean): void => {
-    if (isBinary) socket.close(CloseCode.BadRequest, 'Messages are text');
+  return (data: RawData, isBinary: boolean): void => {
+    if (!extra.viewer && 'byteLength' in data && data.byteLength > limits.firstMessageBytes) {
+      socket.close(TOO_BIG, 'Send connection_init first');
+    } else if (isBinary) socket.close(CloseCode.BadRequest, 'Messages are text');
     else handle(String(data)).catch(fail);
   };
 }
 
 function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<string, unknown>, Extra> {
   const { operations, limits } = options;
+  const sockets = new TokenCounter(limits.socketsPerToken);
   return {
     connectionInitWaitTimeout: limits.connectionInitMs,
-    onConnect: (context) => connectViewer(options, context),
-    onSubscribe({ extra, subscriptions }, _id, { query, operationName, variables }) {
+    onConnect: (context) => connectViewer(options, sockets, context),
+    async onSubscribe({ extra, subscriptions }, _id, { query, operationName, variables }) {
       if (Object.keys(subscriptions).length > limits.operationsPerSocket) {
         return [tooManyOperations(limits.operationsPerSocket)];
       }
-      const prepared = operations.prepare(query);
+      if (!extra.viewer) throw new Error('An operation came before its viewer.');
+      const prepared = await operations.prepare(query, extra.viewer);
       if (!prepared.ok) return prepared.errors;
       return {
         schema: operations.schema,
@@ -162,19 +179,32 @@ function operationOf({ document, operationName, variableValues, contextValue }: 
 }
 
 async function connectViewer(
-  { orchestrator, tokens }: WebSocketsOptions,
+  { orchestrator, authenticator, tokens, limits }: WebSocketsOptions,
+  sockets: TokenCounter,
   { connectionParams, extra }: Context<Record<string, unknown>, Extra>,
 ): Promise<boolean> {
-  const { socket } = extra;
+  const { socket, address } = extra;
   try {
-    const authorization = connectionParams?.authorization ?? connectionParams?.Authorization;
-    const viewer = await authenticate(orchestrator.db, typeof authorization === 'string' ? authorization : null);
+    const given = connectionParams?.authorization ?? connectionParams?.Authorization;
+    const viewer = await authenticator.identify({ authorization: typeof given === 'string' ? given : null, address });
     if (!viewer || socket.readyState !== socket.OPEN) return false;
+    const leave = sockets.enter(viewer.tokenId);
+    if (!leave) {
+      const reason = `One token can have ${limits.socketsPerToken} sockets.`;
+      socket.close(CloseCode.TooManyInitialisationRequests, reason);
+      return false;
+    }
     extra.viewer = viewer;
-    extra.unwatch = tokens.watch(viewer.tokenId, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
+    const unwatch = tokens.watch(viewer, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
+    extra.unwatch = () => {
+      unwatch();
+      leave();
+    };
     return true;
   } catch (error) {
-    orchestrator.logger.warn({ err: error }, 'a WebSocket could not be authenticated');
+    if (!(error instanceof RateLimitedError)) {
+      orchestrator.logger.debug({ err: error }, 'a WebSocket could not be authenticated');
+    }
     socket.close(TRY_AGAIN_LATER, 'Try again later');
     return false;
   }

@@ -42,6 +42,11 @@ export function startGlobMatch(globs: readonly string[]): GlobMatch {
   return toMatch(globs.map(parse).flatMap((names) => reach(names, 0)));
 }
 
+/** Does any of the globs match this path, whose names are parted by slashes? Throws as `startGlobMatch` does. */
+export function globMatches(globs: readonly string[], path: string): boolean {
+  return path.split('/').reduce((match, name) => match.step(name), startGlobMatch(globs)).matches;
+}
+
 /** What is left of one glob. */
 type Position = readonly string[];
 

@@ -8,6 +8,8 @@ export interface Loop {
 
 export function startLoop(options: {
   readonly everyMs: number;
+  /** After a round that failed; `everyMs` if absent. */
+  readonly retryMs?: number;
   readonly work: () => Promise<void>;
   readonly onError: (error: unknown) => void;
 }): Loop {
@@ -15,18 +17,21 @@ export function startLoop(options: {
   let again = false;
   let round: Promise<void> | null = null;
   let timer: NodeJS.Timeout | undefined;
+  let pauseMs = options.everyMs;
 
   const run = async () => {
     do {
       again = false;
       try {
         await options.work();
+        pauseMs = options.everyMs;
       } catch (error) {
+        pauseMs = options.retryMs ?? options.everyMs;
         options.onError(error);
       }
     } while (again && !stopped);
     round = null;
-    if (!stopped) timer = setTimeout(wake, options.everyMs);
+    if (!stopped) timer = setTimeout(wake, pauseMs);
   };
 
   function wake(): void {

@@ -27,6 +27,32 @@ const DENIED_IPV4 = blockList('ipv4', [
   ...['198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24', '224.0.0.0/4', '240.0.0.0/4', '168.63.129.16/32'],
 ]);
 
+/** This machine. */
+const LOCAL = blockList('ipv4', ['0.0.0.0/8', '127.0.0.0/8']);
+LOCAL.addSubnet('::', 127, 'ipv6');
+/** The same in disguise, and what no server has: link-local with the addresses that clouds answer on, multicast, reserved. */
+const NO_SERVER = blockList('ipv4', [
+  ...['169.254.0.0/16', '100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32', '224.0.0.0/4', '240.0.0.0/4'],
+]);
+for (const [network, prefix] of [
+  ...([
+    ['fe80::', 10],
+    ['ff00::', 8],
+    ['fd00:ec2::254', 128],
+    ['64:ff9b::7f00:0', 104],
+    ['64:ff9b::a9fe:0', 112],
+  ] as const),
+  ...([
+    ['64:ff9b:1::', 48],
+    ['2002:7f00::', 24],
+    ['2002:a9fe::', 32],
+    ['::7f00:0', 104],
+    ['::a9fe:0', 112],
+  ] as const),
+] as const) {
+  NO_SERVER.addSubnet(network, prefix, 'ipv6');
+}
+
 /** Global unicast. Everything else in IPv6 is local, reserved, or IPv4 in disguise (mapped, NAT64). */
 const GLOBAL_IPV6 = blockList('ipv6', ['2000::/3']);
 /** Inside it: protocol assignments with Teredo and ORCHID, documentation, 6to4, AS112, the former 6bone. */
@@ -61,6 +87,19 @@ export function addressDenied(ip: string): boolean {
     default:
       return true;
   }
+}
+
+/**
+ * Says what is wrong with the host of a git remote, a name or an address as a URL parser gives it; null when nothing
+ * is. Private networks are fine, companies keep their repositories there. This machine is not, unless `allowLocal`.
+ */
+export function remoteAddressProblem(host: string, { allowLocal }: { readonly allowLocal: boolean }): string | null {
+  const name = host.replace(/\.+$/, '').toLowerCase();
+  const family = isIP(name) === 6 ? 'ipv6' : 'ipv4';
+  const isAddress = isIP(name) !== 0;
+  if (isAddress && NO_SERVER.check(name, family)) return 'must not be a link-local, multicast or reserved address';
+  const isLocal = isAddress ? LOCAL.check(name, family) : /(^|\.)localhost$/.test(name);
+  return isLocal && !allowLocal ? 'must not be this machine: SLIPWAY_LOCAL_REPOSITORIES allows that' : null;
 }
 
 function portProblem(url: URL): string | null {

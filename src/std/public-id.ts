@@ -1,6 +1,6 @@
 /** Ids as the API writes them: the type, then the UUID without dashes. */
 
-export type PublicIdType = 'build' | 'project' | 'worker' | 'artifact' | 'token' | 'delivery';
+export type PublicIdType = 'build' | 'project' | 'worker' | 'artifact' | 'token' | 'delivery' | 'credential';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;
 

@@ -1,10 +1,13 @@
 /** What must be looked after once in a while: partitions, jobs, and what builds leave on this machine. */
 import { sql } from 'kysely';
 import { validate } from 'uuid';
+import { removeNpmConfig } from '../builds/npm-config.ts';
 import { restoreJobs } from '../builds/restore-jobs.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
+import { forgetEndedGrace } from '../credentials/signing-secrets.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { dropOld } from '../database/retention.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { hostKey } from './registry.ts';
 
@@ -26,6 +29,7 @@ type Remains = 'ended' | 'expired' | 'elsewhere';
  * left here. What fails is logged and keeps nothing else from being done. Safe to repeat.
  */
 export async function keepHouse(deps: JanitorDeps): Promise<void> {
+  await failpoint('clean.begin');
   await attempt(deps, 'partitions', async () => {
     for (const problem of await ensurePartitions(deps.db)) deps.logger.warn({ problem }, 'a partition is missing');
   });
@@ -34,6 +38,7 @@ export async function keepHouse(deps: JanitorDeps): Promise<void> {
     if (dropped.length > 0) deps.logger.info({ dropped }, 'events and logs of old builds were dropped');
     for (const problem of problems) deps.logger.warn({ problem }, 'old events or logs could not be dropped');
   });
+  await attempt(deps, 'callback secrets', () => forgetEndedGrace(deps.db));
   await attempt(deps, 'jobs', async () => {
     const builds = await restoreJobs(deps);
     if (builds > 0) deps.logger.warn({ builds }, 'waiting builds had no job; they are queued again');
@@ -82,5 +87,8 @@ async function removeRemains(deps: JanitorDeps, buildId: string, remains: Remain
   if (!(await mayGo())) return;
   await deps.runtime.sweep(buildId);
   if (!(await mayGo())) return;
-  await (await deps.runtime.open(buildId)).close({ keepHome: remains === 'ended' });
+  await failpoint('clean.removing');
+  const workspace = await deps.runtime.open(buildId);
+  await removeNpmConfig(workspace);
+  await workspace.close({ keepHome: remains === 'ended' });
 }

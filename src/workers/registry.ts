@@ -17,8 +17,6 @@ export interface WorkerRecord {
   readonly status: WorkerStatus;
   readonly version: string;
   readonly capacity: number;
-  /** Builds that it runs now. */
-  readonly running: number;
   readonly providers: readonly { readonly provider: string; readonly version: string }[];
   readonly startedAt: Date;
   readonly heartbeatAt: Date;
@@ -30,7 +28,8 @@ export interface NewWorker {
   readonly dataFolder: string;
   readonly version: string;
   readonly capacity: number;
-  readonly providers: WorkerRecord['providers'];
+  /** `keyed`: it has what the agent's provider asks for, also for projects that bring nothing. */
+  readonly providers: readonly (WorkerRecord['providers'][number] & { readonly keyed?: boolean })[];
 }
 
 /** Names this machine and data folder: workers with the same name share workspaces. */
@@ -91,17 +90,11 @@ export async function findWorkers(
   let query = db
     .selectFrom('workers as w')
     .select(['id', 'name', 'version', 'capacity', 'providers', 'started_at', 'heartbeat_at', 'draining_at'])
-    .select((select) => [
-      select
-        .selectFrom('build_audit as b')
-        .select((count) => count.fn.countAll<number>().as('running'))
-        .whereRef('b.worker_id', '=', 'w.id')
-        .where('b.status', '=', 'RUNNING')
-        .as('running'),
+    .select(
       sql<boolean>`w.stopped_at is null and w.heartbeat_at > now() - make_interval(secs => ${LEASE_SECONDS})`.as(
         'alive',
       ),
-    ])
+    )
     .orderBy('w.id', 'desc');
   query = filter.ids
     ? query.where('w.id', 'in', filter.ids)
@@ -113,7 +106,6 @@ export async function findWorkers(
     status: row.alive ? (row.draining_at ? 'DRAINING' : 'ONLINE') : 'OFFLINE',
     version: row.version,
     capacity: row.capacity,
-    running: Number(row.running ?? 0),
     providers: row.providers,
     startedAt: row.started_at,
     heartbeatAt: row.heartbeat_at,

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import type { ClaimedBuild } from '../builds/build.ts';
 import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
-import { HEARTBEAT_EVERY_MS, LEASE_SECONDS, RESCUE_EVERY_MS } from '../builds/lease.ts';
+import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { runBuild } from '../builds/run-build.ts';
 import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/running-build.ts';
@@ -12,8 +12,11 @@ import type { Database } from '../database/database.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { isTransient } from '../database/transient.ts';
 import { cancelTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { isDiskLow } from '../std/disk-space.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { VERSION } from '../std/version.ts';
+import { HeartbeatClock } from './heartbeat-clock.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse } from './janitor.ts';
 import { markDraining, markStopped, registerWorker } from './registry.ts';
@@ -21,12 +24,12 @@ import { markDraining, markStopped, registerWorker } from './registry.ts';
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
 const CLEAN_EVERY_MS = 60_000;
-/** Longer than this without an answered heartbeat, and others may have taken us for dead. */
-const MAX_BEAT_GAP_MS = 2 * HEARTBEAT_EVERY_MS;
+/** A heartbeat that failed is repeated this soon; and so often the worker looks whether it is cut off. */
+const BEAT_AGAIN_MS = 1_000;
 const LEAVE_AFTER_MS = 30_000;
 const MAX_GIVEN_BACK = 5;
 
-export interface WorkerDeps extends RunBuildDeps {
+export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases'> {
   /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
   readonly controlDb: Database;
 }
@@ -36,6 +39,12 @@ export interface WorkerOptions {
   /** Builds at the same time. */
   readonly capacity: number;
 }
+
+/**
+ * What a drain does with builds that do not end in time. `put back`: their processes are ended, and they are back in the
+ * queue at once. `leave`: their agents go on, and a worker that starts on this machine soon re-attaches to them.
+ */
+export type DrainMode = 'put back' | 'leave';
 
 interface Attempt {
   readonly build: ClaimedBuild;
@@ -54,14 +63,13 @@ export class Worker implements AsyncDisposable {
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
   #draining: Promise<void> | null = null;
-  /** The last answered heartbeat, and since when they are answered without a pause; the clock of the day, because the
-   * other one stands still while the machine sleeps. */
-  #answeredAt = 0;
-  #answeringSince: number | null = null;
+  #clock = new HeartbeatClock();
   #unknownBefore: ReadonlySet<string> = new Set();
+  /** Attempts whose agents go on without this worker. */
+  readonly #left: AttemptKey[] = [];
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
-    this.#deps = deps;
+    this.#deps = { ...deps, holdsLeases: () => this.#clock.holdsLeases };
     this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
@@ -74,9 +82,13 @@ export class Worker implements AsyncDisposable {
   /** Registers and starts to work. */
   async open(): Promise<void> {
     const { db, config, agents, logger } = this.#deps;
-    const probes = [...agents.values()].map(async (agent) => ({ provider: agent.name, probe: await agent.probe() }));
-    const providers = (await Promise.all(probes)).flatMap(({ provider, probe }) =>
-      probe.available ? [{ provider, version: probe.version }] : [],
+    const probes = [...agents.values()].map(async (agent) => ({
+      provider: agent.name,
+      keyed: agent.modelKey?.hasDefault ?? true,
+      probe: await agent.probe(),
+    }));
+    const providers = (await Promise.all(probes)).flatMap(({ provider, keyed, probe }) =>
+      probe.available ? [{ provider, version: probe.version, keyed }] : [],
     );
     const dead = await registerWorker(db, {
       id: this.id,
@@ -88,11 +100,11 @@ export class Worker implements AsyncDisposable {
     });
     if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
     await ensurePartitions(db);
-    this.#answeredAt = Date.now();
-    this.#answeringSince = Date.now();
-    const loop = (name: string, everyMs: number, work: () => Promise<void>) => {
+    this.#clock = new HeartbeatClock();
+    const loop = (name: string, everyMs: number, work: () => Promise<void>, retryMs = everyMs) => {
       const started = startLoop({
         everyMs,
+        retryMs,
         work,
         onError: (error) =>
           logger.warn({ error: isTransient(error) ? String(error) : error, loop: name }, 'will try again'),
@@ -102,7 +114,8 @@ export class Worker implements AsyncDisposable {
     };
     const claim = loop('claim', LOOK_EVERY_MS, () => this.#claim());
     this.#claims = claim;
-    const beat = loop('heartbeat', HEARTBEAT_EVERY_MS, () => this.#beat());
+    const beat = loop('heartbeat', HEARTBEAT_EVERY_MS, () => this.#beat(), BEAT_AGAIN_MS);
+    loop('cut off', BEAT_AGAIN_MS, async () => this.#endWhatIsCutOff());
     loop('rescue', RESCUE_EVERY_MS, () => this.#rescue());
     loop('clean', CLEAN_EVERY_MS, () => keepHouse(this.#deps));
     this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
@@ -115,11 +128,12 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Takes no more builds; lets those that run go on for `graceMs`, then puts them back into the queue. Resolves when
-   * none of their processes is alive. A second call with a shorter time shortens the first.
+   * Takes no more builds; lets those that run go on for `graceMs`, then lets go of them. With `put back` none of their
+   * processes is alive when this resolves. A second call with a shorter time shortens the first.
    */
-  async drain(graceMs: number): Promise<void> {
+  async drain(graceMs: number, mode: DrainMode = 'put back'): Promise<void> {
     this.#draining ??= markDraining(this.#deps.db, this.id).catch(() => {});
+    await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
     await Promise.all([this.#draining, this.#claims?.stop()]);
     const ended = () => Promise.all([...this.#attempts.values()].map((attempt) => attempt.ended));
@@ -129,30 +143,49 @@ export class Worker implements AsyncDisposable {
     });
     await Promise.race([ended(), grace]);
     clearTimeout(timer);
-    for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt('released'));
+    const reason = mode === 'leave' ? 'left' : 'released';
+    for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt(reason));
     // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
     const leave = new AbortController();
     await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
     leave.abort();
+    await failpoint('drain.ended');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
     for (const off of this.#offs.splice(0)) off();
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
-    await markStopped(this.#deps.db, [this.id]).catch(() => {});
+    // Who comes next on this machine looks for builds of workers that are dead and have not said so.
+    if (this.#left.length > 0) await this.#renewLeft().catch(() => {});
+    else await markStopped(this.#deps.db, [this.id]).catch(() => {});
   }
 
   #wakeBeat = () => {};
+  #saidFull = false;
 
   async #claim(): Promise<void> {
     while (!this.#draining) {
       const free = this.#capacity - this.#attempts.size;
-      if (free <= 0) return;
+      if (free <= 0 || (await this.#lacksRoom())) return;
       const claimed = await claimBuilds(this.#deps, { workerId: this.id, workerName: this.name }, free);
       for (const build of claimed) this.#start(build);
       if (claimed.length < free) return;
     }
+  }
+
+  /** What is there stays in the queue: for another worker, or until there is room again. */
+  async #lacksRoom(): Promise<boolean> {
+    const { config, logger } = this.#deps;
+    const lacksRoom = await isDiskLow(config.dataFolder, config.minFreeMb);
+    if (lacksRoom && !this.#saidFull) {
+      logger.error(
+        { dataFolder: config.dataFolder },
+        'the disk is nearly full: no builds are claimed until there is room',
+      );
+    }
+    this.#saidFull = lacksRoom;
+    return lacksRoom;
   }
 
   #start(build: ClaimedBuild): void {
@@ -165,6 +198,7 @@ export class Worker implements AsyncDisposable {
     const ended = Promise.all(earlier.map((attempt) => attempt.ended))
       .then(() => runBuild(this.#deps, build, interrupt.signal))
       .then(async (end) => {
+        if (end === 'left') this.#left.push({ buildId: build.id, attemptNo: build.attemptNo });
         if (end === 'superseded' && (await isElsewhere(this.#deps, build.id))) await this.#deps.runtime.sweep(build.id);
       })
       .catch((error: unknown) => this.#deps.logger.error({ error, build: build.id }, 'an attempt was given up'))
@@ -174,20 +208,23 @@ export class Worker implements AsyncDisposable {
         this.#claims?.wake();
       });
     this.#attempts.set(key, { build, interrupt, ended });
+    // Before an agent that it may have taken over takes itself for nobody's.
+    this.#wakeBeat();
   }
 
   async #beat(): Promise<void> {
+    await failpoint('heartbeat.begin');
     const attempts = [...this.#attempts.values()];
     const sent = attempts.map(({ build }) => ({ buildId: build.id, attemptNo: build.attemptNo }));
-    const { owned, unknown } = await heartbeat(this.#control, { workerId: this.id, attempts: sent }).catch((error) => {
-      this.#answeringSince = null;
+    const sentAt = performance.now();
+    const beat = { workerId: this.id, attempts: [...sent, ...this.#left] };
+    const { owned, unknown } = await heartbeat(this.#control, beat).catch((error) => {
+      this.#clock.failed(error);
       throw error;
     });
-    const now = Date.now();
-    // After an outage of the database, and after a pause of ours, leases have run out although their workers live.
-    if (now - this.#answeredAt > MAX_BEAT_GAP_MS) this.#answeringSince = null;
-    this.#answeredAt = now;
-    this.#answeringSince ??= now;
+    await failpoint('heartbeat.answered');
+    this.#clock.answered(sentAt);
+    await Promise.all([...owned.keys()].map((buildId) => this.#deps.runtime.renew(buildId).catch(() => {})));
     for (const { build, interrupt } of attempts) {
       const state = owned.get(build.id);
       const reason: InterruptReason | null = state ? (state.cancelRequested ? 'cancelled' : null) : 'superseded';
@@ -197,6 +234,20 @@ export class Worker implements AsyncDisposable {
     await this.#giveBackUnknown(
       unknown.map((attempt) => ({ ...attempt, key: `${attempt.buildId}:${attempt.attemptNo}` })),
     );
+  }
+
+  /** While they are surely ours: after a pause they may be another worker's, also on this machine. */
+  #endWhatIsCutOff(): void {
+    if (!this.#clock.isCutOff || !this.#clock.holdsLeases) return;
+    const attempts = [...this.#attempts.values()].filter(({ interrupt }) => !interrupt.signal.aborted);
+    for (const { interrupt } of attempts) interrupt.abort(new Interrupt('cut_off'));
+    if (attempts.length > 0) this.#deps.logger.warn({ builds: attempts.length }, 'the database is lost; agents end');
+  }
+
+  /** So that who comes next has the whole time of a lease. */
+  async #renewLeft(): Promise<void> {
+    await heartbeat(this.#control, { workerId: this.id, attempts: this.#left });
+    await Promise.all(this.#left.map(({ buildId }) => this.#deps.runtime.renew(buildId)));
   }
 
   /** Twice in a row, because a claim that is on its way is in the database before it is here. */
@@ -210,10 +261,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #rescue(): Promise<void> {
-    const since = this.#answeringSince;
-    const now = Date.now();
-    // Whoever was away himself cannot tell who else is.
-    if (since === null || now - this.#answeredAt > MAX_BEAT_GAP_MS || now - since < LEASE_SECONDS * 1000) return;
+    if (!this.#clock.mayJudgeOthers) return;
     await rescueBuilds({ ...this.#deps, ...this.#control }, 'expired');
   }
 }

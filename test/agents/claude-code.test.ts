@@ -113,7 +113,7 @@ describe.skipIf('missing' in found)('with the real program', () => {
     const names = (await readFile(join(workspace.paths.work, 'env.txt'), 'utf8')).split('\n');
     expect(names).toEqual(expect.arrayContaining(['PATH', 'HOME', 'SLIPWAY_BUILD_ID']));
     const known =
-      /^(PATH|LANG|HOME|PWD|OLDPWD|SHLVL|SHELL|_|TMPDIR|XDG_RUNTIME_DIR|GIT_EDITOR|AI_AGENT|SLIPWAY_BUILD_ID|(CLAUDE|ANTHROPIC|DISABLE|NoDefault|COREPACK|OTEL|MCP)\w*|)$/;
+      /^(PATH|LANG|HOME|PWD|OLDPWD|SHLVL|SHELL|_|TMPDIR|XDG_RUNTIME_DIR|GIT_EDITOR|AI_AGENT|SLIPWAY_BUILD_ID|SLIPWAY_WORKSPACE|(CLAUDE|ANTHROPIC|DISABLE|NoDefault|COREPACK|OTEL|MCP)\w*|)$/;
     expect(names.filter((name) => !known.test(name))).toEqual([]);
   });
 

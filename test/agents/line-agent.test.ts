@@ -23,6 +23,7 @@ function shellAgent(script: string, ends: RunEnd[] = []): Agent {
   return {
     name: 'shell',
     capabilities: { resume: false, cost: false },
+    modelKey: null,
     probe: async () => ({ available: true, version: '1.0' }),
     open: (task) =>
       openLineRun({
@@ -34,6 +35,7 @@ function shellAgent(script: string, ends: RunEnd[] = []): Agent {
           env: ENVIRONMENT,
           stdin: '',
           redact: task.redact,
+          network: task.network,
         }),
       }),
   };

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createApiToken, listApiTokens, type NewApiToken, revokeApiToken } from '../../src/auth/api-token.ts';
+import { createApiToken, type NewApiToken, revokeApiToken } from '../../src/auth/api-token.ts';
 import { authenticate } from '../../src/auth/authenticate.ts';
 import { openDatabase } from '../../src/database/database.ts';
-import { InvalidInputError, NotFoundError } from '../../src/errors.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -40,6 +39,7 @@ test('a token is a viewer; the database has only its hash', async () => {
   const { id, token } = await create({ projectIds, expiresAt });
   expect(await authenticate(database.db, `Bearer ${token}`)).toEqual({
     tokenId: id,
+    secretVersion: 1,
     name: 'release bot',
     actor: `token_${id.replaceAll('-', '')}`,
     scopes: ['builds:write', 'stats:read'],
@@ -55,10 +55,8 @@ test('a token is a viewer; the database has only its hash', async () => {
 test('a revoked token is refused from the next request on', async () => {
   const { id, token } = await create();
   expect(await authenticate(database.db, `Bearer ${token}`)).not.toBeNull();
-  const revoked = await revokeApiToken(database.db, id);
+  await revokeApiToken(database.db, id, 'test');
   expect(await authenticate(database.db, `Bearer ${token}`)).toBeNull();
-  expect((await revokeApiToken(database.db, id)).revokedAt).toEqual(revoked.revokedAt);
-  await expect(revokeApiToken(database.db, v7())).rejects.toThrow(NotFoundError);
 });
 
 test('an expired token is refused, by the clock of the database', async () => {
@@ -112,27 +110,4 @@ test('a scope that this version does not know gives no rights', async () => {
   const { id, token } = await create();
   await sql`update api_tokens set scopes = '{root,workers}' where id = ${id}`.execute(database.db);
   expect((await authenticate(database.db, `Bearer ${token}`))?.scopes).toEqual(['workers']);
-});
-
-test.each<[string, Partial<NewApiToken>]>([
-  ['name', { name: ' ' }],
-  ['name', { name: 'a'.repeat(101) }],
-  ['name', { name: 'a\0' }],
-  ['scopes', { scopes: [] }],
-  ['scopes', { scopes: ['root' as 'admin'] }],
-  ['projectIds', { projectIds: [] }],
-  ['projectIds', { projectIds: ["'; drop table projects"] }],
-  ['expiresAt', { expiresAt: new Date(Date.now() - 1) }],
-])('a token with a wrong %s is not made', async (field, changes) => {
-  const error: unknown = await create(changes).catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(InvalidInputError);
-  expect((error as InvalidInputError).issues.map(({ path }) => path[0])).toEqual([field]);
-});
-
-test('the list has the newest first and no hashes', async () => {
-  const ids = [(await create({ name: 'older' })).id, (await create({ name: 'newer' })).id];
-  const list = await listApiTokens(database.db);
-  expect(list.slice(0, 2).map(({ id }) => id)).toEqual(ids.reverse());
-  expect(list[0]).toMatchObject({ name: 'newer', revokedAt: null, lastUsedAt: null });
-  expect(list[0]).not.toHaveProperty('hash');
 });

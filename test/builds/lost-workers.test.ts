@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Build } from '../../src/builds/build.ts';
+import { type Build, findBuild } from '../../src/builds/build.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
 import { claimBuilds, heartbeat } from '../../src/builds/claim-builds.ts';
 import { Ledger, SupersededError } from '../../src/builds/ledger.ts';
@@ -125,6 +125,7 @@ test('a build that killed two workers is not given to a third', async () => {
   const build = await start(script({ run: `while sleep 0.05; do kill -9 "$(cat ${pidFile})"; done 2>&1` }));
   for (let losses = 1; losses <= 2; losses += 1) {
     const child = await startWorkerProcess(stack);
+    await waitFor(async () => (await findBuild(stack.orchestrator.db, build.id))?.attemptNo === losses);
     await writeFile(pidFile, String(child.pid));
     await waitFor(() => child.signalCode, { what: 'the kill' });
   }

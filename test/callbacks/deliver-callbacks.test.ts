@@ -10,12 +10,12 @@ import {
   findDeliveryAttempts,
 } from '../../src/callbacks/delivery.ts';
 import { redeliverCallback } from '../../src/callbacks/redeliver-callback.ts';
-import type { MasterKey } from '../../src/credentials/master-key.ts';
+import type { Keyring } from '../../src/credentials/keyring.ts';
 import { NotFoundError } from '../../src/errors.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { DELIVERIES_TOPIC } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { newMasterKey } from '../credentials/test-key.ts';
+import { openTestKeyring } from '../credentials/test-key.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { insertDelivery, insertFinishedBuild, insertProject } from './finished-builds.ts';
@@ -24,16 +24,16 @@ import { type Answer, lookupTo, openReceiver, type Receiver } from './receiver.t
 const logger = createLogger('silent');
 let database: TestDatabase;
 let hub: EventHub;
-let masterKey: MasterKey;
+let keyring: Keyring;
 let projectId: string;
 let number = 0;
 let opened: AsyncDisposableStack;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  hub = new EventHub({ url: database.url, logger });
+  hub = new EventHub({ ...database, logger });
   await hub.open();
-  masterKey = await newMasterKey();
+  keyring = await openTestKeyring(database.db);
 });
 
 afterAll(async () => {
@@ -57,7 +57,7 @@ async function openWith(answer?: Answer): Promise<Receiver> {
 
 function openDelivery(lookup: LookupFunction = lookupTo('127.0.0.1')): CallbackDelivery {
   const config = { callbackAllowPrivate: true };
-  const delivery = opened.use(new CallbackDelivery({ db: database.db, hub, logger, masterKey, config, lookup }));
+  const delivery = opened.use(new CallbackDelivery({ db: database.db, hub, logger, keyring, config, lookup }));
   delivery.open();
   return delivery;
 }
@@ -183,16 +183,21 @@ test('a host that hangs keeps four connections and delays nobody', async () => {
 
 test('a process that died between the POST and the note of it: sent again under the same id', async () => {
   const receiver = await openWith();
-  await sql`create function die() returns trigger language plpgsql as $$ begin raise exception 'dead'; end $$`.execute(
-    database.db,
-  );
+  // What a sequence has counted stays, also when the transaction that did it dies.
+  await sql`create sequence deaths`.execute(database.db);
+  await sql`create function die() returns trigger language plpgsql as $$
+    begin perform nextval('deaths'); raise exception 'dead'; end $$`.execute(database.db);
   await sql`create trigger die before insert on delivery_attempts execute function die()`.execute(database.db);
   openDelivery();
   const buildId = await finish(receiver.url);
   await waitFor(() => receiver.received.length === 1);
   // The lease holds: nobody sends it meanwhile.
   const other = await openWith();
-  await untilDelivery(buildId, ({ tries }) => tries === 0);
+  await waitFor(async () => {
+    const { rows } = await sql<{ is_called: boolean }>`select is_called from deaths`.execute(database.db);
+    return rows[0]?.is_called;
+  });
+  expect(await deliveryOf(buildId)).toMatchObject({ tries: 0 });
   await sql`drop trigger die on delivery_attempts`.execute(database.db);
   openDelivery();
   hub.announce(DELIVERIES_TOPIC);

@@ -39,7 +39,7 @@ async function insert(url = 'https://bot.example.com/'): Promise<string> {
 }
 
 const claim = (limits: Partial<ClaimLimits> = {}) =>
-  claimDeliveries(database.db, { free: 16, perHost: 4, busy: new Map(), ...limits });
+  claimDeliveries(database.db, { places: 64, perHost: 4, sending: [], ...limits });
 
 async function claimOne() {
   const [delivery] = await claim();
@@ -95,15 +95,31 @@ test('a delivery that was given back is due at once', async () => {
 test('claims keep to the limits of hosts and of the whole, the longest due first', async () => {
   for (let index = 0; index < 10; index += 1) await insert('https://a.example.com/x');
   for (let index = 0; index < 3; index += 1) await insert('https://B.example.com:8443/?x=1');
-  const busy = new Map([['a.example.com', 3]]);
-  expect((await claim({ busy })).map(({ host }) => host).sort()).toEqual([
+  const sending = (count: number) => Array(count).fill({ projectId, host: 'a.example.com' });
+  expect((await claim({ sending: sending(3) })).map(({ host }) => host).sort()).toEqual([
     'a.example.com',
     'b.example.com:8443',
     'b.example.com:8443',
     'b.example.com:8443',
   ]);
-  expect(await claim({ free: 2 })).toHaveLength(2);
-  expect(await claim({ busy: new Map([['a.example.com', 4]]) })).toEqual([]);
+  expect(await claim({ places: 5 })).toHaveLength(2);
+  expect(await claim({ sending: sending(4) })).toEqual([]);
+});
+
+test('claims go from project to project in turns, also at one host, and through an index', async () => {
+  for (let index = 0; index < 30; index += 1) await insert('https://bot.example.com/');
+  const first = projectId;
+  projectId = await insertProject(database.db);
+  for (let index = 0; index < 2; index += 1) await insert('https://bot.example.com/');
+  const claimed = (await claim()).map((delivery) => delivery.projectId);
+  expect(claimed.sort()).toEqual([first, first, projectId, projectId].sort());
+  const plan = await database.db.transaction().execute(async (trx) => {
+    await sql`set local enable_seqscan = off`.execute(trx);
+    return sql`explain select host, project_id from deliveries
+                where status = 'PENDING' and (host, project_id) > ('a', ${projectId}::uuid)
+                order by host, project_id limit 1`.execute(trx);
+  });
+  expect(JSON.stringify(plan.rows)).toContain('deliveries_due_by_host_and_project');
 });
 
 test('two processes that claim at the same moment never get the same delivery', async () => {

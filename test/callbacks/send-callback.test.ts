@@ -28,7 +28,7 @@ const callbackTo = (url: string): Callback => ({
   deliveryId: randomUUID(),
   url,
   body: JSON.stringify({ text: 'Grüße \u{1f6a2}' }),
-  secret,
+  secrets: [secret],
   sentAt: new Date(),
 });
 

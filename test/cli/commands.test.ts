@@ -263,6 +263,45 @@ test('tokens are made, listed and revoked', async () => {
   expect(await slipway('token', 'revoke', made.id)).toMatchObject({ exitCode: 0 });
   expect(await slipway('build', 'list', '--token', made.token)).toMatchObject({ exitCode: 4 });
   expect(await slipway('token', 'create', 'x', '--scope', 'everything')).toMatchObject({ exitCode: 1 });
+  const idsOf = async (...flags: readonly string[]) =>
+    (await json<{ id: string }[]>('token', 'list', ...flags)).map(({ id }) => id);
+  expect(await idsOf()).not.toContain(made.id);
+  expect(await idsOf('--include-revoked')).toContain(made.id);
+});
+
+test('a token is rotated: the new secret is printed once, and the earlier one works for the grace', async () => {
+  const { id, token } = await json<{ id: string; token: string }>('token', 'create', 'ci', '--scope', 'builds:read');
+  const works = async (secret: string) => (await slipway('build', 'list', '--token', secret)).exitCode === 0;
+  const first = await slipway('token', 'rotate', id);
+  expect(first).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^slipway_[0-9A-Za-z]{49}\n$/) });
+  expect(first.stderr).toMatch(new RegExp(`^${id} \\(ci\\) has a new secret.*\nThe earlier one works until `));
+  const second = await json<{ id: string; token: string }>('token', 'rotate', id, '--grace', '90m');
+  expect(second).toMatchObject({ id, name: 'ci', rotatedAt: expect.any(String), previousUntil: expect.any(String) });
+  expect([await works(token), await works(first.stdout.trim()), await works(second.token)]).toEqual([
+    false,
+    true,
+    true,
+  ]);
+  const third = await slipway('token', 'rotate', id, '--grace', '0');
+  expect(third.stderr).toContain('The earlier one no longer works');
+  expect([await works(second.token), await works(third.stdout.trim())]).toEqual([false, true]);
+  const tooLong = await slipway('token', 'rotate', id, '--grace', '8d');
+  expect(tooLong).toMatchObject({ exitCode: 1, stdout: '' });
+  expect(tooLong.stderr).toContain('input.graceSeconds: must be 0 to 604800 seconds');
+});
+
+test('who did what is listed', async () => {
+  const { id } = await json<{ id: string }>('project', 'create', 'Audited', '--slug', 'audited');
+  const { stdout } = await slipway('audit', 'list', '--project', 'audited');
+  expect(stdout).toMatch(new RegExp(`^WHEN +WHO .*\n.* test +createProject +audited +${id} +-\n$`));
+  const entries = await json('audit', 'list', '--subject', id, '--action', 'createProject', '--from', '2020-01-01');
+  expect(entries).toMatchObject([
+    { actorName: 'test', subjectType: 'project', subjectId: id, project: { slug: 'audited' } },
+  ]);
+  const none = await slipway('audit', 'list', '--subject', id, '--to', '2020-01-01');
+  expect(none).toMatchObject({ exitCode: 0, stdout: '', stderr: 'There are no such entries.\n' });
+  const reader = await api.makeToken(['builds:read']);
+  expect(await slipway('audit', 'list', '--token', reader)).toMatchObject({ exitCode: 4 });
 });
 
 test('the first token of a cluster is made straight in the database', async () => {
@@ -271,5 +310,11 @@ test('the first token of a cluster is made straight in the database', async () =
   const { exitCode, stdout } = await runCommand(args, { environment: cluster });
   expect(exitCode).toBe(0);
   expect(await slipway('token', 'list', '--token', stdout.trim())).toMatchObject({ exitCode: 0 });
+  const [entry] = await json<unknown[]>('audit', 'list', '--actor', 'slipway token create');
+  expect(entry).toMatchObject({
+    action: 'createApiToken',
+    actorName: null,
+    detail: { name: 'root', scopes: ['admin'] },
+  });
   expect(await runCommand(args, {})).toMatchObject({ exitCode: 1 });
 });

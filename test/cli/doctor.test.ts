@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Finding } from '../../src/cli/finding.ts';
+import { bubblewrap } from '../support/sandbox.ts';
 import { runCommand } from './run-command.ts';
 
 let folder: string;
@@ -81,4 +82,15 @@ test('people get lines', async () => {
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(/^✔ ok {4}node +v\d+/);
   expect(stdout).toContain('Slipway can run here.');
+});
+
+test('the sandbox is tried out, and its absence is said with what it means', async () => {
+  const { find } = await doctor({ SLIPWAY_SANDBOX: 'none' });
+  expect(find('sandbox')).toMatchObject({
+    level: 'warn',
+    message: 'SLIPWAY_SANDBOX is none. Agents can do whatever this user can.',
+    remedy: expect.any(String),
+  });
+  const required = await doctor({ SLIPWAY_SANDBOX: 'bubblewrap' });
+  expect(required.find('sandbox')?.level).toBe(bubblewrap === null ? 'fail' : 'ok');
 });

@@ -21,7 +21,8 @@ test('every command is there', () => {
     ...['up', 'serve', 'work', 'migrate', 'doctor', 'demo'],
     ...['project create', 'project list'],
     ...['build start', 'build watch', 'build logs', 'build list', 'build show', 'build cancel', 'build retry'],
-    ...['token create', 'token list', 'token revoke'],
+    ...['token create', 'token list', 'token rotate', 'token revoke'],
+    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'audit list'],
     'help',
   ]);
 });

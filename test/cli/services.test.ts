@@ -82,7 +82,7 @@ test('up tells a newcomer everything that a first build needs, and the mutation 
   const up = startCommand(['up', '--new-token'], { environment });
   await waitFor(() => up.stdout.includes('Then watch it'), { deadlineMs: 20_000, what: 'the welcome' });
   expect(up.stdout).toMatch(/GraphiQL +http:\/\/127\.0\.0\.1:\d+\/graphql\n/);
-  expect(up.stdout).toContain('the local runtime is no sandbox');
+  expect(up.stdout).toMatch(/the local runtime is no sandbox|Builds run in a bubblewrap sandbox/);
   const [, url = '', authorization = '', body = ''] =
     /^curl (\S+) -H 'content-type: application\/json' -H 'authorization: ([^']+)' -d '([^']+)'$/m.exec(up.stdout) ?? [];
   const response = await fetch(url, {
@@ -101,7 +101,7 @@ async function openCluster(name: string, waitSeconds: number) {
   const serve = startCommand(['serve', '--json'], { environment });
   const work = startCommand(['work', '--json'], { environment });
   const { url } = await firstRecord<Up>(serve);
-  expect(await firstRecord(work)).toEqual({ capacity: 2 });
+  expect(await firstRecord(work)).toMatchObject({ capacity: 2 });
   const made = await runCommand(['token', 'create', name, '--scope', 'admin', '--database'], { environment });
   const clientEnvironment = { ...environment, SLIPWAY_URL: url, SLIPWAY_TOKEN: made.stdout.trim() };
   const slipway = (...args: string[]) => runCommand(args, { environment: clientEnvironment });
@@ -180,4 +180,29 @@ test('a port in use, a host that is not ours and a bad configuration are told in
   expect(elsewhere.stderr).toContain('Cannot listen on 192.0.2.1:0');
   const bad = await runCommand(['up', '--port', 'many'], { environment: { ...environment, SLIPWAY_HOST: '' } });
   expect(bad.stderr).toMatch(/^error: The configuration is not valid\.\nSLIPWAY_PORT: /);
+});
+
+test('up does not let others in to a machine on which builds run without a sandbox, unless that is wanted', async () => {
+  // A build of another test may be waiting: nobody waits for its end.
+  const open = { ...environment, SLIPWAY_SANDBOX: 'none', SLIPWAY_DRAIN_SECONDS: '0' };
+  const refused = await runCommand(['up', '--json', '--host', '0.0.0.0'], { environment: open });
+  expect(refused.exitCode).toBe(1);
+  expect(JSON.parse(refused.stderr)).toMatchObject({ error: { code: 'NO_SANDBOX' } });
+  for (const advice of ['0.0.0.0', 'SLIPWAY_SANDBOX', '127.0.0.1', 'SLIPWAY_ALLOW_UNSANDBOXED=true']) {
+    expect(refused.stderr).toContain(advice);
+  }
+  const wanted = { ...open, SLIPWAY_HOST: '0.0.0.0', SLIPWAY_ALLOW_UNSANDBOXED: 'true' };
+  const up = startCommand(['up', '--json'], { environment: wanted });
+  expect(await firstRecord<Up>(up)).toMatchObject({ url: expect.stringContaining('/graphql') });
+  await stop(up);
+});
+
+test('work says what it does not keep agents from', async () => {
+  const work = startCommand(['work'], {
+    environment: { ...environment, SLIPWAY_SANDBOX: 'none', SLIPWAY_DRAIN_SECONDS: '0' },
+  });
+  await waitFor(() => work.stderr.includes('No sandbox: SLIPWAY_SANDBOX is none.'), { deadlineMs: 20_000 });
+  expect(work.stderr).toContain('Builds that limit the network are refused.');
+  work.signal('SIGTERM');
+  expect(await work.ended).toMatchObject({ exitCode: 0 });
 });

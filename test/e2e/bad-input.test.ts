@@ -91,23 +91,43 @@ test.each(['', ' ', 'a b', 'a\0', '\u00fc', 'x'.repeat(256)])('the idempotency k
 });
 
 test.each([
-  ['an empty name', { name: ' ' }, ['name']],
-  ['a name with NUL', { name: 'a\0' }, ['name']],
-  ['a bad slug', { slug: 'A B' }, ['slug']],
-  ['a URL with a password', { repositoryUrl: 'https://a:b@host.example/r.git' }, ['repositoryUrl']],
-  ['a URL that runs a program', { repositoryUrl: 'ext::sh -c id' }, ['repositoryUrl']],
-  ['a bad branch', { defaultBranch: '--x' }, ['defaultBranch']],
-  ['an unknown template', { template: 'nothing' }, ['template']],
-  ['an unknown provider', { settings: { provider: 'nobody' } }, ['settings', 'provider']],
-  ['a private callback', { settings: { callbackUrl: 'http://2130706433/' } }, ['settings', 'callbackUrl']],
-  ['a limit out of range', { settings: { limits: { maxTurns: 0 } } }, ['settings', 'limits', 'maxTurns']],
-  ['credentials of no remote', { gitCredentials: { username: 'a', password: 'b' } }, ['gitCredentials']],
-])('a project with %s is refused', async (_what, changes, path) => {
+  ['an empty name', 'INVALID_INPUT', { name: ' ' }, ['name']],
+  ['a name with NUL', 'INVALID_INPUT', { name: 'a\0' }, ['name']],
+  ['a bad slug', 'INVALID_INPUT', { slug: 'A B' }, ['slug']],
+  [
+    'a URL with a password',
+    'REPOSITORY_URL_DENIED',
+    { repositoryUrl: 'https://a:b@host.example/r.git' },
+    ['repositoryUrl'],
+  ],
+  ['a URL that runs a program', 'REPOSITORY_URL_DENIED', { repositoryUrl: 'ext::sh -c id' }, ['repositoryUrl']],
+  ['a bad branch', 'INVALID_REF', { defaultBranch: '--x' }, ['defaultBranch']],
+  ['an unknown template', 'UNKNOWN_TEMPLATE', { template: 'nothing' }, ['template']],
+  ['an unknown provider', 'UNKNOWN_PROVIDER', { settings: { provider: 'nobody' } }, ['settings', 'provider']],
+  [
+    'a private callback',
+    'CALLBACK_URL_DENIED',
+    { settings: { callbackUrl: 'http://2130706433/' } },
+    ['settings', 'callbackUrl'],
+  ],
+  [
+    'a limit out of range',
+    'INVALID_INPUT',
+    { settings: { limits: { maxTurns: 0 } } },
+    ['settings', 'limits', 'maxTurns'],
+  ],
+  [
+    'credentials of no remote',
+    'INVALID_INPUT',
+    { gitCredentials: { username: 'a', password: 'b-long-enough' } },
+    ['gitCredentials'],
+  ],
+])('a project with %s is refused: %s', async (_what, code, changes, path) => {
   const project = { name: 'New', ...changes };
   const alone = await mutate('createProject', 'ProjectInput', { input: project, more: INVALID });
-  expectRefused(alone, 'INVALID_INPUT', ['input', ...path]);
+  expectRefused(alone, code, ['input', ...path]);
   const both = await createWith({ project, spec: goodSpec });
-  expectRefused(both, 'INVALID_INPUT', ['input', 'project', ...path]);
+  expectRefused(both, code, ['input', 'project', ...path]);
 });
 
 const wrongIds = (type: string, other: string) => [

@@ -41,7 +41,7 @@ const branches = [
 
 const urls = [
   ...[...PRIVATE_HOSTS, ...LOCAL_NAMES].map((host) => `http://${host}/callback`),
-  ...['not a url', 'file:///etc/passwd', 'ftp://bot.example.com/', 'https://user:secret@bot.example.com/'],
+  ...['', 'not a url', 'file:///etc/passwd', 'ftp://bot.example.com/', 'https://user:secret@bot.example.com/'],
   ...['https://bot.example.com:22/', 'https://bot.example.com/#part', ' https://bot.example.com/', 'http:///callback'],
 ];
 
@@ -86,7 +86,7 @@ export const BAD_SPECS: readonly BadSpec[] = [
     path: ['template'],
     spec: (template) => ({ template }),
   }),
-  ...each('model', ['x'.repeat(201), 'a\0b', 'a\ud83d'], {
+  ...each('model', ['', ' ', 'x'.repeat(201), 'a\0b', 'a\ud83d'], {
     code: INVALID,
     path: ['model'],
     spec: (model) => ({ model }),

@@ -3,12 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 
-/** A secret in the spellings in which it could leak. */
+/** A secret in the spellings in which it could leak: as it is, in a URL, in hex, and inside of anything in base64. */
 export function spellings(secret: string): string[] {
   const bytes = Buffer.from(secret);
-  // The last characters of base64 depend on what follows.
-  const whole = bytes.subarray(0, bytes.length - (bytes.length % 3)).toString('base64');
-  return [secret, encodeURIComponent(secret), whole, bytes.toString('hex')];
+  // Its first and last characters in base64 depend on what stands around it.
+  const encoded = [0, 1, 2].map((offset) => {
+    const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64');
+    return text.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + bytes.length) * 8) / 6));
+  });
+  return [...new Set([secret, encodeURIComponent(secret), ...encoded, bytes.toString('hex')])];
 }
 
 /** Every row of every table of ours and of the queue, as text. */

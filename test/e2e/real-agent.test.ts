@@ -16,6 +16,7 @@ import { openFakeModel } from '../support/fake-model/fake-model.ts';
 import { LOGO } from '../support/fake-model/scripts.ts';
 import { type GitServerRepository, startGitServer } from '../support/git-server.ts';
 import { findClaudeCode } from '../support/real-agents.ts';
+import { bubblewrap } from '../support/sandbox.ts';
 import { openTcpProxy } from '../support/tcp-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type CallbackReceiver, startCallbackReceiver } from './callback-receiver.ts';
@@ -129,9 +130,12 @@ async function startTheBuild(): Promise<void> {
     },
   });
   if (createProject.__typename !== 'CreateProjectPayload') throw new Error(JSON.stringify(createProject));
-  callbackSecret = createProject.callbackSecret;
+  callbackSecret = createProject.callbackSecret ?? '';
   receiver = opened.use(await startCallbackReceiver(callbackSecret));
-  const spec = { prompt: 'Rework the shop. [[script:rework]]', provider: 'claude-code', callbackUrl: receiver.url };
+  const prompt = 'Rework the shop. [[script:rework]]';
+  // Where there is a sandbox, the agent reaches its model and nothing else.
+  const network = bubblewrap && ({ access: 'NONE' } as const);
+  const spec = { prompt, provider: 'claude-code', callbackUrl: receiver.url, network };
   const { startBuild } = await client.request(StartBuildDocument, {
     input: { projectId: createProject.project.id, spec },
   });

@@ -79,7 +79,7 @@ async function startWork(endpoint: Endpoint, receiverUrl?: (secret: string) => P
     { print: 'the gate is open' },
     { write: { path: 'done.txt', content: 'done\n' } },
   );
-  const callbackUrl = receiverUrl ? await receiverUrl(createProject.callbackSecret) : null;
+  const callbackUrl = receiverUrl ? await receiverUrl(createProject.callbackSecret ?? '') : null;
   const { startBuild } = await client.request(StartBuildDocument, {
     input: { projectId: createProject.project.id, spec: { prompt, callbackUrl } },
   });
@@ -124,6 +124,8 @@ test('kill -9 of the server, then immediate shutdown of its Postgres, in the mid
     SLIPWAY_PORT: String(await freePort()),
     SLIPWAY_LOG_LEVEL: 'warn',
     SLIPWAY_DEFAULT_PROVIDER: 'scripted',
+    // The agent leaves its marks outside of its workspace.
+    SLIPWAY_SANDBOX: 'none',
   };
   opened.defer(async () => {
     const pid = await postgresPid(dataFolder).catch(() => null);
@@ -174,6 +176,8 @@ test('an outage of a Postgres that is not ours, in the middle of a build', async
     SLIPWAY_PORT: '0',
     SLIPWAY_LOG_LEVEL: 'error',
     SLIPWAY_DEFAULT_PROVIDER: 'scripted',
+    // The agent leaves its marks outside of its workspace.
+    SLIPWAY_SANDBOX: 'none',
     SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
   };
   const serve = start(['serve', '--json'], environment);

@@ -18,8 +18,8 @@ let reader: EventHub;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  writer = new EventHub({ url: database.url, logger: createLogger('silent') });
-  reader = new EventHub({ url: database.url, logger: createLogger('silent') });
+  writer = new EventHub({ ...database, logger: createLogger('silent') });
+  reader = new EventHub({ ...database, logger: createLogger('silent') });
   await writer.open();
   await reader.open();
 });

@@ -47,6 +47,19 @@ test('an empty remote is an unborn branch', async () => {
   expect(await readdir(context.workspace.paths.work)).toEqual([]);
 });
 
+test('stands on the first commit of all when it arrives between two looks at the remote', async () => {
+  const context = await sandbox.context();
+  const { workspace } = context;
+  let tip: string | null = null;
+  const exec: typeof workspace.exec = async (command) => {
+    const answer = await workspace.exec(command);
+    if (command.argv.includes('ls-remote')) tip ??= await commitAsPerson(sandbox.remotePath, { 'a.txt': '1' });
+    return answer;
+  };
+  const checkout = await prepareCheckout({ ...context, workspace: { ...workspace, exec } }, request('main'));
+  expect(checkout).toEqual({ ok: true, baseSha: tip, branchSha: tip });
+});
+
 test('a remote with other branches only is named', async () => {
   await commitAsPerson(sandbox.remotePath, { 'a.txt': '1' }, { branch: 'trunk' });
   const checkout = await prepareCheckout(await sandbox.context(), request('x'));

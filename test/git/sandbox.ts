@@ -38,6 +38,7 @@ export async function openSandbox(): Promise<Sandbox> {
         signal: new AbortController().signal,
         timeoutMs: 20_000,
         environment: { PATH: process.env.PATH },
+        allowLocal: true,
         ...overrides,
       };
     },

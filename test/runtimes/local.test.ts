@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openLocalRuntime } from '../../src/runtimes/local.ts';
 import type { Run, Runtime, Workspace } from '../../src/runtimes/runtime.ts';
 import { sweepProcesses } from '../../src/runtimes/sweep-processes.ts';
+import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
 import { describeRuntime, type RuntimeUnderTest } from '../contracts/runtime.contract.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -15,6 +16,7 @@ async function open(): Promise<RuntimeUnderTest & { folder: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-local-'));
   return {
     folder,
+    outlive: 'all',
     runtime: openLocalRuntime({ folder: join(folder, 'builds') }),
     reopen: async () => openLocalRuntime({ folder: join(folder, 'builds') }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
@@ -50,6 +52,7 @@ describe('local runtime', () => {
       env,
       stdin: 'prompt',
       redact: keep,
+      network: ALL_OF_THE_NETWORK,
     });
   const runFile = (name: string) => join(workspace.paths.root, 'run', name);
   const supervisor = async () => Number.parseInt(await readFile(runFile('pid'), 'utf8'), 10);
@@ -67,7 +70,15 @@ describe('local runtime', () => {
     const mode = async (path: string) => (await stat(path)).mode & 0o777;
     for (const path of Object.values(workspace.paths)) expect(await mode(path)).toBe(0o700);
     for (const name of await readdir(runFile(''))) expect([name, await mode(runFile(name))]).toEqual([name, 0o600]);
-    expect((await readdir(runFile(''))).sort()).toEqual(['command', 'exit', 'pid', 'stderr', 'stdin', 'stdout']);
+    expect((await readdir(runFile(''))).sort()).toEqual([
+      'command',
+      'exit',
+      'lease',
+      'pid',
+      'stderr',
+      'stdin',
+      'stdout',
+    ]);
   });
 
   test('has neither environment nor input in an argument list', async () => {
@@ -78,6 +89,7 @@ describe('local runtime', () => {
       env: { ...env, KEY: 'open sesame' },
       stdin: 'the prompt',
       redact: keep,
+      network: ALL_OF_THE_NETWORK,
     });
     const output = (await readTexts(run)).join('\n');
     expect(output).toContain('/cmdline');
@@ -94,11 +106,26 @@ describe('local runtime', () => {
     const found = await workspace.attach(keep);
     expect(await found?.exitStatus()).toEqual({ kind: 'lost' });
     expect(await readTexts(found)).toEqual(['alive']);
-    expect(await runtime.sweep(build)).toBe(1);
+    expect(await runtime.sweep(build)).toBeGreaterThan(0);
+  });
+
+  test('a sweep ends what runs here, and not what a worker with another folder runs of the same build', async () => {
+    await using elsewhere = await open();
+    const other = await elsewhere.runtime.open(build);
+    const mine = await start('echo alive; exec sleep 60');
+    const theirs = await other.start({
+      ...{ argv: ['/bin/sh', '-c', 'echo alive; exec sleep 60'], cwd: other.paths.work, env, stdin: '', redact: keep },
+      network: ALL_OF_THE_NETWORK,
+    });
+    await waitFor(async () => (await mine.outputBytes()) + (await theirs.outputBytes()) === 12);
+    expect(await runtime.sweep(build)).toBeGreaterThan(0);
+    expect([await mine.exitStatus(), await theirs.exitStatus()]).toEqual([{ kind: 'lost' }, null]);
+    expect(await elsewhere.runtime.sweep(build)).toBeGreaterThan(0);
+    expect(await theirs.exitStatus()).toEqual({ kind: 'lost' });
   });
 
   test('a start that was cut off, at any file, is a lost run', async () => {
-    const names = ['command', 'stdin', 'stdout', 'stderr', 'pid', 'exit'];
+    const names = ['command', 'stdin', 'stdout', 'stderr', 'pid', 'exit', 'lease'];
     for (const name of names) {
       await writeFile(runFile(name), '');
       const run = await workspace.attach(keep);
@@ -146,7 +173,8 @@ describe('local runtime', () => {
       const workspace = await openLocalRuntime({ folder: process.argv[1] }).open(process.argv[2]);
       const argv = ['/bin/sh', '-c', 'echo $$; while [ ! -e ../tmp/go ]; do sleep 0.01; done; echo over'];
       const env = { PATH: process.env.PATH };
-      await workspace.start({ argv, cwd: workspace.paths.work, env, stdin: '', redact: (line) => line });
+      const network = { access: 'ALL', hosts: [] };
+      await workspace.start({ argv, cwd: workspace.paths.work, env, stdin: '', redact: (line) => line, network });
       process.kill(process.pid, 'SIGKILL');`;
     const starter = spawn(
       process.execPath,

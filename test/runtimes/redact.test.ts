@@ -1,11 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createRedactor } from '../../src/runtimes/redact.ts';
+import { makeTokenText } from '../../src/auth/token-text.ts';
+import { createRedactor, createSecretSearch, redactAll } from '../../src/runtimes/redact.ts';
+import { createLineSplitter } from '../../src/std/line-splitter.ts';
 
 const TOKEN = 'ghp_x"Y\\z/+ä 1234567890';
 
 const json = (text: string) => JSON.stringify(text).slice(1, -1);
 const base64 = (text: string) => Buffer.from(text).toString('base64');
+
+function asciiJson(text: string): string {
+  return json(text).replace(/[\x7f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
 
 /** How text can be spelled in output; the secret stands somewhere inside of what is encoded. */
 const ENCODINGS: Readonly<Record<string, (text: string) => string>> = {
@@ -19,6 +25,9 @@ const ENCODINGS: Readonly<Record<string, (text: string) => string>> = {
   'form-encoded': (text) => new URLSearchParams([['', text]]).toString().slice(1),
   'JSON-escaped': json,
   'JSON-escaped twice': (text) => json(json(text)),
+  'JSON-escaped to ASCII': asciiJson,
+  'JSON-escaped with slashes': (text) => asciiJson(text).replaceAll('/', '\\/'),
+  'in hexadecimal': (text) => Buffer.from(text).toString('hex'),
 };
 
 const secret = fc.string({ unit: 'grapheme', minLength: 8, maxLength: 80 });
@@ -43,6 +52,65 @@ describe('redactor', () => {
 
   test('takes the longer of two secrets that begin alike', () => {
     expect(createRedactor(['password', 'password-and-more'])('password-and-more')).toBe('[redacted]');
+  });
+
+  test('knows every token of Slipway', () => {
+    const token = makeTokenText();
+    expect(createRedactor([])(`a ${token} b`)).toBe('a [redacted] b');
+  });
+
+  test('redacts every text of a value, and nothing else of it', () => {
+    const at = new Date(0);
+    const value = { a: `x ${TOKEN}`, list: [1, null, { [TOKEN]: TOKEN }], at };
+    expect(redactAll(createRedactor([TOKEN]), value)).toEqual({
+      a: 'x [redacted]',
+      list: [1, null, { [TOKEN]: '[redacted]' }],
+      at,
+    });
+  });
+
+  /** Bytes in pieces, cut anywhere, also within a character. */
+  const cuts = fc.array(fc.nat({ max: 40 }), { maxLength: 12 });
+  const piecesOf = (bytes: Buffer, lengths: readonly number[]) => {
+    const ends = lengths.map((_, index) => lengths.slice(0, index + 1).reduce((sum, length) => sum + length, 0));
+    return [0, ...ends].map((start, index) => bytes.subarray(start, ends[index]));
+  };
+
+  test.each(Object.keys(ENCODINGS))('lets nothing through for any chunking of the output: %s', (name) => {
+    const encode = ENCODINGS[name] as (text: string) => string;
+    fc.assert(
+      fc.property(fc.array(secret, { minLength: 1, maxLength: 3 }), around, cuts, (secrets, rest, lengths) => {
+        const redact = createRedactor(secrets);
+        const printed = secrets.map((one) => encode(one)).join(`\n${rest}\n`);
+        const splitter = createLineSplitter(1024 * 1024);
+        const lines = piecesOf(Buffer.from(printed), lengths).flatMap((piece) => splitter.push(piece));
+        const last = splitter.end();
+        const shown = [...lines, ...(last ? [last] : [])].map(({ text }) => redact(text)).join('\n');
+        // Raw, a secret of several lines is known by its lines.
+        const forms = secrets.flatMap((one) => encode(one).split(/\r\n|\r|\n/)).filter((form) => form.length >= 8);
+        for (const form of forms) expect(shown.includes(form)).toBe(false);
+      }),
+    );
+  });
+
+  test.each(Object.keys(ENCODINGS))('finds a secret in bytes for any chunking: %s', async (name) => {
+    const encode = ENCODINGS[name] as (text: string) => string;
+    await fc.assert(
+      fc.asyncProperty(secret, around, around, cuts, async (one, before, after, lengths) => {
+        const bytes = Buffer.from(`${before}${encode(one)}${after}`);
+        async function* pieces() {
+          yield* piecesOf(bytes, lengths);
+        }
+        expect(await createSecretSearch([one])(pieces())).toBe(true);
+      }),
+    );
+  });
+
+  test('finds nothing where there is nothing', async () => {
+    async function* pieces() {
+      yield Buffer.from('ghp_x"Y and other half-secrets');
+    }
+    expect(await createSecretSearch([TOKEN])(pieces())).toBe(false);
   });
 
   test('refuses short secrets without telling them', () => {

@@ -1,15 +1,6 @@
-/** Who may do what: every root field, and tokens that are limited to projects. */
-import {
-  type GraphQLField,
-  type GraphQLObjectType,
-  getNamedType,
-  isInputObjectType,
-  isLeafType,
-  isNonNullType,
-} from 'graphql';
+/** Tokens that are limited to projects, told as stories; every-field-access.test.ts walks over the whole schema. */
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { schema } from '../../schema/index.ts';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
@@ -28,77 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-type Field = GraphQLField<unknown, unknown>;
-type InputType = Field['args'][number]['type'];
-
-/** A literal that the type takes. */
-function literal(type: InputType): string {
-  const named = getNamedType(type);
-  if (isInputObjectType(named)) {
-    const fields = Object.values(named.getFields()).filter((field) => isNonNullType(field.type));
-    return `{ ${fields.map((field) => `${field.name}: ${literal(field.type)}`).join(', ')} }`;
-  }
-  if (!isLeafType(named)) throw new Error(`${String(type)} is no input`);
-  return String(type).includes('[') ? '["x"]' : '"x"';
-}
-
-function operation(kind: string, field: Field): string {
-  const required = field.args.filter((argument) => isNonNullType(argument.type));
-  const given = required.map((argument) => `${argument.name}: ${literal(argument.type)}`).join(', ');
-  return `${kind} { ${field.name}${given && `(${given})`} { __typename } }`;
-}
-
-const roots: [string, GraphQLObjectType | null | undefined][] = [
-  ['query', schema.getQueryType()],
-  ['mutation', schema.getMutationType()],
-  ['subscription', schema.getSubscriptionType()],
-];
-const fields = roots.flatMap(([kind, root]) =>
-  Object.values(root?.getFields() ?? {}).map((field): [string, string, Field] => [kind, field.name, field]),
-);
-
-/** Root field -> the scopes of which it needs one or all; viewer needs none. */
-const NEEDS: Record<string, Viewer['scopes']> = {
-  apiTokens: ['admin'],
-  createApiToken: ['admin'],
-  revokeApiToken: ['admin'],
-  createProject: ['projects:write'],
-  updateProject: ['projects:write'],
-  archiveProject: ['projects:write'],
-  createAndBuild: ['projects:write', 'builds:write'],
-  startBuild: ['builds:write'],
-  cancelBuild: ['builds:write'],
-  retryBuild: ['builds:write'],
-  redeliverCallback: ['builds:write'],
-  buildStats: ['stats:read'],
-  queueStats: ['stats:read'],
-  viewer: [],
-};
-
 describe('a token', () => {
-  it.each(fields)('needs its scope: %s %s', async (kind, name, field) => {
-    const scopes = NEEDS[name] ?? ['builds:read'];
-    const run = async (having: Viewer['scopes']) => {
-      const options = { viewer: viewer({ scopes: having }) };
-      const source = operation(kind, field);
-      if (kind !== 'subscription') return (await api.run(source, options)).errors;
-      const answer = await api.subscribe(source, options);
-      return 'errors' in answer ? answer.errors : [];
-    };
-    const refusals = async (having: Viewer['scopes']) =>
-      (await run(having)).filter((error) => error.extensions?.code === 'FORBIDDEN');
-    expect(await refusals(scopes)).toEqual([]);
-    expect(await refusals(['admin'])).toEqual([]);
-    for (const missing of scopes) {
-      const others = (['builds:read', 'projects:write', 'workers', 'stats:read'] as const).filter(
-        (scope) => scope !== missing,
-      );
-      const rest = [...others, ...scopes].filter((scope) => scope !== missing);
-      const [refusal] = await refusals(missing === 'builds:read' ? rest.filter((s) => s !== 'builds:write') : rest);
-      expect(refusal?.extensions).toMatchObject({ code: 'FORBIDDEN', requiredScope: missing });
-    }
-  });
-
   it('reads callback secrets only with projects:write', async () => {
     const { slug } = await stack.createProject();
     const source = `{ project(slug: "${slug}") { slug callbackSecret } }`;

@@ -18,7 +18,8 @@ import type { Orchestrator } from '../../src/orchestrator.ts';
 export function viewer(overrides: Partial<Viewer> = {}): Viewer {
   const tokenId = v7();
   const actor = `token_${tokenId.replaceAll('-', '')}`;
-  return { tokenId, name: 'test', actor, scopes: ['admin'], projectIds: null, expiresAt: null, ...overrides };
+  const rights = { scopes: ['admin'], projectIds: null, expiresAt: null } as const;
+  return { tokenId, secretVersion: 1, name: 'test', actor, ...rights, ...overrides };
 }
 
 export interface Operation {

@@ -19,7 +19,7 @@ afterAll(() => stack[Symbol.asyncDispose]());
 async function send(name: string, payload: string, input: Record<string, unknown>): Promise<Answer['data']> {
   const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
   const inputType = name === 'createProject' ? 'ProjectInput' : `${type}Input`;
-  const canBeInvalid = name.startsWith('create') || name.startsWith('update');
+  const canBeInvalid = /^(create|update|rotate)/.test(name);
   const source = `mutation ($input: ${inputType}!) { ${name}(input: $input) { __typename
     ... on ${type}Payload { ${payload} } ... on UserError { code message }
     ${canBeInvalid ? '... on InvalidInputError { issues { path } }' : ''} } }`;
@@ -91,7 +91,11 @@ describe('projects', () => {
       [{ name: 'a', settings: { artifacts: ['dist', 'a\u0000'] } }, 'settings.artifacts.1'],
       [{ name: 'a', settings: { artifacts: ['../secret'] } }, 'settings.artifacts.0'],
       [
-        { name: 'a', repositoryUrl: 'https://example.com/a.git', gitCredentials: { username: 'u', password: 'a\nb' } },
+        {
+          name: 'a',
+          repositoryUrl: 'https://example.com/a.git',
+          gitCredentials: { username: 'u', password: 'a long\npassword' },
+        },
         'gitCredentials.password',
       ],
     ];
@@ -170,7 +174,7 @@ describe('validateBuild', () => {
 });
 
 describe('tokens', () => {
-  it('are made, work, are listed, and stop working when revoked', async () => {
+  it('are made, work, are listed, rotated, and stop working when revoked', async () => {
     const { db } = stack.orchestrator;
     const project = await stack.createProject();
     const input = { name: 'bot', scopes: ['builds:write'], projectIds: [toPublicId('project', project.id)] };
@@ -179,17 +183,29 @@ describe('tokens', () => {
     expect(viewer).toMatchObject({ actor: made.id, scopes: ['builds:write'], projectIds: [project.id] });
     const listed = await api.data('{ apiTokens(first: 1) { nodes { id name scopes projectIds revokedAt } } }');
     expect(listed.apiTokens.nodes).toEqual([{ id: made.id, ...input, revokedAt: null }]);
+    const rotated = await send('rotateApiToken', 'token apiToken { id rotatedAt previousUntil }', { id: made.id });
+    const { rotatedAt, previousUntil } = rotated.apiToken;
+    expect(Date.parse(previousUntil) - Date.parse(rotatedAt)).toBe(3_600_000);
+    expect(await authenticate(db, `Bearer ${made.token}`)).toEqual({ ...viewer, expiresAt: new Date(previousUntil) });
+    expect(await authenticate(db, `Bearer ${rotated.token}`)).toEqual({ ...viewer, secretVersion: 2 });
     const revoked = await send('revokeApiToken', 'apiToken { id revokedAt }', { id: made.id });
     expect(revoked.apiToken).toEqual({ id: made.id, revokedAt: expect.any(String) });
     expect(await send('revokeApiToken', 'apiToken { id revokedAt }', { id: made.id })).toEqual(revoked);
     expect(await authenticate(db, `Bearer ${made.token}`)).toBeNull();
+    expect(await authenticate(db, `Bearer ${rotated.token}`)).toBeNull();
+    const ids = async (args: string) =>
+      (await api.data(`{ apiTokens${args} { nodes { id } } }`)).apiTokens.nodes.map(({ id }: { id: string }) => id);
+    expect([(await ids('')).includes(made.id), await ids('(first: 1, includeRevoked: true)')]).toEqual([
+      false,
+      [made.id],
+    ]);
     const trail = await db
       .selectFrom('audit_log')
       .select('action')
       .where('subject_id', '=', fromPublicId('token', made.id) ?? '')
       .orderBy('id')
       .execute();
-    expect(trail.map((entry) => entry.action)).toEqual(['createApiToken', 'revokeApiToken', 'revokeApiToken']);
+    expect(trail.map((entry) => entry.action)).toEqual(['createApiToken', 'rotateApiToken', 'revokeApiToken']);
   });
 
   it('name what is wrong with them', async () => {
@@ -203,7 +219,15 @@ describe('tokens', () => {
     expect(await send('createApiToken', 'id', { name: 'x', scopes: ['admin'], projectIds: ['x'] })).toMatchObject({
       code: 'NOT_FOUND',
     });
+    const unknown = toPublicId('project', v7());
+    expect(await send('createApiToken', 'id', { name: 'x', scopes: ['admin'], projectIds: [unknown] })).toMatchObject({
+      code: 'NOT_FOUND',
+    });
     expect(await send('revokeApiToken', 'apiToken { id }', { id: 'token_x' })).toMatchObject({ code: 'NOT_FOUND' });
+    const { id } = await send('createApiToken', 'id', { name: 'x', scopes: ['admin'] });
+    expect(await send('rotateApiToken', 'token', { id, graceSeconds: -1 })).toMatchObject({
+      issues: [{ path: ['input', 'graceSeconds'] }],
+    });
   });
 });
 

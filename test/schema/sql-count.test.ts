@@ -78,7 +78,12 @@ const OPERATIONS: [string, string, number][] = [
     3,
   ],
   ['callbacks with their tries', '{ builds(first: 50) { nodes { callbacks { attempts { at } build { id } } } } }', 3],
-  ['workers with their builds', '{ workers(first: 20) { nodes { currentBuilds(first: 10) { nodes { id } } } } }', 2],
+  [
+    'workers with their builds',
+    '{ workers(first: 20) { nodes { running currentBuilds(first: 10) { nodes { id } } } } }',
+    3,
+  ],
+  ['who did what', '{ auditLog(first: 50) { nodes { actorName project { slug } action } } }', 2],
   [
     'statistics with two series',
     `{ buildStats { total failed a: series(bucket: DAY) { total }

@@ -129,7 +129,7 @@ it('releases an idle build at once when the client goes away', async () => {
 
 it('refuses what is too complex', async () => {
   const { status, code, data } = await post(TOO_COMPLEX);
-  expect({ status, code, data }).toEqual({ status: 400, code: 'QUERY_TOO_COMPLEX', data: null });
+  expect({ status, code, data }).toEqual({ status: 400, code: 'QUERY_TOO_COMPLEX', data: undefined });
   const client = openSocketClient();
   const { value } = await client.iterate({ query: TOO_COMPLEX }).next();
   expect(value?.errors).toMatchObject([{ extensions: { code: 'QUERY_TOO_COMPLEX' } }]);

@@ -92,6 +92,7 @@ export function createFixture(): Fixture {
       nodes: { type: new GraphQLList(node), resolve: () => [] },
       number: { type: required.int },
       text: { type: required.string },
+      echo: { type: GraphQLString, args: { name: { type: GraphQLString } }, resolve: (_tick, { name }) => name },
       viewerName: {
         type: required.string,
         resolve(_tick, _args, context) {

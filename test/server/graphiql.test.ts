@@ -12,6 +12,7 @@ import { toPublicId } from '../../src/std/public-id.ts';
 import { openBrowser } from '../support/chromium.ts';
 import { insertBuilds } from '../support/events.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let stack: TestStack;
 let server: OpenServer;
@@ -59,7 +60,13 @@ test('runs a query and shows a subscription live, offline', { timeout: 90_000 },
     });
     await page.goto(`${server.url}/graphql`);
     await page.getByRole('button', { name: 'Headers' }).click();
+    const schemas: number[] = [];
+    page.on('response', (response) => {
+      if (response.request().postData()?.includes('IntrospectionQuery')) schemas.push(response.status());
+    });
     await fill(page, '.graphiql-editor-tool', `{ "Authorization": "Bearer ${token}" }`);
+    // The page asked for the schema before it had a token.
+    await waitFor(() => schemas.includes(200), { what: 'the schema' });
     await fill(page, '.graphiql-query-editor', `query Overview { build(id: "${id}") { number status } }`);
     await page.keyboard.press('ControlOrMeta+Enter');
     await page.locator('.result-window').getByText('PENDING').waitFor();

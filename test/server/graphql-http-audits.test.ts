@@ -38,7 +38,11 @@ it('has all of them', () => {
   expect(audits).toHaveLength(61);
 });
 
+/** Queries come by POST alone: what is in a URL is kept in logs, and any page can make a browser send it. */
+const GET_QUERIES = new Set(['5A70', 'D6D5', '6A70']);
+
 it.each(audits.map((audit) => [`${audit.id}: ${audit.name}`, audit] as const))('%s', async (_name, audit) => {
   const { status, ...result } = await audit.fn();
+  if (GET_QUERIES.has(audit.id)) return expect(status).toBe('notice');
   expect({ status, reason: 'reason' in result ? result.reason : null }).toEqual({ status: 'ok', reason: null });
 });

@@ -20,6 +20,8 @@ const wide = (height: number) =>
   `{ node { ...F0 } } ${repeat(height, (i) => `fragment F${i} on Node { a: self { ...F${i + 1} } b: self { ...F${i + 1} } }`).join(' ')}
    fragment F${height} on Node { name }`;
 
+const unused = (field: string, times: number) => `fragment F on Node { ${field.repeat(times)} }`;
+
 const TOO_MUCH: readonly (readonly [what: string, code: string, query: string])[] = [
   ['13 levels', 'QUERY_TOO_COMPLEX', nested(13)],
   ['5,000 levels', 'TOO_MANY_TOKENS', nested(5_000)],
@@ -27,12 +29,29 @@ const TOO_MUCH: readonly (readonly [what: string, code: string, query: string])[
   ['31 aliases', 'QUERY_TOO_COMPLEX', `{ ${repeat(31, (i) => `a${i}: hello`).join(' ')} }`],
   ['101 aliases of __typename', 'QUERY_TOO_COMPLEX', `{ ${repeat(101, (i) => `a${i}: __typename`).join(' ')} }`],
   ['50 directives', 'QUERY_TOO_COMPLEX', `{ hello ${'@include(if: true) '.repeat(50)} }`],
-  ['11 unknown directives', 'QUERY_TOO_COMPLEX', `query ${'@x '.repeat(11)} { hello }`],
-  ['1,001 fields', 'QUERY_TOO_COMPLEX', `{ ${'hello '.repeat(1_001)} }`],
+  ['6 unknown directives', 'QUERY_TOO_COMPLEX', `query ${'@x '.repeat(6)} { hello }`],
+  ['the same field 12 times', 'QUERY_TOO_COMPLEX', `{ ${'hello '.repeat(12)} }`],
+  [
+    '1,001 fields',
+    'QUERY_TOO_COMPLEX',
+    `{ ...A } fragment A on Query { ${'...B '.repeat(91)} } fragment B on Query { ${'hello '.repeat(11)} }`,
+  ],
   ['10,000 fields', 'TOO_MANY_TOKENS', `{ ${'hello '.repeat(10_000)} }`],
   ['2^16 fields by fragments', 'QUERY_TOO_COMPLEX', tower(16)],
   ['2^150 fields by fragments', 'QUERY_TOO_COMPLEX', tower(150)],
   ['2^10 nodes by fragments', 'QUERY_TOO_COMPLEX', wide(10)],
+  [
+    'the same field 480 times where nothing spreads it',
+    'QUERY_TOO_COMPLEX',
+    `{ hello } ${unused('self { name } ', 480)}`,
+  ],
+  ['2^16 fields where nothing spreads them', 'QUERY_TOO_COMPLEX', tower(16).replace('{ ...F0 }', '{ hello }')],
+  ['41 inline fragments', 'QUERY_TOO_COMPLEX', `{ ${'... { hello } '.repeat(41)} }`],
+  [
+    '41 fragments',
+    'QUERY_TOO_COMPLEX',
+    `{ ${repeat(41, (i) => `...F${i}`).join(' ')} } ${repeat(41, (i) => `fragment F${i} on Query { hello }`).join(' ')}`,
+  ],
   ['14 mutations', 'TOO_MANY_MUTATIONS', `mutation { ${repeat(14, (i) => `m${i}: increment`).join(' ')} }`],
   [
     '6 mutations by fragments',
@@ -110,7 +129,8 @@ describe.each(TRANSPORTS)('over %s', (_name, run) => {
     expect((await run(nested(12))).errors).toEqual([]);
     expect((await run(`{ ${repeat(30, (i) => `a${i}: hello`).join(' ')} }`)).errors).toEqual([]);
     expect((await run(`mutation { ${repeat(5, (i) => `m${i}: increment`).join(' ')} }`)).errors).toEqual([]);
-    expect((await run(`{ ${'hello '.repeat(300)} }`)).errors).toEqual([]);
+    expect((await run(`{ ${'hello '.repeat(11)} }`)).errors).toEqual([]);
+    expect((await run(`{ ${'hello @include(if: true) '.repeat(5)} }`)).errors).toEqual([]);
   });
 });
 

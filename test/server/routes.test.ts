@@ -36,6 +36,35 @@ describe('the door', () => {
   );
 });
 
+describe('artifacts of other origins', () => {
+  const APP = 'https://app.example';
+  const path = '/artifacts/artifact_0199f3a0000070008000000000000000';
+
+  it('may be fetched by pages of allowed origins', async () => {
+    await using open = await openFixtureServer({ environment: { SLIPWAY_ALLOWED_ORIGINS: APP } });
+    const asked = { 'access-control-request-method': 'GET', 'access-control-request-headers': 'authorization,range' };
+    const send = (method: string, origin: string) =>
+      fetch(`${open.server.url}${path}`, { method, headers: { origin, ...asked, authorization: open.authorization } });
+    const preflight = await send('OPTIONS', APP);
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(APP);
+    expect(preflight.headers.get('access-control-allow-headers')).toContain('range');
+    const answer = await send('GET', APP);
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get('access-control-allow-origin')).toBe(APP);
+    expect(answer.headers.get('access-control-expose-headers')).toContain('content-disposition');
+    for (const method of ['OPTIONS', 'GET']) {
+      expect((await send(method, 'https://evil.example')).headers.get('access-control-allow-origin')).toBeNull();
+    }
+  });
+
+  it('may not be fetched by any page when none is allowed', async () => {
+    const response = await fetch(`${server.server.url}${path}`, { method: 'OPTIONS', headers: { origin: APP } });
+    expect(response.status).toBe(404);
+    expect(response.headers.get('access-control-allow-origin')).toBeNull();
+  });
+});
+
 describe('health', () => {
   it('is well', async () => {
     expect(await (await fetch(`${server.server.url}/healthz`)).json()).toEqual({ status: 'ok' });
@@ -143,10 +172,31 @@ describe('artifacts', () => {
     expect(response.headers.get('content-range')).toBe('bytes */44');
   });
 
-  it('answer HEAD, and who has them already', async () => {
-    const head = await get({}, 'HEAD');
-    expect({ status: head.status, length: head.headers.get('content-length') }).toEqual({ status: 200, length: '44' });
-    expect((await get({ 'if-none-match': `"${sha256}"` })).status).toBe(304);
+  it('answer HEAD with what GET would say of all of it', async () => {
+    for (const range of [undefined, 'bytes=0-2', 'bytes=100-']) {
+      const { status, headers } = await get(range ? { range } : {}, 'HEAD');
+      expect({ status, length: headers.get('content-length') }).toEqual({ status: 200, length: '44' });
+      expect(headers.get('vary')).toBe('Authorization');
+    }
+  });
+
+  it.each([
+    ['"TAG"', 304],
+    ['W/"TAG"', 304],
+    ['*', 304],
+    ['"other", W/"more" , "TAG"', 304],
+    ['"other"', 200],
+    ['TAG', 200],
+  ])('answer who has %s already', async (tags, status) => {
+    const response = await get({ 'if-none-match': tags.replace('TAG', sha256) });
+    expect(response.status).toBe(status);
+    expect(response.headers.get('vary')).toBe('Authorization');
+  });
+
+  it('come whole to who has a part of something else', async () => {
+    const range = 'bytes=0-2';
+    expect((await get({ range, 'if-range': `"${sha256}"` })).status).toBe(206);
+    expect((await get({ range, 'if-range': '"other"' })).status).toBe(200);
   });
 
   it('need a token that may read this build', async () => {

@@ -120,15 +120,17 @@ describe('over WebSocket', () => {
   });
 
   it('releases a thousand idle ones', async () => {
-    const socket = await server.connect();
-    socket.send(subscribe('first', IDLE));
-    await waitFor(() => server.fixture.openSources === 1);
+    const sockets = await Promise.all(Array.from({ length: 20 }, () => server.connect()));
+    for (const socket of sockets) socket.send(subscribe('first', IDLE));
+    await waitFor(() => server.fixture.openSources === 20);
     const before = heapBytes();
-    for (let index = 1; index < 1_000; index += 1) socket.send(subscribe(String(index), IDLE));
+    for (const socket of sockets) {
+      for (let index = 1; index < 50; index += 1) socket.send(subscribe(String(index), IDLE));
+    }
     await waitFor(() => server.fixture.openSources === 1_000);
-    console.log(`one idle subscription: ${((heapBytes() - before) / 999 / 1024).toFixed(1)} KiB of heap`);
+    console.log(`one idle subscription: ${((heapBytes() - before) / 980 / 1024).toFixed(1)} KiB of heap`);
     const started = performance.now();
-    socket.socket.terminate();
+    for (const { socket } of sockets) socket.terminate();
     await nothingOpen();
     console.log(`1,000 idle subscriptions released in ${(performance.now() - started).toFixed()} ms`);
   });
@@ -188,6 +190,27 @@ describe('the execution', () => {
     const query = WITH_VARIABLE;
     const subscribers = [{}, { query, variables: { skip: true } }, { query, variables: { skip: false } }];
     expect(await contextsOf([...subscribers, ...subscribers])).toBe(3);
+  });
+});
+
+describe('variables', () => {
+  const DEFAULTED = 'subscription S($name: String = "default") { idle { number echo(name: $name) } }';
+
+  it('without a value take their default, also beside a subscriber whose value is null', async () => {
+    const socket = await server.connect();
+    const payload = { query: DEFAULTED };
+    socket.send({ type: 'subscribe', id: 'null', payload: { ...payload, variables: { name: null } } });
+    socket.send({ type: 'subscribe', id: 'absent', payload: { ...payload, variables: {} } });
+    await waitFor(() => server.fixture.openSources === 2);
+    server.fixture.emit();
+    const echoes: Record<string, unknown> = {};
+    for (let count = 0; count < 2; count += 1) {
+      const { id, payload: answer } = await socket.receive();
+      echoes[String(id)] = (answer as { data: { idle: { echo: unknown } } }).data.idle.echo;
+    }
+    expect(echoes).toEqual({ null: null, absent: 'default' });
+    socket.socket.terminate();
+    await nothingOpen();
   });
 });
 

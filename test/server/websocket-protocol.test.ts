@@ -50,6 +50,26 @@ describe('connection_init', () => {
     socket.socket.terminate();
   });
 
+  it('goes before any message that is large', async () => {
+    const socket = await openSocket(server.url);
+    socket.send({ type: 'ping', payload: { text: 'x'.repeat(65_536) } });
+    expect(await socket.closed()).toMatchObject({ code: 1009 });
+  });
+
+  it('is refused when the token has too many sockets, until one of them is closed', async () => {
+    await using strict = await openFixtureServer({ limits: { socketsPerToken: 2 } });
+    const sockets = await Promise.all([strict.connect(), strict.connect()]);
+    const third = await openSocket(strict.url);
+    third.send({ type: 'connection_init', payload: { authorization: strict.authorization } });
+    expect(await third.closed()).toEqual({ code: 4429, reason: 'One token can have 2 sockets.' });
+    const other = await strict.createToken();
+    sockets.push(await strict.connect(other.authorization));
+    sockets[0]?.socket.terminate();
+    await waitFor(() => strict.server.socketCount === 2);
+    sockets.push(await strict.connect());
+    for (const { socket } of sockets) socket.terminate();
+  });
+
   it('is awaited, then 4408', async () => {
     const socket = await openSocket(server.url);
     expect(await socket.closed()).toMatchObject({ code: 4408 });
@@ -140,7 +160,11 @@ describe('subscribe', () => {
   it('gives a query one next, then complete', async () => {
     const socket = await server.connect();
     socket.send(subscribe('q', '{ hello }'));
-    expect(await socket.receive()).toEqual({ type: 'next', id: 'q', payload: { data: { hello: 'Hello, world!' } } });
+    expect(await socket.receive()).toMatchObject({
+      type: 'next',
+      id: 'q',
+      payload: { data: { hello: 'Hello, world!' }, extensions: { rateLimit: { limit: 300_000, cost: 2 } } },
+    });
     expect(await socket.receive()).toEqual({ type: 'complete', id: 'q' });
     socket.socket.terminate();
   });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Agent, AgentEvent, AgentOutcome, AgentRun, AgentTask, LogLine } from '../../src/agents/agent.ts';
 import { openLocalRuntime } from '../../src/runtimes/local.ts';
 import type { Runtime, SpoolOffset, Workspace } from '../../src/runtimes/runtime.ts';
+import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
 
 /** What a worker gives its agents. */
 export const ENVIRONMENT = { PATH: process.env.PATH ?? '/usr/bin:/bin', LANG: 'C.UTF-8' };
@@ -36,7 +37,9 @@ export async function openBench(): Promise<AgentBench> {
       limits: { maxTurns: null, maxCostUsd: null },
       scripts: {},
       trustRepoConfig: false,
+      modelKey: null,
       redact: (line) => line,
+      network: ALL_OF_THE_NETWORK,
       publishedUpTo: { stdout: 0, stderr: 0 },
       detached: new AbortController().signal,
       ...changes,

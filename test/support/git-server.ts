@@ -40,6 +40,8 @@ export interface GitServer extends AsyncDisposable {
   mode: GitServerMode;
   /** Sends every request on to this address (of another server, without a slash at the end); null stops that. */
   redirectTo: string | null;
+  /** Breaks the connections of all requests that hang. */
+  release(): void;
   /** An empty repository whose HEAD is `main`. */
   createRepository(name: string): Promise<GitServerRepository>;
   close(): Promise<void>;
@@ -50,11 +52,15 @@ export async function startGitServer(options: { username?: string; password?: st
   const folder = await mkdtemp(join(tmpdir(), 'slipway-git-server-'));
   const requests: GitServerRequest[] = [];
   const state: { mode: GitServerMode; redirectTo: string | null } = { mode: 'answer', redirectTo: null };
+  const hanging = new Set<ServerResponse>();
   const server = createServer((request, response) => {
     const authorized = isAuthorized(request, options);
     const { method = '', url = '' } = request;
     requests.push({ method, url, authorized, carriedCredentials: request.headers.authorization !== undefined });
-    if (state.mode === 'hang') return;
+    if (state.mode === 'hang') {
+      hanging.add(response.once('close', () => hanging.delete(response)));
+      return;
+    }
     if (state.redirectTo !== null) return void response.writeHead(302, { location: state.redirectTo + url }).end();
     if (state.mode === 'error') return void response.writeHead(500).end('broken');
     if (!authorized) return void response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
@@ -75,6 +81,9 @@ export async function startGitServer(options: { username?: string; password?: st
   return Object.assign(state, {
     url,
     requests,
+    release() {
+      for (const response of hanging) response.destroy();
+    },
     createRepository: (name: string) => createRepository({ folder, url, name }),
     close,
     [Symbol.asyncDispose]: close,

@@ -36,6 +36,8 @@ export async function openTestStack(environment: Readonly<Record<string, string>
     SLIPWAY_LOCAL_REPOSITORIES: 'true',
     SLIPWAY_DEFAULT_PROVIDER: 'scripted',
     SLIPWAY_LOG_LEVEL: 'warn',
+    // Scripts of tests leave marks outside of their workspace. Tests of the sandbox ask for it.
+    SLIPWAY_SANDBOX: 'none',
     ...environment,
   });
   const logger = createLogger(config.logLevel);

@@ -11,7 +11,11 @@ import { Worker } from '../../src/workers/worker.ts';
 import type { TestStack } from './orchestrator.ts';
 import { waitFor } from './wait-for.ts';
 
-export async function startWorkerProcess(stack: Pick<TestStack, 'databaseUrl' | 'dataFolder'>): Promise<ChildProcess> {
+/** `environment` overrides options, by their variables. */
+export async function startWorkerProcess(
+  stack: Pick<TestStack, 'databaseUrl' | 'dataFolder'>,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], {
     env: {
       PATH: process.env.PATH,
@@ -20,6 +24,8 @@ export async function startWorkerProcess(stack: Pick<TestStack, 'databaseUrl' | 
       SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
       SLIPWAY_LOCAL_REPOSITORIES: 'true',
       SLIPWAY_LOG_LEVEL: 'warn',
+      SLIPWAY_SANDBOX: 'none',
+      ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

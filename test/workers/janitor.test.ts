@@ -7,6 +7,7 @@ import type { ClaimedBuild } from '../../src/builds/build.ts';
 import { Ledger } from '../../src/builds/ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
+import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
 import { keepHouse } from '../../src/workers/janitor.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
@@ -31,7 +32,9 @@ async function startHere(workerId: string): Promise<ClaimedBuild> {
   const build = await claimByHand(stack, workerId);
   const workspace = await stack.orchestrator.runtime.open(build.id);
   const env = { PATH: process.env.PATH ?? '' };
-  await workspace.start({ argv: ['sleep', '300'], cwd: workspace.paths.work, env, stdin: '', redact: (text) => text });
+  const argv: [string, ...string[]] = ['sleep', '300'];
+  const cwd = workspace.paths.work;
+  await workspace.start({ argv, cwd, env, stdin: '', redact: (text) => text, network: ALL_OF_THE_NETWORK });
   return build;
 }
 

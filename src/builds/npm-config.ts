@@ -1,0 +1,30 @@
+/** The registries that an agent's package manager may read from, in the agent's home while it runs. */
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Workspace } from '../runtimes/runtime.ts';
+
+export interface Registry {
+  /** `https://host/path/` */
+  readonly url: string;
+  readonly token: string;
+}
+
+/** In place of whatever an earlier agent left there, be it a link. Which packages come from where says the repository. */
+export async function writeNpmConfig(workspace: Workspace, registries: readonly Registry[]): Promise<void> {
+  await removeNpmConfig(workspace);
+  if (registries.length === 0) return;
+  const lines = registries.map(({ url, token }) => `${url.replace(/^https?:/, '')}:_authToken=${token}\n`);
+  const draft = join(workspace.paths.root, 'npmrc');
+  await rm(draft, { recursive: true, force: true });
+  await writeFile(draft, lines.join(''), { flag: 'wx', mode: 0o600 });
+  await rename(draft, pathOf(workspace));
+}
+
+/** The home stays for a resumed session; the tokens do not. */
+export async function removeNpmConfig(workspace: Workspace): Promise<void> {
+  await rm(pathOf(workspace), { recursive: true, force: true });
+}
+
+function pathOf({ paths }: Workspace): string {
+  return join(paths.home, '.npmrc');
+}

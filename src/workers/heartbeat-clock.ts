@@ -1,0 +1,56 @@
+/** What a worker may believe of its own leases and of those of others, by what its heartbeats were answered. */
+import { CUT_OFF_AFTER_MS, HEARTBEAT_EVERY_MS, LEASE_SECONDS } from '../builds/lease.ts';
+
+/** Longer than this without an answer, and others may have taken us for dead. */
+const MAX_GAP_MS = 2 * HEARTBEAT_EVERY_MS;
+
+/** A Postgres that is not there, starts or stops: it renews no lease, and gives none to anybody else. */
+const CLOSED = new Set(['ECONNREFUSED', '57P01', '57P02', '57P03']);
+
+/**
+ * Counts by the monotonic clock, which nobody sets. The clock of the day is looked at beside it for one thing only: the
+ * other one may stand still while the machine sleeps.
+ */
+export class HeartbeatClock {
+  /** When the last heartbeat was sent that was answered, or the database was last found closed. */
+  #sureAt = performance.now();
+  #answeredAt = performance.now();
+  #answeredOn = Date.now();
+  #answeringSince: number | null = performance.now();
+
+  /** `sentAt`: of `performance.now()`. The leases began no sooner. */
+  answered(sentAt: number): void {
+    // After an outage of the database, and after a pause of ours, leases have run out although their workers live.
+    if (this.#gapMs > MAX_GAP_MS) this.#answeringSince = null;
+    this.#sureAt = sentAt;
+    this.#answeredAt = performance.now();
+    this.#answeredOn = Date.now();
+    this.#answeringSince ??= performance.now();
+  }
+
+  failed(error: unknown): void {
+    this.#answeringSince = null;
+    const { code } = error as { code?: unknown };
+    if (typeof code === 'string' && CLOSED.has(code)) this.#sureAt = performance.now();
+  }
+
+  /** Nobody else can have been given what this worker runs. */
+  get holdsLeases(): boolean {
+    return performance.now() - this.#sureAt < LEASE_SECONDS * 1000;
+  }
+
+  /** The leases end soon, and there is no sign that they will be renewed. */
+  get isCutOff(): boolean {
+    return performance.now() - this.#sureAt >= CUT_OFF_AFTER_MS;
+  }
+
+  /** Whoever was away himself cannot tell who else is. */
+  get mayJudgeOthers(): boolean {
+    const since = this.#answeringSince;
+    return since !== null && this.#gapMs <= MAX_GAP_MS && performance.now() - since >= LEASE_SECONDS * 1000;
+  }
+
+  get #gapMs(): number {
+    return Math.max(performance.now() - this.#answeredAt, Date.now() - this.#answeredOn);
+  }
+}

@@ -1,0 +1,222 @@
+/** Every root field of the API with who may use it, and an operation on what is ours that changes nothing. */
+import type { Scope } from '../../src/auth/scope.ts';
+import type { World } from './access-world.ts';
+
+export interface AccessCase {
+  /** Of the schema: `query build`. */
+  readonly field: string;
+  /** A token needs all of them. */
+  readonly needs: readonly Scope[];
+  /**
+   * `project`: a token of another project gets what somebody gets who asks for what is not there. `unlimited`: a token that
+   * is limited to projects is refused. `everyone`: it belongs to no project.
+   */
+  readonly reach: 'project' | 'unlimited' | 'everyone';
+  readonly source: (world: World) => string;
+}
+
+const read = { needs: ['builds:read'], reach: 'project' } as const;
+const write = { needs: ['builds:write'], reach: 'project' } as const;
+const change = { needs: ['projects:write'], reach: 'project' } as const;
+const count = { needs: ['stats:read'], reach: 'project' } as const;
+const rule = { needs: ['admin'], reach: 'unlimited' } as const;
+
+const mutation = (call: string) => `mutation { result: ${call} { __typename ... on UserError { code message } } }`;
+const BUILD = 'id number spec { prompt } project { id slug }';
+const REGISTRY = 'registry: { url: "https://npm.example.com/", token: "short" }';
+
+const QUERIES: readonly AccessCase[] = [
+  { field: 'query viewer', needs: [], reach: 'everyone', source: () => '{ viewer { id } }' },
+  // Without a server nothing is limited, and the field itself is null.
+  { field: 'query rateLimit', needs: [], reach: 'everyone', source: () => '{ rateLimit { limit } viewer { id } }' },
+  { field: 'query templates', ...read, reach: 'everyone', source: () => '{ templates { name } }' },
+  {
+    field: 'query workers',
+    ...read,
+    source: () => '{ workers { nodes { running currentBuilds { totalCount nodes { id } } } } }',
+  },
+  { field: 'query workers', ...read, reach: 'everyone', source: () => '{ workers { nodes { id capacity } } }' },
+  { field: 'query node', ...read, source: ({ ours }) => `{ node(id: "${ours.finished}") { id } }` },
+  {
+    field: 'query nodes',
+    ...read,
+    source: ({ ours: { project, finished, artifact, delivery } }) =>
+      `{ nodes(ids: ["${project}", "${finished}", "${artifact}", "${delivery}"]) { id } }`,
+  },
+  { field: 'query build', ...read, source: ({ ours }) => `{ build(id: "${ours.running}") { ${BUILD} } }` },
+  {
+    field: 'query buildByIdempotencyKey',
+    ...read,
+    source: ({ ours }) => `{ buildByIdempotencyKey(projectId: "${ours.project}", key: "finished") { ${BUILD} } }`,
+  },
+  { field: 'query builds', ...read, source: () => `{ builds { totalCount nodes { ${BUILD} } } }` },
+  {
+    field: 'query builds',
+    ...read,
+    source: ({ ours }) => `{ builds(filter: { projectId: "${ours.project}" }) { totalCount nodes { ${BUILD} } } }`,
+  },
+  { field: 'query project', ...read, source: ({ ours }) => `{ project(id: "${ours.project}") { id name } }` },
+  { field: 'query project', ...read, source: ({ ours }) => `{ project(slug: "${ours.slug}") { id name } }` },
+  { field: 'query projects', ...read, source: () => '{ projects { totalCount nodes { id name slug } } }' },
+  {
+    field: 'query validateBuild',
+    ...read,
+    source: ({ ours }) => `{ validateBuild(projectId: "${ours.project}", spec: { prompt: "x" }) { ready } }`,
+  },
+  { field: 'query buildStats', ...count, source: () => '{ buildStats { total series(bucket: WEEK) { total } } }' },
+  {
+    field: 'query buildStats',
+    ...count,
+    source: ({ ours }) => `{ buildStats(filter: { projectId: "${ours.project}" }) { total running } }`,
+  },
+  {
+    field: 'query queueStats',
+    ...count,
+    source: () => '{ queueStats { waiting scheduled running oldestQueuedAt throughputPerMinute averageWaitMs } }',
+  },
+  { field: 'query apiTokens', ...rule, source: () => '{ apiTokens(includeRevoked: true) { nodes { id name } } }' },
+  { field: 'query credentials', ...rule, source: () => '{ credentials { id } viewer { id } }' },
+  {
+    field: 'query auditLog',
+    needs: ['admin'],
+    reach: 'project',
+    source: () => '{ auditLog { nodes { id action subjectId project { id name } detail } } }',
+  },
+  {
+    field: 'query auditLog',
+    needs: ['admin'],
+    reach: 'project',
+    source: ({ ours }) => `{ auditLog(filter: { subjectId: "${ours.finished}" }) { nodes { id action } } }`,
+  },
+];
+
+const MUTATIONS: readonly AccessCase[] = [
+  {
+    field: 'mutation startBuild',
+    ...write,
+    source: ({ ours }) => mutation(`startBuild(input: { projectId: "${ours.project}", spec: { prompt: "" } })`),
+  },
+  {
+    field: 'mutation cancelBuild',
+    ...write,
+    source: ({ ours }) => mutation(`cancelBuild(input: { id: "${ours.finished}" })`),
+  },
+  {
+    field: 'mutation retryBuild',
+    ...write,
+    source: ({ ours }) => mutation(`retryBuild(input: { id: "${ours.running}" })`),
+  },
+  {
+    field: 'mutation redeliverCallback',
+    ...write,
+    source: ({ ours }) => mutation(`redeliverCallback(input: { buildId: "${ours.finished}" })`),
+  },
+  {
+    field: 'mutation updateProject',
+    ...change,
+    source: ({ ours }) => mutation(`updateProject(input: { id: "${ours.project}", name: "" })`),
+  },
+  {
+    field: 'mutation archiveProject',
+    ...change,
+    source: ({ ours }) => mutation(`archiveProject(input: { id: "${ours.archived}" })`),
+  },
+  {
+    field: 'mutation setCredential',
+    ...change,
+    source: ({ ours }) => mutation(`setCredential(input: { projectId: "${ours.project}", name: "", ${REGISTRY} })`),
+  },
+  {
+    field: 'mutation deleteCredential',
+    ...change,
+    source: ({ ours }) => mutation(`deleteCredential(input: { projectId: "${ours.project}", name: "" })`),
+  },
+  { field: 'mutation deleteCredential', ...rule, source: () => mutation('deleteCredential(input: { name: "" })') },
+  {
+    field: 'mutation setCredential',
+    ...rule,
+    source: () => mutation(`setCredential(input: { name: "", ${REGISTRY} })`),
+  },
+  {
+    field: 'mutation createProject',
+    needs: ['projects:write'],
+    reach: 'unlimited',
+    source: () => mutation('createProject(input: { name: "" })'),
+  },
+  {
+    field: 'mutation createAndBuild',
+    needs: ['projects:write', 'builds:write'],
+    reach: 'unlimited',
+    source: () => mutation('createAndBuild(input: { project: { name: "" }, spec: { prompt: "" } })'),
+  },
+  {
+    field: 'mutation createApiToken',
+    ...rule,
+    source: () => mutation('createApiToken(input: { name: "", scopes: [] })'),
+  },
+  {
+    field: 'mutation rotateApiToken',
+    ...rule,
+    source: ({ revokedToken }) => mutation(`rotateApiToken(input: { id: "${revokedToken}" })`),
+  },
+  {
+    field: 'mutation revokeApiToken',
+    ...rule,
+    source: ({ revokedToken }) => mutation(`revokeApiToken(input: { id: "${revokedToken}" })`),
+  },
+];
+
+const SUBSCRIPTIONS: readonly AccessCase[] = [
+  {
+    field: 'subscription buildProgress',
+    ...read,
+    source: ({ ours }) => `subscription { buildProgress(buildId: "${ours.running}") { cursor build { ${BUILD} } } }`,
+  },
+  {
+    field: 'subscription buildLog',
+    ...read,
+    source: ({ ours }) => `subscription { buildLog(buildId: "${ours.finished}") { cursor lines { text } } }`,
+  },
+  {
+    field: 'subscription projectActivity',
+    ...read,
+    source: ({ ours }) => `subscription { projectActivity(projectId: "${ours.project}") { cursor } }`,
+  },
+];
+
+export const ACCESS_CASES = [...QUERIES, ...MUTATIONS, ...SUBSCRIPTIONS];
+
+/** A field of a type that is not a root -> what a token needs beside what led there. */
+export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
+  'Project.builds': 'builds:read',
+  'Project.callbackSecret': 'projects:write',
+  'Project.credentials': 'projects:write',
+  'Credential.project': 'builds:read',
+  'Viewer.projects': 'builds:read',
+};
+
+type Path = 'same project' | ((world: World) => string);
+
+/**
+ * Every field that leads to something with an id: either what it leads to always belongs to the project that it comes
+ * from, or an operation that begins at what everybody sees and would lead to what is ours.
+ */
+export const PATHS: Readonly<Record<string, Path>> = {
+  'AuditEntry.project': () => '{ auditLog { nodes { project { id } } } }',
+  'Build.artifacts': 'same project',
+  'Build.callbacks': 'same project',
+  'Build.project': 'same project',
+  'Build.retries': 'same project',
+  'Build.retryOf': 'same project',
+  // Workers belong to no project.
+  'Build.worker': 'same project',
+  'BuildEvent.build': 'same project',
+  'CallbackDelivery.build': 'same project',
+  'Credential.project': 'same project',
+  'IdempotencyConflictError.existing': ({ ours }) =>
+    `mutation { startBuild(input: { projectId: "${ours.project}", idempotencyKey: "finished", spec: { prompt: "other" } }) {
+      ... on IdempotencyConflictError { existing { id } } } }`,
+  'Project.builds': 'same project',
+  'Viewer.projects': () => '{ viewer { projects { id } } }',
+  'Worker.currentBuilds': () => '{ workers { nodes { currentBuilds { nodes { id project { id } } } } } }',
+};

@@ -1,0 +1,96 @@
+/** Two projects that have one of everything each: what is ours can be told from what is theirs. */
+import { v7 } from 'uuid';
+import { insertArtifacts } from '../../src/artifacts/artifact.ts';
+import { createApiToken, revokeApiToken } from '../../src/auth/api-token.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
+import { setCredential } from '../../src/credentials/set-credential.ts';
+import { archiveProject } from '../../src/projects/change-project.ts';
+import { toPublicId } from '../../src/std/public-id.ts';
+import { claimByHand, registerByHand } from '../support/claim.ts';
+import type { TestStack } from '../support/orchestrator.ts';
+import { finish, print } from './finish.ts';
+
+/** Public ids, but for `projectUuids`: what the list of a token has. */
+export interface Belongings {
+  readonly projectUuids: readonly string[];
+  readonly project: string;
+  readonly slug: string;
+  /** Takes no more builds. */
+  readonly archived: string;
+  /** Has a callback, an artifact, a log, and the idempotency key `key`. */
+  readonly finished: string;
+  readonly running: string;
+  readonly waiting: string;
+  readonly artifact: string;
+  readonly delivery: string;
+}
+
+export interface World {
+  readonly ours: Belongings;
+  readonly theirs: Belongings;
+  readonly worker: string;
+  /** No longer works. */
+  readonly revokedToken: string;
+}
+
+/** In every text of ours that a foreign token must not see. */
+export const OURS = 'OURS';
+
+export async function createWorld(stack: TestStack): Promise<World> {
+  const { orchestrator } = stack;
+  const workerId = await registerByHand(stack);
+  const ours = await createBelongings(stack, { mark: OURS, workerId });
+  const theirs = await createBelongings(stack, { mark: 'THEIRS', workerId });
+  const rights = { scopes: ['admin'], projectIds: null, expiresAt: null, createdBy: 'test' } as const;
+  const { id } = await createApiToken(orchestrator.db, { name: 'revoked', ...rights });
+  await revokeApiToken(orchestrator.db, id, 'test');
+  return { ours, theirs, worker: toPublicId('worker', workerId), revokedToken: toPublicId('token', id) };
+}
+
+async function createBelongings(
+  stack: TestStack,
+  { mark, workerId }: { readonly mark: string; readonly workerId: string },
+): Promise<Belongings> {
+  const { orchestrator } = stack;
+  const { id: projectUuid, slug } = await stack.createProject({ name: mark });
+  const old = await stack.createProject({ name: `${mark} before` });
+  await archiveProject(orchestrator, old.id, 'test');
+  const start = async (name: string) => {
+    const spec = { prompt: `${mark} ${name}`, provider: 'scripted', callbackUrl: `http://127.0.0.1:9/${mark}` };
+    const { build } = await startBuild(orchestrator, { projectId: projectUuid, spec, idempotencyKey: name }, 'test');
+    return build.id;
+  };
+  const finished = await start('finished');
+  await print(orchestrator, finished, [`${mark} line`]);
+  await finish(orchestrator, finished);
+  const running = await start('running');
+  await claimByHand(stack, workerId);
+  const waiting = await start('waiting');
+  const file = { buildId: finished, contentType: 'text/plain', sizeBytes: 1, sha256: '' };
+  const artifact = v7();
+  await orchestrator.db
+    .transaction()
+    .execute((trx) => insertArtifacts(trx, [{ ...file, id: artifact, name: `${mark}.txt` }]));
+  const input = {
+    projectId: projectUuid,
+    name: mark,
+    registry: { url: 'https://npm.example.com/', token: 'x'.repeat(20) },
+  };
+  await orchestrator.db.transaction().execute((trx) => setCredential(trx, orchestrator, { input, actor: 'test' }));
+  const delivery = await orchestrator.db
+    .selectFrom('deliveries')
+    .select('id')
+    .where('build_id', '=', finished)
+    .executeTakeFirstOrThrow();
+  return {
+    projectUuids: [projectUuid, old.id],
+    project: toPublicId('project', projectUuid),
+    slug,
+    archived: toPublicId('project', old.id),
+    finished: toPublicId('build', finished),
+    running: toPublicId('build', running),
+    waiting: toPublicId('build', waiting),
+    artifact: toPublicId('artifact', artifact),
+    delivery: toPublicId('delivery', delivery.id),
+  };
+}
