@@ -129,6 +129,8 @@ const work = (pick: number) =>
 function apply(model: Model, index: number, done: Done): void {
   const build = model.at(index);
   if (done === 'intended' || done === 'forbidden') deepStrictEqual(done, build.cancel ? 'forbidden' : 'intended');
+  // What the attempt writes says that it lives.
+  if (done === 'intended' || done === 'forbidden' || done === 'proved') build.lease = LEASE_SECONDS;
   if (done === 'intended') build.intent = true;
   if (done === 'proved') build.pushed = true;
   if (done === 'completed') model.finish(index, 'COMPLETED');

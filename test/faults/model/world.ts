@@ -128,7 +128,7 @@ export class World {
 
   /** Sends what is due. `die`: the process is gone after it has claimed, or after it has sent. */
   async deliver(die: 'never' | 'claimed' | 'sent'): Promise<number> {
-    const due = await claimDeliveries(this.orchestrator.db, { free: 100, perHost: 100, busy: new Map() });
+    const due = await claimDeliveries(this.orchestrator.db, { places: 1_000, perHost: 100, sending: [] });
     for (const delivery of due) {
       if (die === 'claimed') continue;
       const seen = this.received.get(delivery.buildId) ?? new Set();

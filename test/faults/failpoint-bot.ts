@@ -1,0 +1,195 @@
+/** A client as it should be: every request has a key and a deadline, and is sent again until there is an answer. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { createClient } from '../../src/client/client.ts';
+import { watchBuild } from '../../src/client/watch-build.ts';
+import type { BuildEventType } from '../../src/events/event.ts';
+import { script } from '../support/script.ts';
+import { waitFor } from '../support/wait-for.ts';
+import type { Rig } from './failpoint-rig.ts';
+import { recordWatch, uuidOf } from './history.ts';
+
+/** Then another server is asked. A request that is not sent twice has until the end. */
+const ANSWER_WITHIN_MS = 5_000;
+const ASK_AGAIN_AFTER_MS = 200;
+const GIVE_UP_AFTER_MS = 90_000;
+
+export interface WatchedBuild {
+  /** `build_…` */
+  readonly id: string;
+  /** What its subscribers were told so far, one list for each server that is asked. */
+  readonly seen: readonly (readonly BuildEventType[])[];
+  /** Resolves when all of them saw its end. */
+  readonly ended: Promise<void>;
+}
+
+export interface Bot {
+  readonly builds: readonly WatchedBuild[];
+  startBuild(kind: keyof typeof SCRIPTS, spec?: object): Promise<WatchedBuild>;
+  /** With a project and a remote of its own. */
+  createAndBuild(): Promise<WatchedBuild>;
+  retryBuild(build: WatchedBuild): Promise<WatchedBuild>;
+  cancelBuild(build: WatchedBuild): Promise<void>;
+}
+
+const talk = (count: number, seconds: number) =>
+  Array.from({ length: count }, (_, index) => [{ print: `word ${index}` }, { wait: seconds }]).flat();
+
+/** The files of two builds are not the same, so that one can be put on top of the other. */
+const SCRIPTS = {
+  quick: (name: string) => script(...talk(2, 0.2), write(name)),
+  long: (name: string) => script(...talk(3, 2), write(name)),
+  failing: () => script(...talk(3, 2), { fail: 'as asked' }),
+  endless: (name: string) => script(...talk(30, 2), write(name)),
+} as const;
+
+const write = (name: string) => ({ write: { path: `reports/${name}.txt`, content: `${name}\n` } });
+
+/** JSON whose shape only the query knows. */
+type Json = ReturnType<typeof JSON.parse>;
+
+/** `urls`: of the servers, the one that is asked first at the beginning. */
+export async function openBot(rig: Rig, urls: readonly string[]): Promise<Bot> {
+  const builds: WatchedBuild[] = [];
+  const project = await createProject(rig);
+  let count = 0;
+  const nextKey = () => {
+    count += 1;
+    return `key-${count}`;
+  };
+  const accept = (projectId: string, idempotencyKey: string, { build }: Json): WatchedBuild => {
+    rig.recorder.accepted({ projectId, idempotencyKey, buildId: uuidOf('build', build.id) });
+    const watched = watch(rig, urls, build.id);
+    builds.push(watched);
+    return watched;
+  };
+  const askForBuild = async (projectId: string, key: string, mutation: { query: string; input: object }) => {
+    rig.recorder.asked({ projectId, idempotencyKey: key });
+    const input = { ...mutation.input, idempotencyKey: key };
+    return accept(projectId, key, await mustDo(rig, urls, mutation.query, { input }));
+  };
+  return {
+    builds,
+    startBuild(kind, spec = {}) {
+      const key = nextKey();
+      const input = {
+        projectId: project.id,
+        spec: { prompt: SCRIPTS[kind](key), callbackUrl: rig.callbackUrl, ...spec },
+      };
+      return askForBuild(project.uuid, key, { query: START, input });
+    },
+    retryBuild(build) {
+      return askForBuild(project.uuid, nextKey(), { query: RETRY, input: { id: build.id } });
+    },
+    async createAndBuild() {
+      const idempotencyKey = nextKey();
+      const { input, path } = await newProject(rig, idempotencyKey);
+      const spec = { prompt: SCRIPTS.quick(idempotencyKey), callbackUrl: rig.callbackUrl };
+      const created = await mustDo(rig, urls, CREATE_AND_BUILD, { input: { project: input, spec, idempotencyKey } });
+      return accept(knowProject(rig, created, path).uuid, idempotencyKey, created);
+    },
+    async cancelBuild({ id }) {
+      const answer = await ask(rig, urls, CANCEL, { input: { id, reason: 'not wanted' } });
+      // A refusal says that it is over, or publishes already.
+      if (answer.__typename === 'CancelBuildPayload') rig.recorder.cancelled(uuidOf('build', id));
+    },
+  };
+}
+
+const BUILD = 'build { id } deduplicated';
+const START = `mutation ($input: StartBuildInput!) {
+  answer: startBuild(input: $input) { __typename ... on StartBuildPayload { ${BUILD} } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+const RETRY = `mutation ($input: RetryBuildInput!) {
+  answer: retryBuild(input: $input) { __typename ... on RetryBuildPayload { ${BUILD} } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+const CANCEL = `mutation ($input: CancelBuildInput!) {
+  answer: cancelBuild(input: $input) { __typename ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+const CREATE = `mutation ($input: ProjectInput!) {
+  answer: createProject(input: $input) { __typename
+    ... on CreateProjectPayload { project { id } callbackSecret } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+const CREATE_AND_BUILD = `mutation ($input: CreateAndBuildInput!) {
+  answer: createAndBuild(input: $input) { __typename
+    ... on CreateAndBuildPayload { project { id } callbackSecret ${BUILD} } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+
+/** The answer of one mutation, from whichever server gives one. Throws when none did for a minute. */
+async function ask(rig: Rig, urls: readonly string[], query: string, variables: object): Promise<Json> {
+  const deadline = performance.now() + GIVE_UP_AFTER_MS;
+  for (let tries = 0; ; tries += 1) {
+    const url = urls[tries % urls.length] ?? rig.url;
+    const within = urls.length > 1 ? ANSWER_WITHIN_MS : GIVE_UP_AFTER_MS;
+    const { data, errors } = await send({ url, token: rig.token, within }, { query, variables });
+    if (data?.answer) return data.answer;
+    if (performance.now() > deadline) throw new Error(`no answer: ${JSON.stringify(errors)}`);
+    await delay(ASK_AGAIN_AFTER_MS);
+  }
+}
+
+/** `ask`, where nothing but yes can be the answer. */
+async function mustDo(...asked: Parameters<typeof ask>): Promise<Json> {
+  const answer = await ask(...asked);
+  if (!answer.__typename.endsWith('Payload')) throw new Error(`refused: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+async function send(
+  { url, token, within }: { url: string; token: string; within: number },
+  body: object,
+): Promise<Json> {
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(within),
+    });
+    return await response.json();
+  } catch (error) {
+    return { errors: String(error) };
+  }
+}
+
+interface NamedProject {
+  /** `project_…` */
+  readonly id: string;
+  readonly uuid: string;
+}
+
+async function createProject(rig: Rig): Promise<NamedProject> {
+  const { input, path } = await newProject(rig, 'main');
+  return knowProject(rig, await mustDo(rig, [rig.url], CREATE, { input }), path);
+}
+
+async function newProject(rig: Rig, name: string) {
+  const { url, path } = await rig.git.createRepository(`${rig.folder.split('/').at(-1)}-${name}`);
+  const gitCredentials = { username: 'bot', password: rig.gitPassword };
+  const settings = { artifacts: ['reports/*.txt'] };
+  return { path, input: { name, repositoryUrl: url, gitCredentials, settings } };
+}
+
+function knowProject(rig: Rig, { project, callbackSecret }: Json, path: string): NamedProject {
+  const uuid = uuidOf('project', project.id);
+  rig.remotes.set(uuid, path);
+  rig.callbackSecrets.set(uuid, callbackSecret);
+  return { id: project.id, uuid };
+}
+
+function watch(rig: Rig, urls: readonly string[], id: string): WatchedBuild {
+  const watches = urls.map((url) => {
+    const types: BuildEventType[] = [];
+    const follow = async () => {
+      await using client = createClient({ url, token: rig.token });
+      const events = watchBuild(client, id, { giveUpAfterMs: GIVE_UP_AFTER_MS });
+      for await (const { type } of recordWatch(rig.recorder, { buildId: uuidOf('build', id), events }))
+        types.push(type);
+    };
+    return { types, done: follow() };
+  });
+  const ended = Promise.all(watches.map(({ done }) => done)).then(() => {});
+  // Whoever waits for it is told.
+  ended.catch(() => {});
+  return { id, seen: watches.map(({ types }) => types), ended };
+}
+
+/** Waits until a subscriber of the build was told of such an event. */
+export async function told(build: WatchedBuild, type: BuildEventType): Promise<void> {
+  const what = `${type} of ${build.id}`;
+  await waitFor(() => build.seen.some((types) => types.includes(type)), { deadlineMs: 40_000, everyMs: 20, what });
+}

@@ -1,0 +1,175 @@
+/** The matrix: every failpoint, every fault, every kind of process that comes by it. */
+import { FAILPOINTS, type Failpoint } from '../../src/std/failpoint.ts';
+
+export type Host = 'server' | 'worker';
+
+/**
+ * What is done so that a process comes by the point. `quick`: two builds that take a second. `long`: two that take six,
+ * `failing`: and fail then. `create`, `retry`: by those mutations. `cancel waiting`, `cancel running`: one of two builds
+ * is cancelled. `cancel at point`: all of them, when the point is reached. `drain`, `leave`: the worker is told to stop
+ * while agents run, and puts its builds back or leaves them alone. `orphan`: builds of a worker that is gone. `litter`: a
+ * workspace that was not removed.
+ */
+export type Scenario =
+  | 'quick'
+  | 'long'
+  | 'failing'
+  | 'create'
+  | 'retry'
+  | 'cancel waiting'
+  | 'cancel running'
+  | 'cancel at point'
+  | 'drain'
+  | 'leave'
+  | 'orphan'
+  | 'litter';
+
+/** When a zombie wakes up: as soon as another worker has its build, or when that one may be done with it. */
+export type Wake = 'takeover' | 'leisure';
+
+export interface FailpointCase {
+  readonly point: Failpoint;
+  /** As in SLIPWAY_FAILPOINTS. */
+  readonly fault: string;
+  readonly pass: number;
+  /** How often it happens, at every other pass. */
+  readonly times: number;
+  readonly host: Host;
+  readonly scenario: Scenario;
+  /** Where the builds of a killed worker go on. */
+  readonly successor: 'same folder' | 'elsewhere';
+  readonly wake: Wake;
+}
+
+interface Way {
+  readonly host: Host;
+  readonly scenario: Scenario;
+  readonly pass: number;
+}
+
+const server = (scenario: Scenario, pass = 1): Way => ({ host: 'server', scenario, pass });
+const worker = (scenario: Scenario, pass = 1): Way => ({ host: 'worker', scenario, pass });
+
+/** Each point in at least one way; in both kinds of process where both come by. */
+const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
+  // First those that take longest: a delivery's lease and the look for litter take a minute each.
+  'clean.begin': [worker('litter')],
+  'clean.removing': [worker('litter')],
+  'deliver.claimed': [worker('quick')],
+  'deliver.sent': [worker('quick')],
+  'deliver.recorded': [worker('quick')],
+  'rescue.begin': [worker('orphan')],
+  'rescue.committed': [worker('orphan')],
+  'requeue.written': [worker('orphan')],
+  'accept.begin': [server('quick')],
+  'accept.written': [server('quick'), server('create')],
+  'accept.committed': [server('retry', 2)],
+  'create.begin': [server('create')],
+  'create.committed': [server('create')],
+  'cancel.begin': [server('cancel running')],
+  'cancel.written': [server('cancel waiting')],
+  'cancel.committed': [server('cancel running')],
+  'claim.written': [worker('quick')],
+  'claim.committed': [worker('quick')],
+  'heartbeat.begin': [worker('long')],
+  'heartbeat.answered': [worker('long')],
+  'prepare.begin': [worker('quick')],
+  'prepare.cloned': [worker('quick')],
+  'prepare.recorded': [worker('quick')],
+  'agent.begin': [worker('quick')],
+  'agent.spawning': [worker('quick')],
+  'agent.spawned': [worker('quick')],
+  'agent.ended': [worker('quick')],
+  'agent.recorded': [worker('quick')],
+  'ledger.written': [worker('quick', 4)],
+  'ledger.committed': [worker('quick', 9)],
+  'notify.begin': [worker('quick', 3), server('quick')],
+  'notify.sent': [worker('quick', 3), server('cancel running')],
+  'publish.committed': [worker('quick')],
+  'publish.intending': [worker('quick')],
+  'publish.intended': [worker('quick')],
+  'publish.pushed': [worker('quick')],
+  'publish.proved': [worker('quick')],
+  'publish.recorded': [worker('quick')],
+  'collect.begin': [worker('quick')],
+  'collect.stored': [worker('quick')],
+  'collect.recorded': [worker('quick')],
+  'finish.begin': [worker('quick')],
+  'finish.written': [worker('quick'), server('cancel waiting')],
+  'finish.committed': [worker('quick')],
+  'finish.cleaned': [worker('quick')],
+  'release.begin': [worker('drain')],
+  'release.closed': [worker('drain')],
+  'release.committed': [worker('drain')],
+  'drain.begin': [worker('drain'), worker('leave')],
+  'drain.ended': [worker('leave')],
+};
+
+const MATRIX_FAULTS = ['kill', 'pause', 'fail'];
+
+/** What the matrix does not say: the other faults, and cancels that come at the worst moment. */
+const FURTHER: readonly (Partial<FailpointCase> & Pick<FailpointCase, 'point' | 'fault'>)[] = [
+  // The event loop stands still for longer than the lease.
+  { point: 'heartbeat.begin', fault: 'spin:20000', scenario: 'long' },
+  { point: 'publish.intended', fault: 'spin:20000' },
+  // A zombie that has something to write as soon as it wakes up, while its successor is at work.
+  { point: 'ledger.committed', fault: 'pause', pass: 9, scenario: 'long', wake: 'takeover' },
+  { point: 'agent.ended', fault: 'pause', wake: 'takeover' },
+  { point: 'publish.committed', fault: 'pause', wake: 'takeover' },
+  { point: 'finish.begin', fault: 'pause', scenario: 'failing', wake: 'takeover' },
+  // Numbers of events are taken before others that are written earlier.
+  { point: 'ledger.written', fault: 'delay:700', pass: 5 },
+  { point: 'accept.written', fault: 'delay:700', host: 'server' },
+  // The answer of the database is lost; what was written may be there or not.
+  { point: 'accept.written', fault: 'reset', host: 'server' },
+  { point: 'cancel.written', fault: 'reset', host: 'server', scenario: 'cancel waiting' },
+  { point: 'claim.committed', fault: 'reset' },
+  { point: 'ledger.written', fault: 'reset', pass: 6 },
+  { point: 'ledger.committed', fault: 'reset', times: 30 },
+  { point: 'publish.intending', fault: 'reset' },
+  { point: 'finish.written', fault: 'reset' },
+  { point: 'deliver.sent', fault: 'reset' },
+  // After an intent, and wherever the build goes on, one commit.
+  { point: 'publish.intended', fault: 'kill', successor: 'same folder' },
+  { point: 'publish.intended', fault: 'kill', successor: 'elsewhere' },
+  { point: 'publish.pushed', fault: 'kill', successor: 'same folder' },
+  { point: 'publish.pushed', fault: 'kill', successor: 'elsewhere' },
+  ...(
+    [
+      'claim.committed',
+      'agent.spawning',
+      'publish.committed',
+      'publish.intending',
+      'publish.intended',
+      'finish.written',
+    ] as const
+  ).map((point) => ({ point, fault: 'delay:1500', scenario: 'cancel at point' }) as const),
+  { point: 'agent.recorded', fault: 'kill', scenario: 'cancel at point' },
+];
+
+/** Every case once; what comes first takes longest. */
+export function failpointCases(): readonly FailpointCase[] {
+  const points = Object.entries(WAYS) as [Failpoint, readonly Way[]][];
+  const matrix = points.flatMap(([point, ways]) =>
+    ways.flatMap((way) => MATRIX_FAULTS.map((fault) => ({ ...defaults(point), ...way, point, fault }))),
+  );
+  const further = FURTHER.map((entry) => ({ ...defaults(entry.point), ...entry }));
+  const seen = new Map([...matrix, ...further].map((entry) => [nameOf(entry), entry]));
+  return [...seen.values()];
+}
+
+/** Neighbours differ, so that both kinds of successor and of awakening are everywhere. */
+function defaults(point: Failpoint): Omit<FailpointCase, 'fault'> {
+  const even = FAILPOINTS.indexOf(point) % 2 === 0;
+  return {
+    point,
+    ...{ pass: 1, times: 1, host: 'worker', scenario: 'quick' },
+    ...{ successor: even ? 'same folder' : 'elsewhere', wake: even ? 'leisure' : 'takeover' },
+  };
+}
+
+export function nameOf({ point, fault, host, scenario, successor, wake }: FailpointCase): string {
+  const then = { kill: `, then ${successor}`, pause: `, wakes at ${wake}` }[fault];
+  const where = host === 'worker' ? (then ?? '') : '';
+  return `${point} ${fault} in ${host} (${scenario}${where})`;
+}

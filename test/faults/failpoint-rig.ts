@@ -1,0 +1,170 @@
+/**
+ * The world around one case: a database, a remote, a receiver of callbacks, an API and workers that nothing is done to
+ * in this process, and the processes that are made to fail.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApiToken } from '../../src/auth/api-token.ts';
+import { openService, type Service } from '../../src/cli/open-service.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { openReceiver } from '../callbacks/receiver.ts';
+import { type SlipwayProcess, startSlipway } from '../cli/slipway-process.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { GitServer } from '../support/git-server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import type { Host } from './failpoint-cases.ts';
+import { Recorder, recordDelivery } from './history.ts';
+
+/** The builds of one process at a time. */
+const CAPACITY = '2';
+
+export interface HostProcess extends SlipwayProcess {
+  /** Of its GraphQL endpoint; null for a worker. */
+  readonly url: string | null;
+}
+
+export interface Rig extends AsyncDisposable {
+  readonly database: TestDatabase;
+  readonly recorder: Recorder;
+  /** Data folders and logs of processes are below it. */
+  readonly folder: string;
+  /** The API in this process. */
+  readonly service: Service;
+  readonly url: string;
+  readonly token: string;
+  readonly callbackUrl: string;
+  /** Project (UUID) -> path of its bare repository. */
+  readonly remotes: Map<string, string>;
+  /** Project (UUID) -> what signs its callbacks. */
+  readonly callbackSecrets: Map<string, string>;
+  readonly secrets: readonly string[];
+  readonly git: GitServer;
+  readonly gitPassword: string;
+  /** Starts the program `slipway serve` or `slipway work`, and waits until it is ready. */
+  startProcess(host: Host, options: ProcessOptions): Promise<HostProcess>;
+  /** A worker in this process, with the delivery of callbacks. */
+  openWorker(folder: string): Promise<void>;
+  /** Ends every worker and process, as an operator does; then what they said is in `folder`, too. */
+  shutDown(): Promise<void>;
+}
+
+export interface ProcessOptions {
+  /** Name of its data folder. */
+  readonly folder: string;
+  readonly failpoints?: string;
+  readonly port?: number;
+}
+
+export async function openRig(git: GitServer, gitPassword: string): Promise<Rig> {
+  await using opened = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-failpoint-'));
+  opened.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  await mkdir(join(folder, 'logs'));
+  const database = opened.use(await openTestDatabase());
+  const recorder = new Recorder();
+  const callbackSecrets = new Map<string, string>();
+  const secretOf = (projectId: string) => callbackSecrets.get(projectId) ?? '';
+  const receiver = opened.use(
+    await openReceiver({
+      answer: (response, { headers, body }) => {
+        recordDelivery(recorder, { headers, body, accepted: true, secretOf });
+        response.end('ok');
+      },
+    }),
+  );
+  const environmentOf = (name: string) => ({ ...environment(database.url), SLIPWAY_DATA: join(folder, name) });
+  const open = async (name: string, parts: { api: boolean; work: boolean }) => {
+    const config = readConfig({ PATH: process.env.PATH, ...environmentOf(name) });
+    const logger = createLogger('silent');
+    return openService({ config, logger, databaseUrl: database.url, ...parts });
+  };
+  const service = opened.use(await open('api', { api: true, work: false }));
+  const input = { name: 'bot', scopes: ['admin'] as const, projectIds: null, expiresAt: null, createdBy: 'test' };
+  const { token } = await createApiToken(database.db, input);
+  const processes = opened.adopt([] as HostProcess[], async (started) => {
+    for (const { child } of started) child.kill('SIGKILL');
+    await Promise.all(started.map(({ ended }) => ended));
+  });
+  const workers = opened.use(new AsyncDisposableStack());
+  const resources = opened.move();
+  return {
+    ...{ database, recorder, folder, service, token, git, gitPassword, callbackSecrets },
+    url: `${service.server?.url}/graphql`,
+    callbackUrl: receiver.url,
+    remotes: new Map(),
+    secrets: [gitPassword, token, MODEL_KEY, MASTER_KEY],
+    async startProcess(host, options) {
+      const started = await startHost(host, options, environmentOf(options.folder));
+      processes.push(started);
+      return started;
+    },
+    async openWorker(name) {
+      workers.use(await open(name, { api: false, work: true }));
+    },
+    async shutDown() {
+      await Promise.all([workers.disposeAsync(), ...processes.map(stop)]);
+      for (const { pid, stdout, stderr } of processes) await writeFile(join(folder, 'logs', `${pid}`), stdout + stderr);
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+const MASTER_KEY = Buffer.from('the master key of the failpoints').toString('base64');
+const MODEL_KEY = 'sk-ant-the-key-of-the-model-9f2c';
+
+function environment(databaseUrl: string): Record<string, string> {
+  return {
+    SLIPWAY_DATABASE_URL: databaseUrl,
+    SLIPWAY_DATABASE_POOL: '4',
+    SLIPWAY_PORT: '0',
+    SLIPWAY_MASTER_KEY: MASTER_KEY,
+    ANTHROPIC_API_KEY: MODEL_KEY,
+    SLIPWAY_DEFAULT_PROVIDER: 'scripted',
+    // Not looked for at every start.
+    SLIPWAY_CLAUDE_PATH: '/nowhere/claude',
+    SLIPWAY_LOCAL_REPOSITORIES: 'true',
+    SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
+    SLIPWAY_WORKER_CAPACITY: CAPACITY,
+    SLIPWAY_DRAIN_SECONDS: '0',
+    SLIPWAY_LOG_LEVEL: 'warn',
+  };
+}
+
+async function startHost(host: Host, options: ProcessOptions, env: Record<string, string>): Promise<HostProcess> {
+  const command = host === 'server' ? 'serve' : 'work';
+  const started = startSlipway([command, '--json'], {
+    ...env,
+    ...(options.port ? { SLIPWAY_PORT: String(options.port) } : {}),
+    ...(options.failpoints ? { SLIPWAY_FAILPOINTS: options.failpoints } : {}),
+  });
+  let gone = false;
+  void started.ended.then(() => {
+    gone = true;
+  });
+  // A fault at its start may end it, or hold it, before it is ready.
+  const isReady = () => gone || started.stdout.includes('\n') || /^failpoint /m.test(started.stderr);
+  await waitFor(isReady, { deadlineMs: 60_000, everyMs: 50, what: `slipway ${command}` });
+  const { url = null } = started.stdout.includes('\n') ? (JSON.parse(started.stdout) as { url?: string }) : {};
+  return Object.assign(started, { url });
+}
+
+/** Longer than a worker waits for what it cannot let go of. */
+const STOP_DEADLINE_MS = 45_000;
+
+async function stop({ child, ended, pid }: HostProcess): Promise<void> {
+  child.kill('SIGTERM');
+  const isGone = () => child.exitCode !== null || child.signalCode !== null;
+  await waitFor(isGone, { deadlineMs: STOP_DEADLINE_MS, everyMs: 50, what: `the end of process ${pid}` });
+  await ended;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
