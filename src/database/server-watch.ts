@@ -1,6 +1,7 @@
 /** Does the database server answer at all? Asked every second, over a connection of its own. */
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
+import { type BreakableClient, breakableClient } from './breakable-client.ts';
 
 const ASK_EVERY_MS = 1_000;
 const ANSWER_WITHIN_MS = 2_500;
@@ -16,7 +17,7 @@ export class ServerWatch {
   readonly #onSilence: () => void;
   readonly #closing = new AbortController();
   #loop: Promise<void> | null = null;
-  #client: pg.Client | null = null;
+  #connection: BreakableClient | null = null;
   #silent = false;
 
   constructor(options: { readonly settings: pg.ClientConfig; readonly onSilence: () => void }) {
@@ -52,7 +53,7 @@ export class ServerWatch {
   }
 
   async #ask(): Promise<boolean> {
-    const known = this.#client !== null;
+    const known = this.#connection !== null;
     const asking = this.#askOnce().then(
       () => 'answered' as const,
       () => 'refused' as const,
@@ -63,19 +64,16 @@ export class ServerWatch {
   }
 
   async #askOnce(): Promise<void> {
-    if (!this.#client) {
-      const client = new pg.Client({ ...this.#settings, connectionTimeoutMillis: 2 * CONNECT_WITHIN_MS });
-      client.on('error', () => {});
-      this.#client = client;
-      await client.connect();
+    if (!this.#connection) {
+      this.#connection = breakableClient({ ...this.#settings, connectionTimeoutMillis: 2 * CONNECT_WITHIN_MS });
+      await this.#connection.client.connect();
     }
-    await this.#client.query('select 1');
+    await this.#connection?.client.query('select 1');
   }
 
-  /** With a query on its way `end` breaks the connection; without one nobody waits for its goodbye. */
   #drop(): void {
-    this.#client?.end().catch(() => {});
-    this.#client = null;
+    this.#connection?.breakOff();
+    this.#connection = null;
   }
 }
 

@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
+import { type BreakableClient, breakableClient } from '../database/breakable-client.ts';
 import { connectionSettings, type Database } from '../database/database.ts';
 import { CONTROL_LIMITS, setLimits } from '../database/session-settings.ts';
 import { failpoint } from '../std/failpoint.ts';
@@ -60,8 +61,8 @@ export class EventHub implements AsyncDisposable {
    * DeafError when it is deaf.
    */
   async open(): Promise<void> {
-    const client = await this.#connect();
-    this.#loop = this.#keepConnected(client);
+    const connection = await this.#connect();
+    this.#loop = this.#keepConnected(connection);
   }
 
   /** Is the LISTEN connection up? Hints from other processes are late while it is not. */
@@ -150,28 +151,25 @@ export class EventHub implements AsyncDisposable {
     }
   }
 
-  async #connect(): Promise<pg.Client> {
+  async #connect(): Promise<BreakableClient> {
     const { signal } = this.#closing;
-    const client = new pg.Client({
-      ...connectionSettings(this.#options.url, 'slipway listen'),
-      query_timeout: ANSWER_WITHIN_MS,
-    });
-    client.on('error', () => {});
+    const settings = connectionSettings(this.#options.url, 'slipway listen');
+    const connection = breakableClient({ ...settings, query_timeout: ANSWER_WITHIN_MS });
+    const { client, breakOff } = connection;
     client.on('notification', (message) => this.#receive(message.payload ?? ''));
-    const giveUp = () => void breakOff(client);
-    signal.addEventListener('abort', giveUp, { once: true });
+    signal.addEventListener('abort', breakOff, { once: true });
     try {
       await client.connect();
       await client.query(`${setLimits(CONTROL_LIMITS, 'session')}; listen ${CHANNEL}`);
       await this.#hearItself();
     } catch (error) {
-      giveUp();
+      breakOff();
       throw error;
     } finally {
-      signal.removeEventListener('abort', giveUp);
+      signal.removeEventListener('abort', breakOff);
     }
     this.#client = client;
-    return client;
+    return connection;
   }
 
   /** Over another connection, because a pooler may hand out one session to both. */
@@ -191,24 +189,24 @@ export class EventHub implements AsyncDisposable {
   }
 
   /** Watches the connection, and replaces it when it ends or no longer answers. */
-  async #keepConnected(first: pg.Client): Promise<void> {
+  async #keepConnected(first: BreakableClient): Promise<void> {
     const { signal } = this.#closing;
-    let client: pg.Client | null = first;
+    let connection: BreakableClient | null = first;
     let failures = 0;
     let looking: NodeJS.Timeout | undefined;
     while (!signal.aborted) {
-      if (client) {
-        await watch(client, signal);
+      if (connection) {
+        await watch(connection.client, signal);
         this.#client = null;
-        await breakOff(client);
-        client = null;
+        connection.breakOff();
+        connection = null;
         if (!signal.aborted) this.#options.logger.warn('the LISTEN connection was lost');
         this.#wakeAll();
         looking = setInterval(() => this.#wakeAll(), LOOK_WHILE_DEAF_MS);
         continue;
       }
       try {
-        client = await this.#connect();
+        connection = await this.#connect();
         failures = 0;
         clearInterval(looking);
         this.#wakeAll();
@@ -240,12 +238,6 @@ async function watch(client: pg.Client, signal: AbortSignal): Promise<void> {
       return;
     }
   }
-}
-
-/** `end` alone waits for the server's goodbye, for ever if the network is silent; with a query on its way it does not. */
-async function breakOff(client: pg.Client): Promise<void> {
-  client.query('select 1').catch(() => {});
-  await client.end().catch(() => {});
 }
 
 /** Joins topics into payloads that Postgres accepts; each begins with the sender, who was woken already. */

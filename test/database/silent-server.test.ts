@@ -5,6 +5,7 @@ import { type Database, openDatabase } from '../../src/database/database.ts';
 import { CONTROL_LIMITS, WORK_LIMITS } from '../../src/database/session-settings.ts';
 import { inTransaction } from '../../src/database/transaction.ts';
 import { isTransient } from '../../src/database/transient.ts';
+import { EventHub } from '../../src/events/event-hub.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
@@ -162,4 +163,19 @@ test('sessions that are terminated at random give retryable errors only, and no 
   expect(outcomes.other).toEqual([]);
   expect(outcomes.failed).toBeGreaterThan(0);
   expect(outcomes.answered).toBeGreaterThan(0);
+});
+
+test('a hub that is closed while it connects to a silent server does not wait for it', async () => {
+  const db = openDatabase({ url: database.url, poolSize: 2, name: 'hub', logger: createLogger('silent') });
+  opened.defer(() => db.destroy());
+  const url = new URL(database.url);
+  url.port = String(proxy.port);
+  const hub = new EventHub({ url: url.href, db, logger: createLogger('silent') });
+  await hub.open();
+  proxy.disturb({ kind: 'silence' });
+  const before = proxy.opened;
+  proxy.cut();
+  await waitFor(() => proxy.opened > before, { what: 'the next connection of LISTEN' });
+  await hub[Symbol.asyncDispose]();
+  expect(hub.listening).toBe(false);
 });
