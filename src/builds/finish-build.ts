@@ -9,6 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Build } from './build.ts';
 import type { BuildFailure, BuildResult } from './build-result.ts';
+import { forgetIntendedCommit } from './intended-commit.ts';
 
 /** How a build ended. */
 export type Conclusion =
@@ -78,6 +79,8 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
     .where('build_id', '=', build.id)
     .where('ended_at', 'is', null)
     .execute();
+  // A build that is completed has proved its commit and forgotten it.
+  if (failure) await forgetIntendedCommit(trx, build.id);
   await finish.queue.complete(trx, build.id);
   const topics: Topic[] = [eventsTopic(build.id), logTopic(build.id), projectTopic(build.projectId)];
   if (build.spec.callbackUrl) {

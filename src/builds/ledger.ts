@@ -21,8 +21,9 @@ import { type Redact, redactAll } from '../runtimes/redact.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { ClaimedBuild } from './build.ts';
 import { encodeLines, insertLogChunk, MAX_LOG_TEXT } from './build-log.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import type { Checkpoint, IntendedCommit } from './checkpoint.ts';
 import { type Conclusion, writeFinish } from './finish-build.ts';
+import { forgetIntendedCommit, keepIntendedCommit } from './intended-commit.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import { requeueBuild } from './requeue-build.ts';
 
@@ -132,12 +133,10 @@ export class Ledger {
 
   /**
    * Records which commit is about to be pushed; from here on the agent is never run again and the build can no longer
-   * be cancelled. False when somebody asked to cancel before: then nothing may be pushed.
+   * be cancelled. False when somebody asked to cancel before: then nothing may be pushed. `pack` lets any worker push
+   * it; null leaves what is kept of this commit as it is.
    */
-  async recordPushIntent(
-    commit: NonNullable<Checkpoint['commit']>,
-    events: readonly NewBuildEvent[],
-  ): Promise<boolean> {
+  async recordPushIntent(commit: IntendedCommit, pack: Buffer | null): Promise<boolean> {
     let allowed = false;
     const intent = { ...commit, filesChanged: redactAll(this.#redact, commit.filesChanged) };
     this.#pushIntended = true;
@@ -152,7 +151,7 @@ export class Ledger {
         .where('cancel_requested_at', 'is', null)
         .executeTakeFirst();
       allowed = result.numUpdatedRows === 1n;
-      if (allowed && events.length > 0) await this.#append(trx, events);
+      if (allowed && pack) await keepIntendedCommit(trx, this.#build.id, { sha: intent.sha, pack });
       await failpoint('publish.intending');
     });
     if (allowed) this.#checkpoint = { ...this.#checkpoint, commit: intent };
@@ -270,6 +269,7 @@ export class Ledger {
       })
       .where('id', '=', this.#build.id)
       .execute();
+    if (pushedSha) await forgetIntendedCommit(trx, this.#build.id);
   }
 
   async #append(trx: DatabaseTransaction, events: readonly NewBuildEvent[]): Promise<void> {

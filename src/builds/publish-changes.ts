@@ -7,6 +7,7 @@ import { type Commit, commitChanges, readWorkTreeChanges } from '../git/commit-c
 import { commitUrl } from '../git/commit-url.ts';
 import { findSecrets, type SecretRules } from '../git/find-secrets.ts';
 import type { GitFailure } from '../git/git-failure.ts';
+import { packCommit, unpackCommit } from '../git/pack-commit.ts';
 import { isInWorkspace, isOnRemote, pushCommit } from '../git/push-commit.ts';
 import { rebaseCommit } from '../git/rebase-commit.ts';
 import { failpoint } from '../std/failpoint.ts';
@@ -15,6 +16,7 @@ import { type BuildFailure, type BuildResult, type FailureReason, failure } from
 import type { IntendedCommit } from './checkpoint.ts';
 import { keepFile } from './collect-artifacts.ts';
 import { commitSubject } from './commit-subject.ts';
+import { findIntendedCommit, MAX_PACK_BYTES } from './intended-commit.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
 /** Pushes of one commit when the remote does not answer, or of one change when its branch keeps moving. */
@@ -118,10 +120,13 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
   let commit = first;
   let next = begin;
   let refusal: GitFailure | null = null;
+  let packed: string | null = null;
   for (let tries = 1; tries <= MAX_PUSHES; tries += 1) {
     let pushed: Awaited<ReturnType<typeof pushCommit>> = { ok: true };
     if (next === 'push') {
-      if (!(await ledger.recordPushIntent(commit, []))) throw new Interrupt('cancelled');
+      const pack = packed === commit.sha ? null : await packForOthers(running, commit);
+      if (!(await ledger.recordPushIntent(commit, pack))) throw new Interrupt('cancelled');
+      packed = commit.sha;
       await failpoint('publish.intended');
       // After a pause somebody else may have told the end of the build.
       if (!running.holdsLeases()) throw new Interrupt('cut_off');
@@ -130,9 +135,10 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
     }
     const there = await isOnRemote(git, commit);
     if (there.ok && there.answer) return proved(running, commit);
-    next = there.ok ? 'push' : 'ask';
-    if (next === 'push' && begin === 'ask' && !(await isInWorkspace(git, commit))) return lost(running, commit);
-    refusal = there.ok ? (pushed.ok ? null : pushed) : there;
+    const here = there.ok && begin === 'ask' ? await bringBack(running, commit) : there;
+    if (here === 'lost') return lost(running, commit);
+    next = here.ok ? 'push' : 'ask';
+    refusal = here.ok ? (pushed.ok ? null : pushed) : here;
     if (refusal?.kind === 'STALE') {
       const rebased = await rebaseCommit(git, { sha: commit.sha, onto: commit.branch });
       if (rebased.ok) commit = { ...commit, sha: rebased.sha, expected: rebased.baseSha };
@@ -144,6 +150,26 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
   }
   const message = refusal?.message ?? 'The remote accepted the push and does not have the commit.';
   return { result: {}, failure: failure('GIT_PUSH_FAILED', 'PUBLISHING', message) };
+}
+
+/** Null when it is too large: then only this machine can push it. */
+async function packForOthers({ git, signal }: RunningBuild, { sha }: IntendedCommit): Promise<Buffer | null> {
+  const packed = await packCommit(git, { sha, maxBytes: MAX_PACK_BYTES });
+  signal.throwIfAborted();
+  return packed.ok ? packed.pack : null;
+}
+
+/** The commit is here, or is put here from what was kept of it. */
+async function bringBack(
+  { build, git, ledger, project }: RunningBuild,
+  commit: IntendedCommit,
+): Promise<{ ok: true } | GitFailure | 'lost'> {
+  if (await isInWorkspace(git, commit)) return { ok: true };
+  const pack = await ledger.read((db) => findIntendedCommit(db, build.id, commit.sha));
+  if (!pack) return 'lost';
+  const { sha, branch } = commit;
+  const unpacked = await unpackCommit(git, { sha, pack, branches: [branch, project.defaultBranch] });
+  return unpacked.ok || isTransient(unpacked) ? unpacked : 'lost';
 }
 
 /** The worker that made the commit died on another machine, or its workspace is gone. */

@@ -227,6 +227,12 @@ export interface DeliveryAttemptsTable {
   response: string | null;
 }
 
+export interface IntendedCommitsTable {
+  build_id: string;
+  sha: string;
+  pack: Buffer;
+}
+
 export interface Tables {
   projects: ProjectsTable;
   api_tokens: ApiTokensTable;
@@ -238,6 +244,7 @@ export interface Tables {
   workers: WorkersTable;
   build_audit: BuildAuditTable;
   build_attempts: BuildAttemptsTable;
+  intended_commits: IntendedCommitsTable;
   artifacts: ArtifactsTable;
   build_events: BuildEventsTable;
   build_logs: BuildLogsTable;

@@ -105,8 +105,11 @@ test('a credential that cannot be opened ends the build that needs it, by name, 
   expect(build.failure).toMatchObject({ reason: 'CREDENTIAL_UNREADABLE', message: expect.stringContaining('host') });
   const other = await stack.createProject();
   await set(other.id, { name: 'npm', registry: { url: 'https://npm.example', token: 'a-long-token' } });
+  await set(null, { name: 'npm', registry: { url: 'https://npm.example', token: 'not-in-its-place' } });
   await sql`update credentials set sealed = '' where project_id = ${other.id}`.execute(stack.orchestrator.db);
-  expect(await run(other, script({ print: 'works' }), { autoCommit: false })).toMatchObject({ status: 'COMPLETED' });
+  const works = await run(other, script({ run: 'test ! -e ~/.npmrc' }), { autoCommit: false });
+  expect(works).toMatchObject({ status: 'COMPLETED' });
+  await sql`delete from credentials where project_id is null and name = 'npm'`.execute(stack.orchestrator.db);
 });
 
 test('registries are in the home of the agent while it runs, and not afterwards', async () => {

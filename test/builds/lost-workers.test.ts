@@ -182,7 +182,7 @@ describe('the fence', () => {
     const line = { stream: 'stdout', text: 'zombie' } as const;
     await expect(ledger.write({ lines: [line] })).rejects.toThrow(SupersededError);
     const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
-    await expect(ledger.recordPushIntent(commit, [])).rejects.toThrow(SupersededError);
+    await expect(ledger.recordPushIntent(commit, null)).rejects.toThrow(SupersededError);
     await expect(ledger.finish({ status: 'COMPLETED', result: {} })).rejects.toThrow(SupersededError);
     await expect(ledger.release('x')).rejects.toThrow(SupersededError);
     const { owned } = await heartbeat(stack.orchestrator, {
@@ -209,11 +209,11 @@ describe('the fence', () => {
     const { ledger } = await claimByHand();
     await cancelBuild(stack.orchestrator, { id: build.id }, 'test');
     const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
-    expect(await ledger.recordPushIntent(commit, [])).toBe(false);
+    expect(await ledger.recordPushIntent(commit, null)).toBe(false);
     await ledger.finish({ status: 'CANCELLED', result: {}, reason: null });
     const other = await start(script({ print: 'x' }));
     const later = await claimByHand();
-    expect(await later.ledger.recordPushIntent(commit, [])).toBe(true);
+    expect(await later.ledger.recordPushIntent(commit, null)).toBe(true);
     await expect(cancelBuild(stack.orchestrator, { id: other.id }, 'test')).rejects.toThrow('too late');
   });
 });

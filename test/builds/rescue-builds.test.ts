@@ -103,7 +103,7 @@ async function loseTenWorkers(build: ClaimedBuild): Promise<ClaimedBuild> {
 
 test('an intended push is looked for by ten workers; then the build says that the commit may be there', async () => {
   const build = await startClaimed();
-  expect(await new Ledger(stack.orchestrator, build).recordPushIntent(COMMIT, [])).toBe(true);
+  expect(await new Ledger(stack.orchestrator, build).recordPushIntent(COMMIT, null)).toBe(true);
   const last = await loseTenWorkers(build);
   const ended = await findBuild(stack.orchestrator.db, build.id);
   expect(ended).toMatchObject({ status: 'FAILED', attemptNo: 10, result: { publication: 'NONE', commitSha: null } });
@@ -115,7 +115,7 @@ test('an intended push is looked for by ten workers; then the build says that th
 test('a push that was proved stays one when the workers die of what comes after it', async () => {
   const build = await startClaimed();
   const ledger = new Ledger(stack.orchestrator, build);
-  await ledger.recordPushIntent(COMMIT, []);
+  await ledger.recordPushIntent(COMMIT, null);
   await ledger.write({ pushedSha: COMMIT.sha });
   await loseTenWorkers(build);
   const ended = await findBuild(stack.orchestrator.db, build.id);

@@ -46,7 +46,7 @@ test('of builds that are over or run on another host nothing stays; what runs or
   const away = await startHere(elsewhere);
   const pushing = await startHere(elsewhere);
   const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
-  await new Ledger(stack.orchestrator, pushing).recordPushIntent(commit, []);
+  await new Ledger(stack.orchestrator, pushing).recordPushIntent(commit, null);
   const over = await startHere(here);
   await new Ledger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
   const running = await startHere(here);

@@ -59,7 +59,7 @@ export class Attempt {
         this.step = 'intend';
         return 'ran';
       case 'intend': {
-        const allowed = await this.#ledger.recordPushIntent(this.#intended(), []);
+        const allowed = await this.#ledger.recordPushIntent(this.#intended(), null);
         this.step = allowed ? 'push' : 'cancel';
         return allowed ? 'intended' : 'forbidden';
       }
