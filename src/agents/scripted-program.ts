@@ -148,7 +148,8 @@ async function run(command: string): Promise<{ code: number; output: string }> {
   return { code, output: output.trimEnd() };
 }
 
+/** Whole, or it throws: on a full disk a stream of Node writes what has room and forgets the rest. */
 function emit(line: AgentEvent | ScriptedResult): void {
-  process.stdout.write(`${midLine ? '\n' : ''}${JSON.stringify(line)}\n`);
+  writeFileSync(process.stdout.fd, `${midLine ? '\n' : ''}${JSON.stringify(line)}\n`);
   midLine = false;
 }

@@ -15,14 +15,10 @@ export async function refuseOnFullDisk(config: DiskConfig): Promise<void> {
   if (await isDiskLow(config.dataFolder, config.minFreeMb)) throw new DiskFullError();
 }
 
-/** Were these words said because a disk is full? */
-export function saysDiskFull(words: string): boolean {
-  return WORDS.test(words);
-}
-
-/** The failure as WORKSPACE_FULL when that is what it comes from. `folder`: of the workspace. */
-export async function explainFullDisk(found: BuildFailure, folder: string): Promise<BuildFailure> {
+/** The failure as WORKSPACE_FULL when that is what it comes from. `folder`: on the disk of the workspace. */
+export async function explainFullDisk(found: BuildFailure, folder: string, error?: unknown): Promise<BuildFailure> {
   const { freeBytes } = await readDiskSpace(folder);
-  if (freeBytes >= FULL_BYTES && !saysDiskFull(found.message)) return found;
-  return failure('WORKSPACE_FULL', found.phase, `The disk of the workspace was full. ${found.message}`);
+  if (freeBytes >= FULL_BYTES && !WORDS.test(`${found.message} ${error}`)) return found;
+  const told = found.reason === 'INTERNAL' ? '' : ` ${found.message}`;
+  return failure('WORKSPACE_FULL', found.phase, `The disk of the workspace was full.${told}`);
 }

@@ -18,7 +18,7 @@ import { failure } from './build-result.ts';
 import { readBuildSecrets } from './build-secrets.ts';
 import { collectArtifacts, recoverArtifacts } from './collect-artifacts.ts';
 import type { Conclusion } from './finish-build.ts';
-import { explainFullDisk, saysDiskFull } from './full-disk.ts';
+import { explainFullDisk } from './full-disk.ts';
 import { Ledger, SupersededError } from './ledger.ts';
 import { removeNpmConfig, writeNpmConfig } from './npm-config.ts';
 import { prepareWorkspace } from './prepare-workspace.ts';
@@ -95,13 +95,12 @@ async function conclude(
       return { status: 'CANCELLED', result: {}, reason: await cancelReason(ledger, build.id) };
     // Its commit may be on the remote: the next attempt asks there before it says how the build ended.
     if (ledger.pushIntended && !(error instanceof BuildFailedError)) throw error;
-    if (error instanceof Error && saysDiskFull(error.message)) {
-      const message = 'The disk of the workspace was full.';
-      return { status: 'FAILED', result: {}, failure: failure('WORKSPACE_FULL', ledger.phase, message) };
-    }
-    if (error instanceof BuildFailedError) return { status: 'FAILED', result: {}, failure: error.failure };
-    deps.logger.error({ error, build: build.id }, 'a build failed for no known reason');
-    return { status: 'FAILED', result: {}, failure: failure('INTERNAL', ledger.phase, 'Slipway failed unexpectedly.') };
+    const known = error instanceof BuildFailedError ? error.failure : null;
+    const found = known ?? failure('INTERNAL', ledger.phase, 'Slipway failed unexpectedly.');
+    const explained = await explainFullDisk(found, deps.config.dataFolder, error);
+    if (explained.reason === 'INTERNAL')
+      deps.logger.error({ error, build: build.id }, 'a build failed for no known reason');
+    return { status: 'FAILED', result: {}, failure: explained };
   }
 }
 
