@@ -82,7 +82,11 @@ export class ForbiddenError extends SlipwayError {
   readonly requiredScope: string;
 
   constructor(requiredScope: string) {
-    super(`This needs a token with the scope ${requiredScope}.`);
+    super(
+      requiredScope === 'all projects'
+        ? 'This needs a token that is not limited to projects.'
+        : `This needs a token with the scope ${requiredScope}.`,
+    );
     this.requiredScope = requiredScope;
   }
 }

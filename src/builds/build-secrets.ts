@@ -46,7 +46,7 @@ export async function readBuildSecrets(
   const git = choose(found, 'GIT', webOrigin(project.repositoryUrl));
   if (git && 'reason' in git) throw new BuildFailedError(unreadable(git));
   const model = choose(found, 'MODEL_API_KEY', agent.modelKey?.variable ?? null);
-  const registries = ownFirst(found.opened.filter(({ kind }) => kind === 'REGISTRY'));
+  const registries = ownRegistries(found);
   const used = [git, model && 'value' in model ? model : null, ...registries].filter((one) => one !== null);
   await ledger.read((db) =>
     recordUse(
@@ -75,9 +75,13 @@ function choose(found: ProjectCredentials, kind: CredentialKind, target: string 
   return fitting.find(({ projectId }) => projectId !== null) ?? fitting[0] ?? null;
 }
 
-function ownFirst(credentials: readonly OpenedCredential[]): readonly OpenedCredential[] {
-  const targets = Map.groupBy(credentials, ({ target }) => target);
-  return [...targets.values()].flatMap(([first]) => first ?? []);
+/** One of each URL; none where the one to use cannot be opened. */
+function ownRegistries(found: ProjectCredentials): readonly OpenedCredential[] {
+  const targets = new Set(found.opened.flatMap(({ kind, target }) => (kind === 'REGISTRY' ? [target] : [])));
+  return [...targets].flatMap((target) => {
+    const chosen = choose(found, 'REGISTRY', target);
+    return chosen && 'value' in chosen ? [chosen] : [];
+  });
 }
 
 function modelProblem({ name, modelKey }: Agent, model: Chosen | null): BuildFailure | null {

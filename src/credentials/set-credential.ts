@@ -93,6 +93,8 @@ async function upsert(trx: DatabaseTransaction, keys: KeySource, checked: Checke
   const { projectId, name, kind, target, baseUrl, value, graceSeconds } = checked;
   const place = { project_id: projectId, name, kind, target, base_url: baseUrl };
   const { sealed, keyId } = await sealCurrent(trx, keys, { text: value, context: credentialContext(place) });
+  // One after the other: of two that are the same, the second would meet the first at its target and not at its name.
+  await sql`select pg_advisory_xact_lock(hashtext(${`slipway:credentials:${projectId}`}))`.execute(trx);
   await requireRoom(trx, projectId, name);
   const until = graceSeconds > 0 ? sql<Date>`now() + make_interval(secs => ${graceSeconds})` : null;
   // A secret that signs callbacks steps back for the grace time. It may still be under an older master key: then the
@@ -123,7 +125,7 @@ async function upsert(trx: DatabaseTransaction, keys: KeySource, checked: Checke
   return toCredential(row);
 }
 
-/** Bounded, as every build reads all of them. Two at the same moment may pass it by one. */
+/** Bounded, as every build reads all of them. */
 async function requireRoom(trx: DatabaseTransaction, projectId: string | null, name: string): Promise<void> {
   const others = await trx
     .selectFrom('credentials')

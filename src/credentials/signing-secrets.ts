@@ -14,15 +14,18 @@ export interface SigningInput {
 
 /**
  * One or two `whsec_…`, the current one first: Standard Webhooks lets a message carry a signature of each. Throws
- * UnavailableError when the credential that signs cannot be opened: a callback is late rather than signed by another.
+ * UnavailableError when a credential that has to sign cannot be opened: a callback is late rather than signed by another.
  */
 export async function readSigningSecrets(
   deps: ReadDeps & { readonly keyring: Pick<Keyring, 'callbackRoot'> },
   { projectId, secretVersion }: SigningInput,
 ): Promise<readonly string[]> {
   const { opened, unreadable } = await readCredentials(deps, { projectId, kind: 'CALLBACK_SIGNING' });
+  const [current] = opened;
+  const ownIsEnough = current?.projectId === projectId && (current.previousUntil === null || current.previous !== null);
   const [broken] = unreadable;
-  if (broken) throw new UnavailableError(`The credential ${broken.name} cannot be opened. ${broken.reason}`);
+  if (broken && !ownIsEnough)
+    throw new UnavailableError(`The credential ${broken.name} cannot be opened. ${broken.reason}`);
   return signingSecrets(opened, callbackSecret(deps.keyring, { projectId, version: secretVersion }));
 }
 

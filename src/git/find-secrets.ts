@@ -20,7 +20,8 @@ export interface SecretRules {
 
 /** Of all files together; a commit may have 1 GiB. */
 const MAX_SEARCH_MS = 5 * 60_000;
-const MAX_FINDINGS = 20;
+/** Those that stood there before included. */
+const MAX_FINDINGS = 1_000;
 const MAX_NAMED = 5;
 const GITLINK = '160000';
 /** Renames with changes are only looked for among this many files. */
@@ -35,8 +36,8 @@ interface Search {
 
 /**
  * Answers SECRET_DETECTED with file, line and rule of up to five findings, never with the secret. Of each file the first
- * 8 MiB are searched, of binary files for registered secrets only. What cannot be searched in time counts as found:
- * who can make the search slow must not get past it. Throws only when `context.signal` aborts.
+ * 8 MiB are searched, of binary files for registered secrets only. What cannot be searched in time, or comes after a
+ * thousand findings, counts as found: who can make the search slow or long must not get past it. Throws only when `context.signal` aborts.
  */
 export async function findSecrets(
   context: GitContext,
@@ -58,7 +59,7 @@ export async function findSecrets(
   if (!before.ok) return before;
   const findings = [...found.byPath].flatMap(([path, now]) => {
     const known = new Set(before.byPath.get(path)?.map(({ fingerprint }) => fingerprint));
-    return now.filter(({ fingerprint }) => !known.has(fingerprint));
+    return now.filter(({ fingerprint }) => fingerprint === null || !known.has(fingerprint));
   });
   return findings.length === 0 ? { ok: true } : gitFailure('SECRET_DETECTED', describe(findings));
 }
@@ -83,14 +84,19 @@ async function searchBlobs(
     const allowed = rules.allowPaths.length > 0 && globMatches(rules.allowPaths, path);
     const file = { path, bytes: read.bytes, rules: rules.enabled && !allowed };
     const findings = performance.now() < endsAt ? await thread.search(file) : null;
-    const unsearched = { path, line: null, rule: 'NOT_SEARCHED_IN_TIME', fingerprint: 'unsearched' };
-    // Where the rules do not count there is nothing that a file could make slow.
-    const counted = findings ?? (file.rules ? [unsearched] : []);
-    if (counted.length > 0) byPath.set(read.path, counted);
+    const counted = findings ?? [unsearched(path, 'NOT_SEARCHED_IN_TIME')];
     total += counted.length;
-    if (total >= MAX_FINDINGS) break;
+    const isLast = total >= MAX_FINDINGS;
+    // Whoever touches many that are known must not get a new one past the end of the search.
+    if (counted.length > 0)
+      byPath.set(read.path, isLast ? [...counted, unsearched(path, 'TOO_MANY_FINDINGS')] : counted);
+    if (isLast) break;
   }
   return { ok: true, byPath };
+}
+
+function unsearched(path: string, rule: string): SecretFinding {
+  return { path, line: null, rule, fingerprint: null };
 }
 
 function isNull(blob: string): boolean {

@@ -20,12 +20,12 @@ export interface SecretFinding {
   readonly line: number | null;
   /** `GITHUB_TOKEN`, …; `REGISTERED_SECRET` for one of the build's own. */
   readonly rule: string;
-  /** The same for the same secret found by the same rule. */
-  readonly fingerprint: string;
+  /** The same for the same secret found by the same rule; null where nobody can say whether it stood there before. */
+  readonly fingerprint: string | null;
 }
 
-/** Of one file. */
-const MAX_FINDINGS = 20;
+/** Of one file, those that stood there before included. */
+const MAX_FINDINGS = 1_000;
 /** As git does it: NUL in this many first bytes makes a file binary. */
 const BINARY_LOOK = 8_000;
 
@@ -59,7 +59,8 @@ async function search({ path, bytes, rules: wanted }: SearchedFile): Promise<Sec
   if (wanted && !binary) {
     for (const found of await matchRules(path, text)) findings.push({ ...found, path: shown });
   }
-  return findings.slice(0, MAX_FINDINGS);
+  if (findings.length <= MAX_FINDINGS) return findings;
+  return [{ path: shown, line: null, rule: 'TOO_MANY_FINDINGS', fingerprint: null }];
 }
 
 /** What PowerShell writes is text with NULs. */

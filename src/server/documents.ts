@@ -9,8 +9,8 @@ import {
   type ValidationRule,
   validate,
 } from 'graphql';
+import { errorText } from './error-text.ts';
 import { DOCUMENT_LIMITS, exceededLimit } from './limits.ts';
-import { shortMessage } from './mask-error.ts';
 
 /** Documents of clients repeat; long ones hold their values in the text and do not. */
 const MAX_CACHED_DOCUMENTS = 500;
@@ -64,7 +64,7 @@ function parseDocument(query: string): PreparedDocument {
     const { source, positions } = error;
     return {
       ok: false,
-      errors: [new GraphQLError(shortMessage(error.message), { source, positions, extensions: { code } })],
+      errors: [new GraphQLError(errorText(error.message), { source, positions, extensions: { code } })],
     };
   }
 }
@@ -83,7 +83,7 @@ function validateDocument({ schema, document, rules, hideSuggestions }: Validati
   const maxErrors = DOCUMENT_LIMITS.validationErrors - 1;
   return validate(schema, document, rules, { maxErrors, hideSuggestions }).map(
     ({ message, nodes, extensions }) =>
-      new GraphQLError(shortMessage(message), {
+      new GraphQLError(errorText(message), {
         nodes,
         extensions: { ...extensions, code: 'GRAPHQL_VALIDATION_FAILED' },
       }),

@@ -5,9 +5,7 @@ import { toGraphQLError } from '../../schema/expose-errors.ts';
 import { isTransient } from '../database/transient.ts';
 import { SlipwayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
-
-/** graphql repeats what was sent, whole: a prompt of 1 MiB in each of ten errors. */
-const MAX_MESSAGE = 1_000;
+import { errorText } from './error-text.ts';
 
 /** One line for an outage, not one for each of those who are told. */
 const SAY_AGAIN_MS = 30_000;
@@ -24,7 +22,7 @@ export function createErrorMask(logger: Logger): (error: unknown) => GraphQLErro
     const cause = rootCause(error);
     // What graphql itself says about an operation has no code of its own. Its outermost words name the variable and path.
     if (error instanceof GraphQLError && cause instanceof GraphQLError) {
-      return replace(error, shortMessage(withoutValues(error.message)), { code: 'INVALID_INPUT' });
+      return replace(error, errorText(error.message), { code: 'INVALID_INPUT' });
     }
     if (cause instanceof SlipwayError) return replace(error, cause.message, toGraphQLError(cause).extensions);
     if (isTransient(cause)) {
@@ -41,15 +39,6 @@ export function createErrorMask(logger: Logger): (error: unknown) => GraphQLErro
       errorId,
     });
   };
-}
-
-/** graphql's own messages end with what was given, and that may be a password. Where it stood is said before. */
-function withoutValues(message: string): string {
-  return message.replace(/,? found: [\s\S]*$/i, '.').replace(/( cannot represent [^:]*): [\s\S]*$/, '$1.');
-}
-
-export function shortMessage(message: string): string {
-  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE).toWellFormed()} …` : message;
 }
 
 function createOutageLog(logger: Logger): (cause: unknown) => void {

@@ -1,5 +1,4 @@
-import type { LookupFunction } from 'node:net';
-import { sql } from 'kysely';
+import { type KyselyPlugin, sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CallbackDelivery } from '../../src/callbacks/deliver-callbacks.ts';
@@ -55,9 +54,10 @@ async function openWith(answer?: Answer): Promise<Receiver> {
   return opened.use(await openReceiver(answer ? { answer } : {}));
 }
 
-function openDelivery(lookup: LookupFunction = lookupTo('127.0.0.1')): CallbackDelivery {
+function openDelivery(db = database.db): CallbackDelivery {
   const config = { callbackAllowPrivate: true };
-  const delivery = opened.use(new CallbackDelivery({ db: database.db, hub, logger, keyring, config, lookup }));
+  const lookup = lookupTo('127.0.0.1');
+  const delivery = opened.use(new CallbackDelivery({ db, hub, logger, keyring, config, lookup }));
   delivery.open();
   return delivery;
 }
@@ -150,6 +150,24 @@ test('500 then 200: tried again after 5 s, the same bytes under the same id', as
     { attemptNo: 1, statusCode: 500, error: 'The receiver answered 500.' },
     { attemptNo: 2, statusCode: 200, error: null },
   ]);
+});
+
+test('what becomes due between the two questions of a look is sent at once, not at the next look', async () => {
+  const receiver = await openWith();
+  const buildId = await insertFinishedBuild(database.db, { projectId, number: ++number });
+  await insertDelivery(database.db, { projectId, buildId, url: receiver.url });
+  await sql`update deliveries set due_at = now() + interval '200 ms'`.execute(database.db);
+  let asked = 0;
+  const holdFirstAnswer: KyselyPlugin = {
+    transformQuery: ({ node }) => node,
+    async transformResult({ result }) {
+      asked += 1;
+      if (asked === 1) await waitFor(async () => (await dueIn(buildId)) < 0);
+      return result;
+    },
+  };
+  openDelivery(database.db.withPlugin(holdFirstAnswer));
+  await untilDelivered(buildId, 4_000);
 });
 
 test('410 ends it at once', async () => {

@@ -1,7 +1,4 @@
 /** Credentials of a database from before there were kinds go on as they were. */
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { expect, test } from 'vitest';
@@ -10,9 +7,9 @@ import { seal } from '../../src/credentials/seal.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { webOrigin } from '../../src/git/remote-url.ts';
 import { openEmptyDatabase } from '../support/database.ts';
+import { migrateBefore } from '../support/earlier-database.ts';
 import { newKeySource, newKeyText, openTestKeyring } from './test-key.ts';
 
-const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 const URLS = [
   'https://git.example/a.git',
   'HTTPS://Git.Example:443/b.git',
@@ -21,13 +18,9 @@ const URLS = [
 ];
 
 test('a credential of each URL is bound to its origin, keeps its key and opens', async () => {
-  await using opened = new AsyncDisposableStack();
-  const { db } = opened.use(await openEmptyDatabase());
-  const folder = await mkdtemp(join(tmpdir(), 'slipway-migrations-'));
-  opened.defer(() => rm(folder, { recursive: true, force: true }));
-  const earlier = (await readdir(MIGRATIONS)).filter((name) => name < '0005');
-  await Promise.all(earlier.map((name) => cp(join(MIGRATIONS, name), join(folder, name))));
-  await migrate(db, folder);
+  await using database = await openEmptyDatabase();
+  const { db } = database;
+  await migrateBefore(db, '0005');
   const text = newKeyText();
   const [key] = (await newKeySource(text)).keys;
   if (!key) throw new Error('there is a key');

@@ -84,3 +84,15 @@ test('a credential that cannot be opened is not passed by: nothing is signed wit
   await sql`update credentials set sealed = '' where project_id = ${projectId}`.execute(database.db);
   await expect(secretsOf(projectId)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
+
+test('one that is not needed and cannot be opened delays nothing', async () => {
+  const projectId = await insertProject(database.db);
+  await set(null, 0, 'everybody');
+  const own = await set(projectId, 60);
+  await sql`update credentials set sealed = '' where name = 'everybody'`.execute(database.db);
+  // It signs beside the new one until the grace is over.
+  await expect(secretsOf(projectId)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await age('61 seconds');
+  expect(await secretsOf(projectId)).toEqual([own]);
+  await expect(secretsOf(await insertProject(database.db))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});

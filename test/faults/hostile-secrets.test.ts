@@ -50,6 +50,20 @@ test('a file that is made to be slow is refused in time, and the event loop goes
   );
 });
 
+test('a file that was as slow before hides nothing, and no rule that is switched off lets it through', async () => {
+  const slow = 'ghs_1_a.a.'.repeat(400_000);
+  base = await commitAsPerson(sandbox.remotePath, { 'slow.txt': slow });
+  context = await sandbox.context();
+  await checkOut(sandbox, context);
+  work = context.workspace.paths.work;
+  await writeFiles(work, { 'slow.txt': `${slow}\n${GITHUB_TOKEN}` });
+  expect(await scan({ fileTimeoutMs: 1_000 })).toMatchObject(detected('slow.txt (NOT_SEARCHED_IN_TIME)'));
+  // As a process that was paused while it searched.
+  expect(await scan({ fileTimeoutMs: 0, enabled: false, registered: [REGISTERED] })).toMatchObject(
+    detected('slow.txt (NOT_SEARCHED_IN_TIME)'),
+  );
+});
+
 test('100 MB in 1,000 files are searched in bounded memory', async () => {
   const line = `export const value = "${'lorem ipsum '.repeat(8)}";\n`;
   const text = line.repeat(Math.ceil(100_000 / line.length));

@@ -93,6 +93,23 @@ test('what was there before is not the doing of this commit; the same elsewhere 
   expect(await scan({ 'copy.txt': GITHUB_TOKEN })).toMatchObject(detected('copy.txt:1'));
 });
 
+test('many that were there before hide none that is new', async () => {
+  const tokens = (count: number) =>
+    Array.from({ length: count }, (_, index) => GITHUB_TOKEN.replace('a1B2', String(1_000 + index))).join('\n');
+  const many = { 'a/known.txt': tokens(30), 'b/known.txt': tokens(1_100) };
+  base = await commitAsPerson(sandbox.remotePath, many);
+  context = await sandbox.context();
+  await checkOut(sandbox, context);
+  work = context.workspace.paths.work;
+  const touched = { 'a/known.txt': `${tokens(30)}\n` };
+  expect(await scan(touched)).toEqual({ ok: true });
+  expect(await scan({ ...touched, 'z.txt': GITHUB_TOKEN })).toMatchObject(detected('z.txt:1 (GITHUB_TOKEN)'));
+  const end = { 'a/known.txt': `${tokens(30)}\n${GITHUB_TOKEN}\n`, 'z.txt': null };
+  expect(await scan(end)).toMatchObject(detected('a/known.txt:31 (GITHUB_TOKEN)'));
+  const tooMany = { ...touched, 'b/known.txt': `${tokens(1_100)}\n${GITHUB_TOKEN}\n` };
+  expect(await scan(tooMany)).toMatchObject(detected('b/known.txt (TOO_MANY_FINDINGS)'));
+});
+
 describe("the build's own secrets", () => {
   const rules = { registered: [REGISTERED], enabled: false, allowPaths: ['**'] };
 

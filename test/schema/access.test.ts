@@ -165,6 +165,7 @@ describe('a token that is limited to a project', () => {
     for (const mutation of mutations) {
       const { errors } = await api.run(`mutation { ${mutation} { __typename } }`, { viewer: limited });
       expect(errors[0]?.extensions, mutation).toMatchObject({ code: 'FORBIDDEN', requiredScope: 'all projects' });
+      expect(errors[0]?.message).toBe('This needs a token that is not limited to projects.');
     }
   });
 });

@@ -106,12 +106,12 @@ describe('over real sockets', () => {
 
   /** Everything that can be open, of one secret. */
   async function openAll(authorization: string) {
-    const socket = await server.connect(authorization);
+    const [socket, silent] = await Promise.all([server.connect(authorization), server.connect(authorization)]);
     socket.send({ type: 'subscribe', id: '1', payload: { query: IDLE } });
     const headers = { 'content-type': 'application/json', accept: 'text/event-stream', authorization };
     const events = await fetch(server.url, { method: 'POST', headers, body: JSON.stringify({ query: IDLE }) });
     const download = await startDownload(authorization);
-    return { socket, events, download };
+    return { sockets: [socket, silent], events, download };
   }
 
   /** Of a reader who reads nothing yet: the kernel holds a small part of it. */
@@ -131,10 +131,13 @@ describe('over real sockets', () => {
     return bytes;
   }
 
-  async function expectLost({ socket, events, download }: Awaited<ReturnType<typeof openAll>>, what: string) {
+  async function expectLost({ sockets, events, download }: Awaited<ReturnType<typeof openAll>>, what: string) {
     const started = performance.now();
     const told = events.text();
-    expect(await socket.closed()).toEqual({ code: 4403, reason: 'Forbidden' });
+    for (const socket of sockets) {
+      expect(await socket.closed()).toEqual({ code: 4403, reason: 'Forbidden' });
+      expect(socket.inbox).toEqual([]);
+    }
     const text = await told;
     console.log(`${what}: all that was open was lost after ${(performance.now() - started).toFixed()} ms`);
     expect(text).toContain('"code":"UNAUTHENTICATED"');
