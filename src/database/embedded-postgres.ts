@@ -215,7 +215,8 @@ const SETTINGS = {
   tcp_keepalives_count: '3',
   tcp_user_timeout: '20s',
 };
-const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+/** Tests open many databases side by side. */
+const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '900' };
 
 async function start(cluster: Cluster, port: number, durable: boolean): Promise<Server> {
   const settings = { ...SETTINGS, ...(durable ? {} : NOT_DURABLE), port: String(port) };

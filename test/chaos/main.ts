@@ -1,6 +1,6 @@
 /**
- * `npm run chaos -- --minutes N [--seed S] [--builds N] [--json FILE]`: a whole Slipway under random faults, judged by
- * the oracle. Exit code 0: every promise was kept; 1: one was broken; 2: wrong arguments; 130: ended by a signal.
+ * `npm run chaos -- --minutes N [--seed S] [--builds N] [--at-least N] [--json FILE]`: a whole Slipway under random faults, judged by
+ * the oracle. Exit code 0: every promise was kept, and at least so many builds were asked for; 1: not so; 2: wrong arguments; 130: ended by a signal.
  */
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,14 +9,16 @@ import { parseArgs } from 'node:util';
 import { describeReport } from './report.ts';
 import { runChaos } from './run-chaos.ts';
 
-const USAGE = 'npm run chaos -- --minutes N [--seed S] [--builds N] [--json FILE]';
+const USAGE = 'npm run chaos -- --minutes N [--seed S] [--builds N] [--at-least N] [--json FILE]';
 const MAX_MINUTES = 24 * 60;
 const BUILDS_PER_MINUTE = 120;
 
 interface Arguments {
   readonly minutes: number;
   readonly seed: number;
+  /** At most. */
   readonly builds: number;
+  readonly atLeast: number;
   readonly json: string | null;
 }
 
@@ -26,15 +28,16 @@ function readArguments(): Arguments | null {
     const { values } = parseArgs({
       options: {
         ...{ minutes: { type: 'string' }, seed: { type: 'string' } },
-        ...{ builds: { type: 'string' }, json: { type: 'string' } },
+        ...{ builds: { type: 'string' }, 'at-least': { type: 'string' }, json: { type: 'string' } },
       } as const,
     });
     const minutes = Number(values.minutes ?? 3);
     const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
     const builds = Number(values.builds ?? Math.ceil(minutes * BUILDS_PER_MINUTE));
-    const isValid =
-      minutes > 0 && minutes <= MAX_MINUTES && Number.isInteger(seed) && Number.isInteger(builds) && builds > 0;
-    return isValid ? { minutes, seed, builds, json: values.json ?? null } : null;
+    const atLeast = Number(values['at-least'] ?? 1);
+    const areWhole = [seed, builds, atLeast].every(Number.isInteger);
+    const isValid = minutes > 0 && minutes <= MAX_MINUTES && areWhole && builds > 0 && atLeast <= builds;
+    return isValid ? { minutes, seed, builds, atLeast, json: values.json ?? null } : null;
   } catch {
     return null;
   }
@@ -59,7 +62,9 @@ async function main(): Promise<number> {
   if (args.json) await writeFile(args.json, `${JSON.stringify(report, null, 2)}\n`);
   if (report.violations.length > 0) console.log(`logs and rows: ${keepIn}`);
   if (interrupted.signal.aborted) return 130;
-  return report.violations.length > 0 ? 1 : 0;
+  const isEnough = report.counts.builds >= args.atLeast;
+  if (!isEnough) console.log(`too few builds to say anything: ${args.atLeast} are wanted`);
+  return isEnough && report.violations.length === 0 ? 0 : 1;
 }
 
 process.exit(await main());

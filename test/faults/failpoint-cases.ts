@@ -4,9 +4,9 @@ import { FAILPOINTS, type Failpoint } from '../../src/std/failpoint.ts';
 export type Host = 'server' | 'worker';
 
 /**
- * What is done so that a process comes by the point. `quick`: two builds that take a second. `long`: two that take six,
+ * What is done so that a process comes by the point. `quick`: builds that take a second. `long`: that take six,
  * `failing`: and fail then. `create`, `retry`: by those mutations. `cancel waiting`, `cancel running`: one of two builds
- * is cancelled. `cancel at point`: all of them, when the point is reached. `drain`, `leave`: the worker is told to stop
+ * is cancelled. `cancel at point`: each of them, when the point is reached. `drain`, `leave`: the worker is told to stop
  * while agents run, and puts its builds back or leaves them alone. `orphan`: builds of a worker that is gone. `litter`: a
  * workspace that was not removed.
  */
@@ -32,6 +32,8 @@ export interface FailpointCase {
   /** As in SLIPWAY_FAILPOINTS. */
   readonly fault: string;
   readonly pass: number;
+  /** Other points where the same happens: a mistake costs no process, so several share one. */
+  readonly also: readonly Pick<FailpointCase, 'point' | 'pass'>[];
   /** How often it happens, at every other pass. */
   readonly times: number;
   readonly host: Host;
@@ -105,7 +107,11 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'drain.ended': [worker('leave')],
 };
 
-const MATRIX_FAULTS = ['kill', 'pause', 'fail'];
+const MATRIX_FAULTS = ['kill', 'pause'];
+/** Mistakes of one process at most. */
+const MISTAKES = 5;
+/** Where a process comes by its points again and again. */
+const REPEATED: ReadonlySet<Scenario> = new Set<Scenario>(['quick', 'long', 'orphan']);
 
 /** What the matrix does not say: the other faults, and cancels that come at the worst moment. */
 const FURTHER: readonly (Partial<FailpointCase> & Pick<FailpointCase, 'point' | 'fault'>)[] = [
@@ -154,8 +160,23 @@ export function failpointCases(): readonly FailpointCase[] {
     ways.flatMap((way) => MATRIX_FAULTS.map((fault) => ({ ...defaults(point), ...way, point, fault }))),
   );
   const further = FURTHER.map((entry) => ({ ...defaults(entry.point), ...entry }));
-  const seen = new Map([...matrix, ...further].map((entry) => [nameOf(entry), entry]));
+  const seen = new Map([...matrix, ...mistakes(points), ...further].map((entry) => [nameOf(entry), entry]));
   return [...seen.values()];
+}
+
+/** Each point in each of its ways fails once. */
+function mistakes(points: readonly [Failpoint, readonly Way[]][]): FailpointCase[] {
+  const all = points.flatMap(([point, ways]) => ways.map((way) => ({ ...way, point })));
+  const groups = Object.values(Object.groupBy(all, ({ host, scenario }) => `${host} ${scenario}`));
+  return groups.flatMap((group = []) => {
+    const size = group[0] && REPEATED.has(group[0].scenario) ? MISTAKES : 1;
+    const parts = Array.from({ length: Math.ceil(group.length / size) }, (_, part) =>
+      group.slice(part * size, (part + 1) * size),
+    );
+    return parts.flatMap(([first, ...also]) =>
+      first ? [{ ...defaults(first.point), ...first, fault: 'fail', also }] : [],
+    );
+  });
 }
 
 /** Neighbours differ, so that both kinds of successor and of awakening are everywhere. */
@@ -163,13 +184,18 @@ function defaults(point: Failpoint): Omit<FailpointCase, 'fault'> {
   const even = FAILPOINTS.indexOf(point) % 2 === 0;
   return {
     point,
-    ...{ pass: 1, times: 1, host: 'worker', scenario: 'quick' },
+    ...{ pass: 1, times: 1, also: [], host: 'worker', scenario: 'quick' },
     ...{ successor: even ? 'same folder' : 'elsewhere', wake: even ? 'leisure' : 'takeover' },
   };
 }
 
-export function nameOf({ point, fault, host, scenario, successor, wake }: FailpointCase): string {
+export function pointsOf({ point, also }: FailpointCase): readonly Failpoint[] {
+  return [point, ...also.map((other) => other.point)];
+}
+
+export function nameOf(entry: FailpointCase): string {
+  const { fault, host, scenario, successor, wake } = entry;
   const then = { kill: `, then ${successor}`, pause: `, wakes at ${wake}` }[fault];
   const where = host === 'worker' ? (then ?? '') : '';
-  return `${point} ${fault} in ${host} (${scenario}${where})`;
+  return `${pointsOf(entry).join(', ')} ${fault} in ${host} (${scenario}${where})`;
 }

@@ -129,6 +129,7 @@ function environment(databaseUrl: string): Record<string, string> {
     SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
     SLIPWAY_WORKER_CAPACITY: CAPACITY,
     SLIPWAY_DRAIN_SECONDS: '0',
+    SLIPWAY_SANDBOX: 'none',
     SLIPWAY_LOG_LEVEL: 'warn',
   };
 }

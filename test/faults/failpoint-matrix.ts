@@ -1,0 +1,50 @@
+/** The matrix of failpoints: builds survive the death, the sleep and the mistake of a process at every point of their life. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { FAILPOINTS } from '../../src/std/failpoint.ts';
+import { type GitServer, startGitServer } from '../support/git-server.ts';
+import { failpointCases, nameOf } from './failpoint-cases.ts';
+import { runFailpointCase } from './run-failpoint-case.ts';
+
+/** Of test files that run side by side, and of cases in each: most of a case is waiting for a lease to run out. */
+const PARTS = 2;
+const CONCURRENCY = 14;
+
+/** The tests of one part of the matrix, counted from 0. */
+export function testFailpoints(part: number): void {
+  vi.setConfig({ maxConcurrency: CONCURRENCY, testTimeout: 400_000 });
+  const gitPassword = `git-${randomBytes(12).toString('hex')}`;
+  const all = failpointCases();
+  const cases = all.filter((_entry, index) => index % PARTS === part);
+  const total = {
+    cases: 0,
+    builds: 0,
+    attempts: 0,
+    events: 0,
+    commits: 0,
+    deliveries: 0,
+    violations: 0,
+    maxStuckMs: 0,
+  };
+  let git: GitServer;
+
+  beforeAll(async () => {
+    git = await startGitServer({ password: gitPassword });
+  });
+
+  afterAll(async () => {
+    await git.close();
+    const of = `${FAILPOINTS.length} points and ${all.length} cases in all`;
+    console.log(`failpoints, part ${part + 1} of ${PARTS}: ${of}; ${JSON.stringify(total)}`);
+  });
+
+  test.concurrent.each(cases.map((entry) => [nameOf(entry), entry] as const))('%s', async (_name, entry) => {
+    const { verdict, problems } = await runFailpointCase(entry, git, gitPassword);
+    const { counts, violations } = verdict;
+    total.cases += 1;
+    for (const name of ['builds', 'attempts', 'events', 'commits', 'deliveries'] as const) total[name] += counts[name];
+    total.violations += violations.length;
+    total.maxStuckMs = Math.max(total.maxStuckMs, counts.maxStuckMs);
+    expect({ violations, problems }).toEqual({ violations: [], problems: [] });
+  });
+}

@@ -1,0 +1,3 @@
+import { testFailpoints } from './failpoint-matrix.ts';
+
+testFailpoints(0);
