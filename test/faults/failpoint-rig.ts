@@ -7,6 +7,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApiToken } from '../../src/auth/api-token.ts';
+import type { CallbackPayload } from '../../src/callbacks/callback.ts';
 import { openService, type Service } from '../../src/cli/open-service.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -16,7 +17,7 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import type { GitServer } from '../support/git-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Host } from './failpoint-cases.ts';
-import { Recorder, recordDelivery } from './history.ts';
+import { Recorder, recordDelivery, uuidOf } from './history.ts';
 
 /** The builds of one process at a time. */
 const CAPACITY = '2';
@@ -70,6 +71,9 @@ export async function openRig(git: GitServer, gitPassword: string): Promise<Rig>
   const receiver = opened.use(
     await openReceiver({
       answer: (response, { headers, body }) => {
+        const { project_id } = JSON.parse(body) as CallbackPayload;
+        // Of a project whose mutation is not answered yet: its receiver does not know the secret before.
+        if (secretOf(uuidOf('project', project_id)) === '') return void response.writeHead(503).end();
         recordDelivery(recorder, { headers, body, accepted: true, secretOf });
         response.end('ok');
       },
