@@ -1,5 +1,5 @@
 /** Looks for secrets where none may be. */
-import { readdir, readFile } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 
@@ -34,14 +34,29 @@ export async function dumpDatabase(url: string): Promise<string> {
   }
 }
 
-/** The files below the folder that hold any of the texts. Files that are gone when they are read hold nothing. */
+/** The files below the folder that hold any of the texts. What is gone when it is read holds nothing. */
 export async function findInFiles(folder: string, texts: readonly string[]): Promise<string[]> {
   const found: string[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const content = await readFile(path).catch(() => Buffer.alloc(0));
-    if (texts.some((text) => content.includes(text))) found.push(path);
+  await access(folder);
+  // Not readdir's own recursion: that gives up when a folder goes while it walks.
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
+    for (const entry of await unlessGone(readdir(next, { withFileTypes: true }), [])) {
+      const path = join(next, entry.name);
+      if (entry.isDirectory()) folders.push(path);
+      if (!entry.isFile()) continue;
+      const content = await unlessGone(readFile(path), Buffer.alloc(0));
+      if (texts.some((text) => content.includes(text))) found.push(path);
+    }
   }
   return found;
+}
+
+async function unlessGone<T>(reading: Promise<T>, nothing: NoInfer<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return nothing;
+    throw error;
+  }
 }

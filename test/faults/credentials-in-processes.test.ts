@@ -60,9 +60,10 @@ test('the password of the remote is in no argument, file or environment but that
   const seen = { agent: 0, git: 0, pushing: 0 };
   const finished = stack.finished(build.id);
   let ended = false;
-  void finished.finally(() => {
+  const end = () => {
     ended = true;
-  });
+  };
+  finished.then(end, end);
   while (!ended) {
     for (const { argv, environment } of await processes()) {
       expect(holds(argv), argv.join(' ')).toBe(false);
