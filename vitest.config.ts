@@ -1,10 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm test` runs the first project, `npm run faults` the second: the promises under faults and hostile input. */
+/** The conformance tests of the agents, with the real programs. */
+const REAL_AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode'].map((name) => `test/agents/${name}.test.ts`);
+
+/**
+ * `npm test` runs the first project, `npm run agents` the second, with the real agents, and `npm run faults` the third: the
+ * promises under faults and hostile input.
+ */
 export default defineConfig({
   test: {
     projects: [
-      project('tests', ['test/**/*.test.ts'], ['test/faults/**']),
+      project('tests', ['test/**/*.test.ts'], ['test/faults/**', ...REAL_AGENTS]),
+      project('agents', REAL_AGENTS),
       project('faults', ['test/faults/**/*.test.ts']),
     ],
     maxWorkers: 2,

@@ -187,8 +187,17 @@ eventRef('RETRY_SCHEDULED').implement({
   description: 'The build is back in the queue for another attempt.',
   interfaces: [BuildEventRef],
   fields: (t) => ({
-    reason: t.string({ description: 'For programs: `WORKER_LOST`.', resolve: ({ data }) => data.reason }),
+    reason: t.string({
+      description: 'For programs: `WORKER_LOST`, `DRAIN`, `QUOTA`.',
+      resolve: ({ data }) => data.reason,
+    }),
     message: t.string({ description: 'For people.', resolve: ({ data }) => data.message }),
+    resumeAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'It waits until then; null when it goes on as soon as a worker has room.',
+      resolve: ({ data }) => (data.resumeAt === undefined ? null : new Date(data.resumeAt)),
+    }),
   }),
 });
 

@@ -5,6 +5,7 @@ import { type CreatedBuild, createAndBuild } from '../src/builds/create-and-buil
 import { retryBuild } from '../src/builds/retry-build.ts';
 import { type StartedBuild, startBuild } from '../src/builds/start-build.ts';
 import {
+  BudgetExceededError,
   BuildStateError,
   ConflictError,
   IdempotencyConflictError,
@@ -28,6 +29,11 @@ const StartBuildInput = builder.inputType('StartBuildInput', {
   fields: (t) => ({
     projectId: t.id({ required: true, description: 'The project.' }),
     spec: t.field({ type: BuildSpecInputRef, required: true, description: 'What to do.' }),
+    resumeFrom: t.id({
+      description:
+        "Go on with the agent's session of this finished build of the project, on its branch. Agent, model, template and " +
+        'variables are by default those of that build.',
+    }),
     idempotencyKey: t.string({ description: KEY_HELP }),
   }),
 });
@@ -108,10 +114,23 @@ builder.mutationFields((t) => ({
     type: StartBuildPayload,
     description: 'Let an agent change a project. When this answers, the build is durable.',
     authScopes: { scope: 'builds:write' },
-    errors: { types: [InvalidInputError, NotFoundError, IdempotencyConflictError, ProjectNotReadyError] },
+    errors: {
+      types: [
+        InvalidInputError,
+        NotFoundError,
+        BuildStateError,
+        IdempotencyConflictError,
+        ProjectNotReadyError,
+        BudgetExceededError,
+      ],
+    },
     args: { input: t.arg({ type: StartBuildInput, required: true, description: 'The build.' }) },
-    resolve: (_root, { input }, { orchestrator, viewer }) =>
-      startBuild(orchestrator, { ...input, projectId: requireProjectId(viewer, input.projectId) }, viewer.actor),
+    resolve: async (_root, { input }, context) => {
+      const { orchestrator, viewer } = context;
+      const projectId = requireProjectId(viewer, input.projectId);
+      const resumeFrom = input.resumeFrom ? await requireBuildId(context, input.resumeFrom) : null;
+      return startBuild(orchestrator, { ...input, projectId, resumeFrom }, viewer.actor);
+    },
   }),
   createAndBuild: t.field({
     type: CreateAndBuildPayload,
@@ -137,7 +156,14 @@ builder.mutationFields((t) => ({
     description: 'Start a finished build again, as a new build with the same spec.',
     authScopes: { scope: 'builds:write' },
     errors: {
-      types: [InvalidInputError, NotFoundError, BuildStateError, IdempotencyConflictError, ProjectNotReadyError],
+      types: [
+        InvalidInputError,
+        NotFoundError,
+        BuildStateError,
+        IdempotencyConflictError,
+        ProjectNotReadyError,
+        BudgetExceededError,
+      ],
     },
     args: { input: t.arg({ type: RetryBuildInput, required: true, description: 'Which build.' }) },
     resolve: async (_root, { input }, context) => {

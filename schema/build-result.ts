@@ -1,6 +1,6 @@
 /** How a build ended. */
 import type { BuildFailure, BuildResult, ResultArtifact } from '../src/builds/build-result.ts';
-import type { Usage } from '../src/events/event.ts';
+import type { ModelUsage, Usage } from '../src/events/event.ts';
 import type { CHANGE_STATUSES, FileChange } from '../src/git/changes.ts';
 import { toPublicId } from '../src/std/public-id.ts';
 import type { BuildDocument } from './build-document.ts';
@@ -22,6 +22,26 @@ export const FailureRef = builder.objectRef<BuildFailure>('BuildFailure').implem
   }),
 });
 
+const ModelUsageRef = builder.objectRef<ModelUsage>('ModelUsage').implement({
+  description: 'Tokens and money of one model. Null is unknown, which is not zero.',
+  fields: (t) => ({
+    model: t.exposeString('model', { description: "The model, in the agent's words." }),
+    inputTokens: t.expose('inputTokens', { type: 'SafeInt', nullable: true, description: 'Tokens read.' }),
+    outputTokens: t.expose('outputTokens', { type: 'SafeInt', nullable: true, description: 'Tokens written.' }),
+    cacheReadTokens: t.expose('cacheReadTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: "Tokens read from the provider's cache.",
+    }),
+    cacheWriteTokens: t.expose('cacheWriteTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: "Tokens written to the provider's cache.",
+    }),
+    costUsd: t.exposeFloat('costUsd', { nullable: true, description: 'US dollars, as the agent reports them.' }),
+  }),
+});
+
 export const UsageRef = builder.objectRef<Usage>('Usage').implement({
   description: 'Tokens and money. Null is unknown, which is not zero.',
   fields: (t) => ({
@@ -39,6 +59,12 @@ export const UsageRef = builder.objectRef<Usage>('Usage').implement({
     }),
     costUsd: t.exposeFloat('costUsd', { nullable: true, description: 'US dollars, as the agent reports them.' }),
     turns: t.exposeInt('turns', { nullable: true, description: 'Turns of the agent.' }),
+    models: t.field({
+      type: [ModelUsageRef],
+      description: 'The same by model; empty where the agent does not tell them apart. At most 50.',
+      complexity: EMBEDDED_LIST,
+      resolve: ({ models }) => [...(models ?? [])],
+    }),
   }),
 });
 

@@ -1,5 +1,5 @@
 /** What is asked of a build, as it is sent and as it is read. */
-import type { BuildLimits, BuildSpec, BuildSpecInput } from '../src/builds/build-spec.ts';
+import { type BuildLimits, type BuildSpec, type BuildSpecInput, completeLimits } from '../src/builds/build-spec.ts';
 import { ALL_OF_THE_NETWORK } from '../src/std/network-access.ts';
 import { toPublicId } from '../src/std/public-id.ts';
 import type { BuildDocument } from './build-document.ts';
@@ -37,7 +37,18 @@ const LimitsRef = builder.objectRef<BuildLimits>('BuildLimits').implement({
   fields: (t) => ({
     wallSeconds: t.exposeInt('wallSeconds', { description: "Seconds from the agent's start to its end." }),
     silenceSeconds: t.exposeInt('silenceSeconds', { description: 'Seconds without any output of the agent.' }),
+    lingerSeconds: t.exposeInt('lingerSeconds', {
+      description: 'Seconds that the agent may live after its last word.',
+    }),
+    maxRetries: t.exposeInt('maxRetries', {
+      description: 'Retries in a row of an agent whose provider refuses it or is not reached.',
+    }),
     maxTurns: t.exposeInt('maxTurns', { nullable: true, description: 'Turns of the agent; null means any number.' }),
+    maxTokens: t.expose('maxTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: 'Input and output tokens in all; null means any number.',
+    }),
     maxCostUsd: t.exposeFloat('maxCostUsd', { nullable: true, description: 'US dollars; null means any amount.' }),
   }),
 });
@@ -87,7 +98,11 @@ export const BuildSpecRef = builder.objectRef<BuildDocument<BuildSpec>>('BuildSp
       complexity: EMBEDDED_LIST,
       resolve: async (spec) => Object.entries(await spec.read('labels')).map(([key, value]) => ({ key, value })),
     }),
-    limits: t.field({ type: LimitsRef, description: 'Where it is stopped.', resolve: (spec) => spec.read('limits') }),
+    limits: t.field({
+      type: LimitsRef,
+      description: 'Where it is stopped.',
+      resolve: async (spec) => completeLimits(await spec.read('limits')),
+    }),
     network: t.field({
       type: NetworkRef,
       description: 'What the agent may reach.',
@@ -134,7 +149,19 @@ export const LimitsInput = builder.inputRef<NonNullable<BuildSpecInput['limits']
   fields: (t) => ({
     wallSeconds: t.int({ description: "Seconds from the agent's start to its end: 1 to 86400, by default 3600." }),
     silenceSeconds: t.int({ description: 'Seconds without any output of the agent: 1 to 86400, by default 600.' }),
+    lingerSeconds: t.int({
+      description: 'Seconds that the agent may live after its last word: 1 to 86400, by default 30.',
+    }),
+    maxRetries: t.int({
+      description:
+        'Retries in a row of an agent whose provider refuses it or is not reached: 0 to 1000, by default 5. An agent ' +
+        'may give up earlier by itself.',
+    }),
     maxTurns: t.int({ description: 'Turns of the agent: 1 to 10000, by default any number.' }),
+    maxTokens: t.field({
+      type: 'SafeInt',
+      description: 'Input and output tokens in all: 1 to 1000000000000, by default any number.',
+    }),
     maxCostUsd: t.float({ description: 'US dollars, where the agent reports its cost; by default any amount.' }),
   }),
 });

@@ -36,6 +36,11 @@ BuildRef.implement({
       description: 'What it cannot go on without; null while nothing is missing.',
       resolve: (b) => b.waitingFor,
     }),
+    resumeAt: t.expose('resumeAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a build that waits for QUOTA goes on; null for every other one.',
+    }),
     spec: t.field({
       type: BuildSpecRef,
       description: 'What was asked for.',
@@ -78,7 +83,12 @@ BuildRef.implement({
       description: 'Why it failed; exactly when it is FAILED.',
       resolve: (b) => b.failure,
     }),
-    usage: t.field({ type: UsageRef, nullable: true, description: 'Tokens and money.', resolve: (b) => b.usage }),
+    usage: t.field({
+      type: UsageRef,
+      nullable: true,
+      description: 'Tokens and money so far, over all runs of its agent; null while nothing is known.',
+      resolve: (b) => b.usage,
+    }),
     cancelRequestedAt: t.expose('cancelRequestedAt', {
       type: 'DateTime',
       nullable: true,

@@ -11,6 +11,7 @@ import './build-progress.ts';
 import './artifact.ts';
 import './callback.ts';
 import './worker.ts';
+import './agent.ts';
 import './template.ts';
 import './stats.ts';
 import './token.ts';

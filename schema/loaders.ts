@@ -10,6 +10,7 @@ import { type BuildSummary, findBuildSummaries } from '../src/builds/build.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
 import { type BuildParent, countBuildsOf, listBuildsOf } from '../src/builds/list-builds.ts';
 import { type BuildDocuments, readDocuments } from '../src/builds/read-documents.ts';
+import { readSpendToday, type Spend } from '../src/builds/spend.ts';
 import {
   type Delivery,
   type DeliveryAttempt,
@@ -64,6 +65,8 @@ export interface Loaders {
   readonly delivery: DataLoader<string, Delivery | null>;
   /** By project. */
   readonly credentials: DataLoader<string, readonly Credential[]>;
+  /** By project: what it has spent since midnight UTC. */
+  readonly spentToday: DataLoader<string, Spend>;
   /** By project: does a credential sign its callbacks? */
   readonly signed: DataLoader<string, boolean>;
   /** By build. */
@@ -106,6 +109,10 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
     signed: new DataLoader(async (projectIds) => {
       const signed = await findSigned(db, projectIds);
       return projectIds.map((id) => signed.has(id));
+    }),
+    spentToday: new DataLoader(async (projectIds) => {
+      const spent = await readSpendToday(db, projectIds);
+      return projectIds.map((id) => spent.get(id) ?? new Error('a project that may be seen was not read'));
     }),
     delivery: byId<Delivery>((ids) => findDeliveriesById(db, ids), ofVisibleBuild),
     deliveries: grouped(

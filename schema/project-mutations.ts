@@ -35,6 +35,17 @@ const SecretScanInput = builder
     }),
   });
 
+const ProjectBudgetInput = builder
+  .inputRef<NonNullable<NonNullable<ProjectInput['settings']>['budget']>>('ProjectBudgetInput')
+  .implement({
+    description: 'What builds may use; null takes a limit away. Tokens are input and output, a day is one of UTC.',
+    fields: (t) => ({
+      perBuildUsd: t.float({ description: 'US dollars of one build: more cannot be asked for. At most 10000.' }),
+      perDayUsd: t.float({ description: 'US dollars of all builds in a day: at most 1000000.' }),
+      perDayTokens: t.field({ type: 'SafeInt', description: 'Tokens of all builds in a day: at most 1000000000000.' }),
+    }),
+  });
+
 const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings']>>('ProjectSettingsInput').implement({
   description: "Defaults for the project's builds.",
   fields: (t) => ({
@@ -42,6 +53,10 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
     model: t.string({ description: "The agent's model." }),
     callbackUrl: t.string({ description: 'Who is told about the end of a build, by signed HTTP.' }),
     limits: t.field({ type: LimitsInput, description: 'Where builds are stopped.' }),
+    budget: t.field({
+      type: ProjectBudgetInput,
+      description: 'What builds may use; members that are absent stay.',
+    }),
     network: t.field({ type: NetworkInput, description: 'What agents may reach.' }),
     artifacts: t.stringList({ description: 'Globs of the files that are kept when a build ends, at most 50.' }),
     trustRepoConfig: t.boolean({

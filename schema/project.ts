@@ -1,5 +1,6 @@
 /** The project, and how projects are found. */
 import { seesProject } from '../src/auth/viewer.ts';
+import type { Spend } from '../src/builds/spend.ts';
 import { callbackSecret } from '../src/credentials/callback-secret.ts';
 import { InvalidInputError } from '../src/errors.ts';
 import { countProjects, listProjects } from '../src/projects/list-projects.ts';
@@ -42,8 +43,50 @@ const ProjectLimitsRef = builder.objectRef<Limits>('ProjectLimits').implement({
       nullable: true,
       description: 'Seconds without any output of the agent.',
     }),
+    lingerSeconds: t.exposeInt('lingerSeconds', {
+      nullable: true,
+      description: 'Seconds that the agent may live after its last word.',
+    }),
+    maxRetries: t.exposeInt('maxRetries', {
+      nullable: true,
+      description: 'Retries in a row of an agent whose provider refuses it or is not reached.',
+    }),
     maxTurns: t.exposeInt('maxTurns', { nullable: true, description: 'Turns of the agent.' }),
+    maxTokens: t.expose('maxTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: 'Input and output tokens in all.',
+    }),
     maxCostUsd: t.exposeFloat('maxCostUsd', { nullable: true, description: 'US dollars.' }),
+  }),
+});
+
+type Budget = NonNullable<ProjectSettings['budget']>;
+
+const ProjectBudgetRef = builder.objectRef<Budget>('ProjectBudget').implement({
+  description:
+    'What builds may use. A day is one of UTC; with its budget used up no build is started, and those that run end with ' +
+    'BUDGET_EXCEEDED. Null means any amount.',
+  fields: (t) => ({
+    perBuildUsd: t.exposeFloat('perBuildUsd', { nullable: true, description: 'US dollars of one build.' }),
+    perDayUsd: t.exposeFloat('perDayUsd', { nullable: true, description: 'US dollars of all builds in a day.' }),
+    perDayTokens: t.expose('perDayTokens', {
+      type: 'SafeInt',
+      nullable: true,
+      description: 'Input and output tokens of all builds in a day.',
+    }),
+  }),
+});
+
+const ProjectSpendRef = builder.objectRef<Spend>('ProjectSpend').implement({
+  description: 'What the builds of a project have used, as their agents report it.',
+  fields: (t) => ({
+    costUsd: t.exposeFloat('costUsd', { description: 'US dollars, of what is known to have cost something.' }),
+    tokens: t.expose('tokens', { type: 'SafeInt', description: 'Input and output tokens.' }),
+    unpricedTokens: t.expose('unpricedTokens', {
+      type: 'SafeInt',
+      description: 'Those of them of which nobody knows what they cost.',
+    }),
   }),
 });
 
@@ -79,6 +122,12 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       nullable: true,
       description: 'Where builds are stopped.',
       resolve: (settings) => settings.limits,
+    }),
+    budget: t.field({
+      type: ProjectBudgetRef,
+      nullable: true,
+      description: 'What builds may use, one of them and all of them in a day.',
+      resolve: ({ budget }) => budget,
     }),
     network: t.field({
       type: NetworkRef,
@@ -132,6 +181,12 @@ ProjectRef.implement({
         'projects:write.',
       authScopes: { scope: 'projects:write' },
       resolve: (project, _args, context) => secretOf(context, project),
+    }),
+    spentToday: t.field({
+      type: ProjectSpendRef,
+      description: 'What its builds have used since midnight UTC.',
+      authScopes: { scope: 'builds:read' },
+      resolve: ({ id }, _args, { loaders }) => loaders.spentToday.load(id),
     }),
     lastActivityCursor: t.string({
       description: 'Read a project, then follow projectActivity after this cursor: nothing is missed or repeated.',

@@ -46,7 +46,7 @@ const TemplateRef = builder.objectRef<Template>('ProjectTemplate').implement({
 const BuildCheckRef = builder.objectRef<BuildCheck>('BuildCheck').implement({
   description: 'One thing that a build needs.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: '`project`, `spec`, `worker` or `provider`.' }),
+    name: t.exposeString('name', { description: '`project`, `spec`, `budget`, `worker` or `provider`.' }),
     ok: t.exposeBoolean('ok', { description: 'It is there.' }),
     message: t.exposeString('message', { description: 'What was found, or what to do about it.' }),
   }),

@@ -1,5 +1,6 @@
 /** What a mutation can be refused for: the error members of the result unions. */
 import {
+  BudgetExceededError,
   BuildStateError,
   ConflictError,
   IdempotencyConflictError,
@@ -85,6 +86,15 @@ builder.objectType(BuildStateError, {
       description: 'The status that the build has.',
       resolve: (error) => error.status as BuildStatus,
     }),
+  }),
+});
+
+builder.objectType(BudgetExceededError, {
+  name: 'BudgetExceededError',
+  description: 'The project has used up its budget of the day: `settings.budget`.',
+  interfaces: [UserError],
+  fields: (t) => ({
+    resetsAt: t.expose('resetsAt', { type: 'DateTime', description: 'When the next day begins: midnight UTC.' }),
   }),
 });
 

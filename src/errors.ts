@@ -75,6 +75,19 @@ export class ProjectNotReadyError extends SlipwayError {
   readonly code = 'PROJECT_NOT_READY';
 }
 
+/** The project has used up its budget of the day. */
+export class BudgetExceededError extends SlipwayError {
+  override readonly name = 'BudgetExceededError';
+  readonly code = 'BUDGET_EXCEEDED';
+  /** When the next day begins. */
+  readonly resetsAt: Date;
+
+  constructor(message: string, resetsAt: Date) {
+    super(message);
+    this.resetsAt = resetsAt;
+  }
+}
+
 /** The viewer is known and may not do this. */
 export class ForbiddenError extends SlipwayError {
   override readonly name = 'ForbiddenError';

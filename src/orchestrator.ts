@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
-import { baseEnvironment, type Config } from './config/config.ts';
+import { agentOptions } from './config/agent-options.ts';
+import { type Config, ConfigError } from './config/config.ts';
 import { type Keyring, openKeyring } from './credentials/keyring.ts';
 import { type Database, openDatabase } from './database/database.ts';
 import { CONTROL_LIMITS } from './database/session-settings.ts';
@@ -73,12 +74,8 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
-  const agents = createAgents({
-    environment: baseEnvironment(),
-    claudePath: config.claudePath,
-    anthropicApiKey: config.anthropicApiKey ?? null,
-    anthropicBaseUrl: config.anthropicBaseUrl ?? null,
-  });
+  const agents = createAgents(agentOptions(config));
+  checkDefaultProvider(config, [...agents.keys()]);
   const templates = [
     ...(await loadTemplates()),
     ...(config.templatesFolder ? await loadTemplates(config.templatesFolder) : []),
@@ -98,7 +95,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     templates,
     agents,
     providers: [...agents.keys()],
-    modelVariables: [...agents.values()].flatMap(({ modelKey }) => modelKey?.variable ?? []),
+    modelVariables: [...new Set([...agents.values()].flatMap(({ modelKey }) => modelKey?.variable ?? []))],
     sandbox,
     runtime: openLocalRuntime({ folder: join(config.dataFolder, 'builds'), sandbox: sandboxOptions(config, sandbox) }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
@@ -106,6 +103,12 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   };
   const resources = opened.move();
   return { ...orchestrator, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+function checkDefaultProvider({ defaultProvider }: Config, known: readonly string[]): void {
+  if (defaultProvider === undefined || known.includes(defaultProvider)) return;
+  const message = `There is no provider ${defaultProvider}. Known: ${known.join(', ')}.`;
+  throw new ConfigError(`The configuration is not valid.\nSLIPWAY_DEFAULT_PROVIDER: ${message}`);
 }
 
 function sandboxOptions({ sandboxPaths, dataFolder }: Config, sandbox: Sandbox): SandboxOptions | null {

@@ -25,11 +25,17 @@ export interface Agent {
   open(task: AgentTask): Promise<AgentRun>;
 }
 
-interface AgentCapabilities {
+export interface AgentCapabilities {
   /** A later build can go on with the session of an earlier one. */
   readonly resume: boolean;
   /** It reports what it costs. */
   readonly cost: boolean;
+  /** A model can be chosen. */
+  readonly models: boolean;
+  /** It takes messages, and answers to its questions, while it runs. */
+  readonly messages: boolean;
+  /** It asks before it uses a tool, and takes the answer. */
+  readonly permissions: boolean;
 }
 
 interface AgentKey {
@@ -55,10 +61,15 @@ export interface AgentTask {
   /** The resolved prompt. */
   readonly prompt: string;
   readonly model: string | null;
-  /** Chosen by us before the start, so that it is known even if the first line never comes. UUID. */
+  /**
+   * Chosen by us before the start, so that it is known even if the first line never comes. UUID. An agent that names its
+   * sessions itself ignores it; the session's own id is in the outcome.
+   */
   readonly sessionId: string;
   /** Go on with this session (its files are in `workspace.paths.home`) instead of starting `sessionId`. */
   readonly resumeSessionId: string | null;
+  /** What earlier builds used of that session in all, as they were billed; null: nobody knows, or there is none. */
+  readonly resumedUsage: Usage | null;
   readonly limits: { readonly maxTurns: number | null; readonly maxCostUsd: number | null };
   /** It is ended after this long even if nobody is left who reads it. */
   readonly maxSeconds?: number;
@@ -98,6 +109,7 @@ export type StopReason =
   | 'silence_limit'
   | 'linger'
   | 'fail_fast'
+  | 'max_turns'
   | 'budget'
   | 'output_limit'
   | 'released';
@@ -124,7 +136,14 @@ export type AgentEvent =
     }
   | { readonly type: 'activity'; readonly content: AgentActivityContent }
   /** The provider refused or was not reached and the agent will try again by itself. */
-  | { readonly type: 'retry'; readonly reason: AgentReason; readonly message: string; readonly attempt: number | null }
+  | {
+      readonly type: 'retry';
+      readonly reason: AgentReason;
+      readonly message: string;
+      readonly attempt: number | null;
+      /** What the provider asks to wait before anybody tries again, where it says so. */
+      readonly retryAfterSeconds?: number | undefined;
+    }
   /** What the run has used so far in all. */
   | { readonly type: 'usage'; readonly usage: Usage }
   /** A turn ended; the agent may exit now, or go on by itself with another turn. */
@@ -174,6 +193,8 @@ export interface AgentOutcome {
   readonly usage: Usage | null;
   /** Tools that the agent was not allowed to use. */
   readonly denials: readonly string[];
+  /** Of a rate limit: what the provider asks to wait, where it says so. */
+  readonly retryAfterSeconds?: number | undefined;
 }
 
 /** How a run of a line-speaking agent ended, for its verdict function. */

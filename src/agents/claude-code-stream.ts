@@ -2,17 +2,17 @@
  * Lines of `claude -p --output-format stream-json` -> agent events. Only the dozen kinds of lines that matter are
  * understood, field by field; a kind that nobody knows yet is `raw`, for releases add some every week.
  */
-import { MAX_EVENT_TEXT, type Usage } from '../events/event.ts';
+import { MAX_EVENT_TEXT, type ModelUsage, type Usage } from '../events/event.ts';
+import { addUsage } from '../events/usage.ts';
 import type { AgentEvent, RunEnd } from './agent.ts';
-import { apiReason } from './claude-code-reason.ts';
+import { apiReason } from './api-reason.ts';
 import { type ClaudeResult, type ClaudeTranscript, claudeVerdict } from './claude-code-verdict.ts';
-import { cutJson } from './cut-json.ts';
 import { cutText } from './cut-text.ts';
 import { fieldsOf, itemsOf, type JsonFields, numberOf, parseFields, textOf } from './json-fields.ts';
 import type { LineReader } from './line-agent.ts';
+import { nameOf, say, toolCall, toolResult, warn } from './line-events.ts';
 import { outcomeOf } from './verdict.ts';
 
-const MAX_NAME = 200;
 const MAX_DENIALS = 1000;
 
 /** Lines that are known and say nothing to those who watch a build. */
@@ -86,26 +86,26 @@ function readLine(line: string, seen: ClaudeTranscript): AgentEvent[] {
 function kindOf(fields: JsonFields): string {
   const type = textOf(fields.type) ?? 'without type';
   const subtype = type === 'system' || type === 'result' ? textOf(fields.subtype) : null;
-  return cutText(subtype === null ? type : `${type}/${subtype}`, MAX_NAME);
+  return nameOf(subtype === null ? type : `${type}/${subtype}`) ?? '';
 }
 
 /** Comes once per turn, not once per run, and is not always the first line. */
 function readInit(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
-  seen.sessionId = name(fields.session_id) ?? seen.sessionId;
+  seen.sessionId = nameOf(fields.session_id) ?? seen.sessionId;
   seen.turnOpen = true;
   return [
     {
       type: 'started',
       sessionId: seen.sessionId,
-      model: name(fields.model),
-      agentVersion: name(fields.claude_code_version),
+      model: nameOf(fields.model),
+      agentVersion: nameOf(fields.claude_code_version),
     },
   ];
 }
 
 /** One line per block of a message. With `error` it is Claude Code itself that speaks, not the model. */
 function readAssistant(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
-  const error = name(fields.error);
+  const error = nameOf(fields.error);
   const ofSubagent = textOf(fields.parent_tool_use_id) !== null;
   const answered = error === null && fieldsOf(fields.message)?.model !== '<synthetic>';
   seen.turnOpen = true;
@@ -116,14 +116,8 @@ function readAssistant(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[]
     if (block.type === 'text' && answered && !ofSubagent) seen.lastText = text;
     if (block.type === 'text') return say('message', text);
     if (block.type === 'thinking') return say('thought', textOf(block.thinking) ?? '');
-    if (block.type !== 'tool_use') return [{ type: 'raw', name: `assistant/${name(block.type) ?? 'block'}` }];
-    const content = {
-      kind: 'tool_call',
-      callId: name(block.id) ?? '',
-      tool: name(block.name) ?? '',
-      input: cutJson(block.input ?? null, MAX_EVENT_TEXT),
-    } as const;
-    return [{ type: 'activity', content }];
+    if (block.type !== 'tool_use') return [{ type: 'raw', name: `assistant/${nameOf(block.type) ?? 'block'}` }];
+    return [toolCall({ callId: nameOf(block.id), tool: nameOf(block.name), input: block.input })];
   });
 }
 
@@ -132,35 +126,28 @@ function readUser(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
   const meta = new Map(itemsOf(fields.tool_result_meta).map((item) => [textOf(item.id), item]));
   return itemsOf(fieldsOf(fields.message)?.content).flatMap((block): AgentEvent[] => {
     if (block.type !== 'tool_result') return [];
-    const output = outputOf(block.content);
-    const content = {
-      kind: 'tool_result',
-      callId: name(block.tool_use_id) ?? '',
-      status: toolStatus(block, meta.get(textOf(block.tool_use_id)), seen),
-      output: output === null ? null : cutText(output, MAX_EVENT_TEXT),
-      truncated: output !== null && output.length > MAX_EVENT_TEXT,
-    } as const;
-    return [{ type: 'activity', content }];
+    const status = toolStatus(block, meta.get(textOf(block.tool_use_id)), seen);
+    return [toolResult({ callId: nameOf(block.tool_use_id), status, output: outputOf(block.content) })];
   });
 }
 
 function toolStatus(block: JsonFields, meta: JsonFields | undefined, seen: ClaudeTranscript) {
   if (block.is_error !== true) return 'ok';
   const refused = fieldsOf(meta?.permission_decision)?.decision === 'reject';
-  if (refused || seen.deniedCalls.has(name(block.tool_use_id) ?? '')) return 'denied';
+  if (refused || seen.deniedCalls.has(nameOf(block.tool_use_id) ?? '')) return 'denied';
   return textOf(meta?.non_execution_kind) === null ? 'failed' : 'aborted';
 }
 
 function outputOf(content: unknown): string | null {
   if (!Array.isArray(content)) return textOf(content);
   return itemsOf(content)
-    .map((part) => textOf(part.text) ?? `[${name(part.type) ?? 'part'}]`)
+    .map((part) => textOf(part.text) ?? `[${nameOf(part.type) ?? 'part'}]`)
     .join('\n');
 }
 
 function readRetry(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
   const status = numberOf(fields.error_status);
-  const error = name(fields.error) ?? 'unknown';
+  const error = nameOf(fields.error) ?? 'unknown';
   const reason = status === null && error === 'unknown' ? 'network' : apiReason({ status, error, text: '' });
   const message = `The provider ${status === null ? 'was not reached' : `answered ${status}`} (${error}).`;
   seen.lastRetry = { reason, message };
@@ -168,8 +155,8 @@ function readRetry(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
 }
 
 function readDenial(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
-  const tool = name(fields.tool_name) ?? 'a tool';
-  const callId = name(fields.tool_use_id);
+  const tool = nameOf(fields.tool_name) ?? 'a tool';
+  const callId = nameOf(fields.tool_use_id);
   addBounded(seen.deniedTools, tool);
   if (callId !== null) addBounded(seen.deniedCalls, callId);
   return warn(`${tool} was denied: ${textOf(fields.message) ?? 'no reason given'}`);
@@ -178,23 +165,34 @@ function readDenial(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
 /** The end of a turn, not of the run: a subagent or a background command begins another one. */
 function readResult(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
   const result: ClaudeResult = {
-    subtype: name(fields.subtype) ?? '',
+    subtype: nameOf(fields.subtype) ?? '',
     isError: fields.is_error === true,
-    terminalReason: name(fields.terminal_reason) ?? '',
-    stopReason: name(fields.stop_reason),
+    terminalReason: nameOf(fields.terminal_reason) ?? '',
+    stopReason: nameOf(fields.stop_reason),
     apiStatus: numberOf(fields.api_error_status),
-    apiError: name(fields.api_error) ?? seen.apiError,
+    apiError: nameOf(fields.api_error) ?? seen.apiError,
     text: cutText(textOf(fields.result) ?? firstText(fields.errors) ?? '', MAX_EVENT_TEXT),
-    startupFailure: name(fields.startup_failure_reason),
-    localCommand: name(fields.local_command),
+    startupFailure: nameOf(fields.startup_failure_reason),
+    localCommand: nameOf(fields.local_command),
   };
   seen.turnOpen = false;
   seen.lastResult = result;
   if (result.isError || result.subtype !== 'success') seen.firstFailure ??= result;
   else if (textOf(fields.result)) seen.lastText = textOf(fields.result) ?? '';
-  for (const denial of itemsOf(fields.permission_denials)) addBounded(seen.deniedTools, name(denial.tool_name) ?? '');
+  for (const denial of itemsOf(fields.permission_denials)) addBounded(seen.deniedTools, nameOf(denial.tool_name) ?? '');
   seen.usage = addUsage(seen.usage, turnUsage(fields));
   return [{ type: 'usage', usage: seen.usage }, { type: 'turn_finished' }];
+}
+
+function modelUsage(model: string, part: JsonFields): ModelUsage {
+  return {
+    model: nameOf(model) ?? '',
+    inputTokens: numberOf(part.inputTokens),
+    outputTokens: numberOf(part.outputTokens),
+    cacheReadTokens: numberOf(part.cacheReadInputTokens),
+    cacheWriteTokens: numberOf(part.cacheCreationInputTokens),
+    costUsd: numberOf(part.costUSD),
+  };
 }
 
 /**
@@ -215,46 +213,9 @@ function turnUsage(fields: JsonFields): Usage {
       turns,
     };
   }
-  const parts = itemsOf(Object.values(models));
-  const total = (key: string) => parts.reduce<number | null>((sum, part) => plus(sum, numberOf(part[key])), 0);
-  return {
-    inputTokens: total('inputTokens'),
-    outputTokens: total('outputTokens'),
-    cacheReadTokens: total('cacheReadInputTokens'),
-    cacheWriteTokens: total('cacheCreationInputTokens'),
-    costUsd: total('costUSD'),
-    turns,
-  };
-}
-
-function addUsage(sum: Usage | null, turn: Usage): Usage {
-  if (!sum) return turn;
-  return {
-    inputTokens: plus(sum.inputTokens, turn.inputTokens),
-    outputTokens: plus(sum.outputTokens, turn.outputTokens),
-    cacheReadTokens: plus(sum.cacheReadTokens, turn.cacheReadTokens),
-    cacheWriteTokens: plus(sum.cacheWriteTokens, turn.cacheWriteTokens),
-    costUsd: plus(sum.costUsd, turn.costUsd),
-    turns: plus(sum.turns, turn.turns),
-  };
-}
-
-/** Unknown and a number is unknown: a sum with a hole would look like the whole. */
-function plus(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? null : a + b;
-}
-
-function say(kind: 'message' | 'thought', text: string): AgentEvent[] {
-  return text === '' ? [] : [{ type: 'activity', content: { kind, text: cutText(text, MAX_EVENT_TEXT) } }];
-}
-
-function warn(message: string | null): AgentEvent[] {
-  return message ? [{ type: 'warning', message: cutText(message, MAX_EVENT_TEXT) }] : [];
-}
-
-function name(value: unknown): string | null {
-  const text = textOf(value);
-  return text === null ? null : cutText(text, MAX_NAME);
+  const parts = Object.entries(models).map(([model, part]) => modelUsage(model, fieldsOf(part) ?? {}));
+  const nothing = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0, turns };
+  return parts.reduce<Usage>((sum, part) => addUsage(sum, { ...part, turns: 0, models: [part] }), nothing);
 }
 
 function firstText(value: unknown): string | null {

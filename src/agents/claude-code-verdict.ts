@@ -4,8 +4,17 @@
  */
 import type { Usage } from '../events/event.ts';
 import type { RunEnd } from './agent.ts';
-import { apiReason } from './claude-code-reason.ts';
-import { cancelled, exitVerdict, failed, type Progress, stopVerdict, succeeded, type Verdict } from './verdict.ts';
+import { apiReason } from './api-reason.ts';
+import {
+  cancelled,
+  exitVerdict,
+  failed,
+  type Progress,
+  startVerdict,
+  stopVerdict,
+  succeeded,
+  type Verdict,
+} from './verdict.ts';
 
 /** One `result` line: the end of one turn. */
 export interface ClaudeResult {
@@ -40,8 +49,6 @@ export interface ClaudeTranscript {
 }
 
 const NO_SESSION = /no conversation found/i;
-/** What a shell says when a program cannot be executed, or is not there. */
-const NOT_EXECUTED = [126, 127];
 
 export function claudeVerdict(seen: Readonly<ClaudeTranscript>, end: RunEnd): Verdict {
   const progress = { finished: seen.lastResult !== null && !seen.turnOpen, lastRetry: seen.lastRetry };
@@ -50,7 +57,7 @@ export function claudeVerdict(seen: Readonly<ClaudeTranscript>, end: RunEnd): Ve
   const failure = seen.firstFailure;
   if (failure) return failureVerdict(failure);
   const result = seen.lastResult;
-  if (!result) return seen.sessionId === null ? startVerdict(end) : exitVerdict(end, progress);
+  if (!result) return seen.sessionId === null ? sessionlessVerdict(end) : exitVerdict(end, progress);
   if (seen.turnOpen && crashed(end)) return exitVerdict(end, progress);
   if (result.localCommand !== null) {
     return failed('config', `Claude Code took the prompt for its own command /${result.localCommand}.`);
@@ -63,15 +70,10 @@ function crashed({ exit, stoppedBecause }: RunEnd): boolean {
   return stoppedBecause === null && !(exit.kind === 'exited' && exit.code === 0);
 }
 
-/** Claude Code ended before a session began: a flag, its folder, its input. It says why on stderr only. */
-function startVerdict(end: RunEnd): Verdict {
+/** Claude Code ended before a session began. */
+function sessionlessVerdict(end: RunEnd): Verdict {
   const words = end.stderrTail.trim();
-  if (NO_SESSION.test(words)) return failed('not_found', words);
-  if (end.exit.kind !== 'exited' || end.stoppedBecause !== null || end.exit.code > 128) {
-    return exitVerdict(end, { finished: false, lastRetry: null });
-  }
-  if (NOT_EXECUTED.includes(end.exit.code)) return failed('unavailable', `Claude Code could not be run: ${words}`);
-  return failed('config', `Claude Code did not start (exit code ${end.exit.code})${words ? `: ${words}` : '.'}`);
+  return NO_SESSION.test(words) ? failed('not_found', words) : startVerdict('Claude Code', end);
 }
 
 function failureVerdict(result: ClaudeResult): Verdict {

@@ -1,10 +1,9 @@
 /** Claude Code, run once per build without a terminal: prompt in by stdin, stream-json out. */
-import { tmpdir } from 'node:os';
-import { execa } from 'execa';
-import type { Agent, AgentAvailability, AgentTask } from './agent.ts';
+import type { Agent, AgentTask } from './agent.ts';
 import { createClaudeReader } from './claude-code-stream.ts';
-import { firstLine } from './cut-text.ts';
+import { hostOf } from './host-of.ts';
 import { openLineRun } from './line-agent.ts';
+import { probeProgram } from './probe-program.ts';
 
 export interface ClaudeCodeOptions {
   /** The program: an absolute path, or a name that is found in PATH of `environment`. */
@@ -17,7 +16,15 @@ export interface ClaudeCodeOptions {
 }
 
 const PROVIDER = 'https://api.anthropic.com';
-const PROBE_TIMEOUT_MS = 10_000;
+const INSTALL = 'Install it with `npm install --global @anthropic-ai/claude-code` on the worker.';
+
+/** It calls nobody but its model. */
+const QUIET = {
+  CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+  DISABLE_TELEMETRY: '1',
+  DISABLE_ERROR_REPORTING: '1',
+  DISABLE_AUTOUPDATER: '1',
+};
 
 /**
  * What the agent may do without asking; nobody is there to answer. Not Edit and Write: `acceptEdits` lets them change
@@ -36,9 +43,9 @@ const INSTRUCTIONS =
 export function createClaudeCode(options: ClaudeCodeOptions): Agent {
   return {
     name: 'claude-code',
-    capabilities: { resume: true, cost: true },
+    capabilities: { resume: true, cost: true, models: true, messages: false, permissions: false },
     modelKey: { variable: 'ANTHROPIC_API_KEY', hasDefault: options.apiKey !== null },
-    probe: () => probe(options),
+    probe: () => probeProgram({ ...options, environment: { ...options.environment, ...QUIET }, remedy: INSTALL }),
     open: (task) =>
       openLineRun({
         task,
@@ -50,16 +57,11 @@ export function createClaudeCode(options: ClaudeCodeOptions): Agent {
           stdin: `${JSON.stringify(message(task.prompt))}\n`,
           redact: task.redact,
           network: task.network,
-          reaches: [modelHost(task.modelKey ?? options)],
+          // Without its model there is no agent.
+          reaches: [hostOf((task.modelKey ?? options).baseUrl ?? PROVIDER)],
         }),
       }),
   };
-}
-
-/** `host:port` of the model: without it there is no agent. */
-function modelHost({ baseUrl }: Pick<ClaudeCodeOptions, 'baseUrl'>): string {
-  const { hostname, port, protocol } = new URL(baseUrl ?? PROVIDER);
-  return `${hostname}:${port || (protocol === 'http:' ? 80 : 443)}`;
 }
 
 /** Never the prompt: an argument may be read as an option, is cut at 128 KiB and shows in every process list. */
@@ -115,29 +117,6 @@ function environment(
     // Ten by default: three minutes of silence for a wrong key.
     CLAUDE_CODE_MAX_RETRIES: '3',
     CLAUDE_CODE_STARTUP_FAILURE_RESULTS: '1',
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    DISABLE_TELEMETRY: '1',
-    DISABLE_ERROR_REPORTING: '1',
-    DISABLE_AUTOUPDATER: '1',
+    ...QUIET,
   };
-}
-
-async function probe(options: ClaudeCodeOptions): Promise<AgentAvailability> {
-  const install = 'Install it with `npm install --global @anthropic-ai/claude-code` on the worker.';
-  const { stdout, stderr, failed, timedOut, code } = await execa(options.program, ['--version'], {
-    env: { ...options.environment, HOME: tmpdir(), DISABLE_AUTOUPDATER: '1' },
-    extendEnv: false,
-    stdin: 'ignore',
-    timeout: PROBE_TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-    maxBuffer: 64 * 1024,
-    reject: false,
-  });
-  if (code === 'ENOENT') return { available: false, reason: `${options.program} was not found.`, remedy: install };
-  const version = /\d+\.\d+\.\d+\S*/.exec(stdout)?.[0];
-  if (failed || version === undefined) {
-    const words = timedOut ? 'it did not answer' : firstLine(stderr || stdout, 200);
-    return { available: false, reason: `${options.program} --version failed: ${words}`, remedy: install };
-  }
-  return { available: true, version };
 }

@@ -6,6 +6,8 @@ import type { AgentBatch, AgentEvent, AgentOutcome, AgentRun, AgentTask, RunEnd,
 export interface LineReader {
   /** Never throws, whatever the line. */
   read(line: string): readonly AgentEvent[];
+  /** The same for stderr, of an agent that tells there what it does not tell on stdout. */
+  readStderr?(line: string): readonly AgentEvent[];
   /** Asked once, after the last line. */
   verdict(end: RunEnd): AgentOutcome;
 }
@@ -34,7 +36,7 @@ export async function openLineRun(options: {
   function take(line: OutputLine): readonly AgentEvent[] {
     if (line.stream === 'stdout') return line.truncated ? [tooLong] : reader.read(line.text);
     stderrTail = `${stderrTail}${line.text.slice(-MAX_STDERR_TAIL)}\n`.slice(-MAX_STDERR_TAIL);
-    return [];
+    return reader.readStderr?.(line.text) ?? [];
   }
 
   async function* batches(): AsyncGenerator<AgentBatch> {

@@ -32,6 +32,7 @@ const path = z
     'must be relative and stay inside the checkout',
   );
 const text = z.string().max(MAX_TEXT);
+const retryAfterSeconds = z.number().min(0).max(86_400).optional();
 const count = z.number().nonnegative().nullish();
 
 const STEPS = {
@@ -43,7 +44,7 @@ const STEPS = {
   run: z.strictObject({ run: text.min(1), allowFailure: z.boolean().optional() }),
   print: z.strictObject({ print: text }),
   wait: z.strictObject({ wait: z.number().min(0).max(MAX_WAIT_SECONDS) }),
-  retry: z.strictObject({ retry: z.strictObject({ reason: failReason, message: text }) }),
+  retry: z.strictObject({ retry: z.strictObject({ reason: failReason, message: text, retryAfterSeconds }) }),
   fail: z.strictObject({ fail: text, reason: failReason.optional() }),
   usage: z.strictObject({
     usage: z.strictObject({

@@ -40,7 +40,13 @@ const scriptedLine = z.discriminatedUnion('type', [
         })),
     ]),
   }),
-  z.object({ type: z.literal('retry'), reason: failReason, message: text, attempt: count }),
+  z.object({
+    type: z.literal('retry'),
+    reason: failReason,
+    message: text,
+    attempt: count,
+    retryAfterSeconds: z.number().optional(),
+  }),
   z.object({
     type: z.literal('usage'),
     usage: z.object({

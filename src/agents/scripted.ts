@@ -22,7 +22,7 @@ const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
 export function createScripted({ environment }: ScriptedOptions): Agent {
   return {
     name: 'scripted',
-    capabilities: { resume: false, cost: true },
+    capabilities: { resume: false, cost: true, models: false, messages: false, permissions: false },
     modelKey: null,
     probe: async () => ({ available: true, version: process.version }),
     open: (task) => open(task, environment),

@@ -27,6 +27,9 @@ export interface Progress {
   readonly lastRetry: { readonly reason: AgentReason; readonly message: string } | null;
 }
 
+/** What a shell says when a program cannot be executed, or is not there. */
+const NOT_EXECUTED = [126, 127];
+
 const MAX_FINAL_TEXT_BYTES = 64 * 1024;
 const MAX_MESSAGE = 500;
 
@@ -58,6 +61,7 @@ export function stopVerdict(why: StopReason | null, { finished, lastRetry }: Pro
   if (why === 'cancelled') return cancelled('The build was cancelled.');
   if (why === 'fail_fast')
     return failed(lastRetry?.reason ?? 'unknown', lastRetry?.message ?? 'The agent was stopped.');
+  if (why === 'max_turns') return failed('max_turns', 'The agent has taken more turns than it may.');
   if (why === 'budget') return failed('budget', 'The agent has used up its budget.');
   if (why === null || finished) return null;
   const hint = lastRetry ? ` The provider last refused it: ${lastRetry.message}` : '';
@@ -80,6 +84,16 @@ export function exitVerdict({ exit, stderrTail }: RunEnd, { lastRetry }: Progres
   if (lastRetry) return failed(lastRetry.reason, lastRetry.message);
   const lastWords = stderrTail.trim().split('\n').at(-1) ?? '';
   return failed('crash', `The agent ended without a result (${describe(exit)})${lastWords ? `: ${lastWords}` : '.'}`);
+}
+
+/** The verdict on a program that ended before it had begun: a flag, its folder, its input. It says why on stderr only. */
+export function startVerdict(program: string, end: RunEnd): Verdict {
+  const words = end.stderrTail.trim();
+  if (end.exit.kind !== 'exited' || end.stoppedBecause !== null || end.exit.code > 128) {
+    return exitVerdict(end, { finished: false, lastRetry: null });
+  }
+  if (NOT_EXECUTED.includes(end.exit.code)) return failed('unavailable', `${program} could not be run: ${words}`);
+  return failed('config', `${program} did not start (exit code ${end.exit.code})${words ? `: ${words}` : '.'}`);
 }
 
 /** `exit code 143`, `signal SIGKILL`. */

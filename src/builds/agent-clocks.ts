@@ -2,9 +2,6 @@
 import type { AgentEvent, StopReason } from '../agents/agent.ts';
 import type { BuildLimits } from './build-spec.ts';
 
-/** After a turn has ended the agent may begin another one, or exit; an agent that does neither is ended. */
-const LINGER_MS = 30_000;
-
 export interface AgentClocks {
   /** The agent printed something. */
   activity(events: readonly AgentEvent[]): void;
@@ -16,7 +13,7 @@ export interface AgentClocks {
 }
 
 export function startAgentClocks(options: {
-  readonly limits: Pick<BuildLimits, 'wallSeconds' | 'silenceSeconds'>;
+  readonly limits: Pick<BuildLimits, 'wallSeconds' | 'silenceSeconds' | 'lingerSeconds'>;
   readonly startedAt: Date;
   readonly stop: (why: Extract<StopReason, 'wall_limit' | 'silence_limit' | 'linger'>) => void;
 }): AgentClocks {
@@ -38,7 +35,8 @@ export function startAgentClocks(options: {
     resume() {
       pause();
       silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
-      if (turnFinished) linger = setTimeout(() => stop('linger'), LINGER_MS);
+      // After a turn has ended the agent may begin another one, or exit; an agent that does neither is ended.
+      if (turnFinished) linger = setTimeout(() => stop('linger'), limits.lingerSeconds * 1000);
     },
     stop() {
       clearTimeout(wall);

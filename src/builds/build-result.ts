@@ -30,7 +30,12 @@ export const FAILURES = {
     retryable: false,
     remedy: 'The task does not fit the model. Split it or choose a model with a larger context.',
   },
-  BUDGET_EXCEEDED: { retryable: false, remedy: 'Raise limits.maxCostUsd or make the task smaller.' },
+  BUDGET_EXCEEDED: {
+    retryable: false,
+    remedy:
+      'Raise limits.maxCostUsd or limits.maxTokens, or the budget in the settings of the project, or make the task ' +
+      'smaller. The budget of a day is new at midnight UTC.',
+  },
   MAX_TURNS: { retryable: false, remedy: 'Raise limits.maxTurns or make the task smaller.' },
   TIMEOUT: { retryable: false, remedy: 'Raise limits.wallSeconds or make the task smaller.' },
   IDLE_TIMEOUT: {

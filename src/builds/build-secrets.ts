@@ -27,6 +27,8 @@ export interface BuildSecrets {
   readonly git: GitCredentials | null;
   /** Null: the agent needs none, or has the worker's own. */
   readonly modelKey: ModelKey | null;
+  /** Which key that is, for builds that use the same: the credential's id, or `worker`. Chosen as in quota-pause.ts. */
+  readonly keyIdentity: string;
   /** Why the agent cannot be started. */
   readonly problem: BuildFailure | null;
   readonly registries: readonly Registry[];
@@ -57,6 +59,7 @@ export async function readBuildSecrets(
   return {
     git: git && gitCredentials.parse(JSON.parse(git.value)),
     modelKey: model && 'value' in model ? { key: model.value, baseUrl: model.baseUrl } : null,
+    keyIdentity: model?.id ?? 'worker',
     problem: modelProblem(agent, model),
     registries: registries.map(({ target, value }) => ({ url: target ?? '', token: value })),
     all: [

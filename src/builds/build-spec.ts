@@ -46,7 +46,10 @@ const seconds = z.int().min(1).max(86_400);
 const limitsInput = z.strictObject({
   wallSeconds: seconds.nullish(),
   silenceSeconds: seconds.nullish(),
+  lingerSeconds: seconds.nullish(),
+  maxRetries: z.int().min(0).max(1000).nullish(),
   maxTurns: z.int().min(1).max(10_000).nullish(),
+  maxTokens: z.int().min(1).max(1_000_000_000_000).nullish(),
   maxCostUsd: z.number().positive().max(10_000).nullish(),
 });
 
@@ -82,11 +85,30 @@ export interface BuildLimits {
   readonly wallSeconds: number;
   /** Seconds without any output of the agent. */
   readonly silenceSeconds: number;
+  /** Seconds that the agent may live after its last word. */
+  readonly lingerSeconds: number;
+  /** Retries of the provider in a row; an agent may give up earlier by itself. */
+  readonly maxRetries: number;
   readonly maxTurns: number | null;
+  /** Input and output of all runs of the agent. */
+  readonly maxTokens: number | null;
   readonly maxCostUsd: number | null;
 }
 
-export const DEFAULT_LIMITS: BuildLimits = { wallSeconds: 3600, silenceSeconds: 600, maxTurns: null, maxCostUsd: null };
+export const DEFAULT_LIMITS: BuildLimits = {
+  wallSeconds: 3600,
+  silenceSeconds: 600,
+  lingerSeconds: 30,
+  maxRetries: 5,
+  maxTurns: null,
+  maxTokens: null,
+  maxCostUsd: null,
+};
+
+/** Builds of earlier versions lack the limits that are younger than they. */
+export function completeLimits(limits: Partial<BuildLimits>): BuildLimits {
+  return { ...DEFAULT_LIMITS, ...limits };
+}
 
 /** A complete spec: the input with every default filled in. It never changes once the build is accepted. */
 export interface BuildSpec {

@@ -18,6 +18,8 @@ export interface BuildSummary {
   readonly status: BuildStatus;
   readonly phase: BuildPhase;
   readonly waitingFor: 'INPUT' | 'APPROVAL' | 'QUOTA' | null;
+  /** When a build that waits for QUOTA goes on; null for every other one. */
+  readonly resumeAt: Date | null;
   readonly source: BuildAuditTable['source'];
   readonly provider: string;
   /** `name@version`. */
@@ -74,6 +76,7 @@ export const SUMMARY_COLUMNS = [
   'status',
   'phase',
   'waiting_for',
+  'resume_at',
   'source',
   'provider',
   'template',
@@ -108,6 +111,7 @@ export function toBuildSummary(row: SummaryRow): BuildSummary {
     status: row.status,
     phase: row.phase,
     waitingFor: row.waiting_for,
+    resumeAt: row.resume_at,
     source: row.source,
     provider: row.provider,
     template: row.template,
@@ -142,6 +146,8 @@ export interface ClaimedBuild extends Build {
   readonly attemptNo: number;
   readonly workerId: string;
   readonly checkpoint: Checkpoint;
+  /** How often a rate limit put it back. */
+  readonly quotaWaits: number;
 }
 
 export async function findBuild(db: Database | DatabaseTransaction, id: string): Promise<Build | null> {

@@ -33,9 +33,9 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
   await failpoint('cancel.begin');
   await inTransaction(deps.db, async (trx) => {
     topics.length = 0;
-    // Only a build that was never claimed ends here and needs its job; taking the job of another one would cross whoever
-    // finishes it, who has the build's row first.
-    if (before?.attemptNo === 0) await deps.queue.lock(trx, input.id);
+    // Only a build that has nothing on a worker ends here and needs its job; taking the job of another one would cross
+    // whoever finishes it, who has the build's row first.
+    if (before && endsHere(before)) await deps.queue.lock(trx, input.id);
     const row = await trx
       .selectFrom('build_audit')
       .selectAll()
@@ -65,7 +65,7 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
       projectId: build.projectId,
       detail: { reason },
     });
-    if (build.status === 'PENDING' && build.attemptNo === 0) {
+    if (endsHere(build)) {
       const conclusion = { status: 'CANCELLED', result: {}, reason } as const;
       topics.push(...(await writeFinish(trx, { build, attemptNo: null, conclusion, queue: deps.queue })));
     } else {
@@ -78,4 +78,9 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
   const build = await findBuild(deps.db, input.id);
   if (!build) throw new NotFoundError('build', toPublicId('build', input.id));
   return build;
+}
+
+/** It was never claimed, or waits with its processes ended. */
+function endsHere({ status, attemptNo, waitingFor }: Build): boolean {
+  return status === 'PENDING' && (attemptNo === 0 || waitingFor === 'QUOTA');
 }

@@ -1,5 +1,6 @@
 /** What an attempt leaves on the build's row so that the next one goes on instead of starting over. */
 import type { AgentOutcome } from '../agents/agent.ts';
+import type { Usage } from '../events/event.ts';
 import type { FileChange } from '../git/changes.ts';
 import type { SpoolOffset } from '../runtimes/runtime.ts';
 
@@ -13,6 +14,12 @@ export interface Checkpoint {
   readonly sessionId?: string | null;
   /** ISO 8601; the wall clock of the agent counts from here, over all attempts. */
   readonly agentStartedAt?: string | null;
+  /** What earlier runs of the agent in this build used: that of the present run comes on top. */
+  readonly earlierUsage?: Usage | null;
+  /** The agent met a rate limit: its checkout is as it left it, and this session can go on there. */
+  readonly pausedSession?: PausedSession | null;
+  /** What the present run of the agent goes on with after such a pause. */
+  readonly resumedSession?: PausedSession | null;
   /** Output up to here is published. */
   readonly spoolOffset?: SpoolOffset | null;
   /** How many notices of the run are published. */
@@ -31,4 +38,15 @@ export interface IntendedCommit {
   /** Where the branch must stand for the push to happen; null: it must not exist. */
   readonly expected: string | null;
   readonly filesChanged: readonly FileChange[];
+}
+
+export interface PausedSession {
+  /** As the agent names it. */
+  readonly id: string;
+  /** On whose machine its files are. */
+  readonly workerId: string;
+  /** What this build has used of it. */
+  readonly usage: Usage | null;
+  /** How long its agent has run: the wait does not count as that. */
+  readonly ranMs: number;
 }

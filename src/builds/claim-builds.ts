@@ -1,13 +1,15 @@
 /** A worker takes builds from the queue: job and row change hands in one transaction. */
 import { sql } from 'kysely';
+import type { DatabaseTransaction } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { appendEvents } from '../events/append-events.ts';
-import { eventsTopic, projectTopic } from '../events/topics.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerDeps } from './ledger.ts';
+import { findHeld, type HeldBuild } from './quota-pause.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 export interface Claimer {
@@ -17,8 +19,16 @@ export interface Claimer {
 
 /** Up to `limit` builds that are now this worker's; none when nothing is ready. */
 export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
+  const topics: Topic[] = [];
   const claimed = await inTransaction(deps.db, async (trx) => {
-    const ids = await deps.queue.take(trx, limit);
+    topics.length = 0;
+    const taken = await deps.queue.take(trx, limit);
+    if (taken.length === 0) return [];
+    const held = await holdBuilds(trx, deps.queue, taken);
+    // What was held has made room for others: the claim is repeated at once.
+    if (held.length > 0) topics.push(QUEUE_TOPIC);
+    topics.push(...held.flatMap(({ id, projectId }) => [eventsTopic(id), projectTopic(projectId)]));
+    const ids = taken.filter((id) => !held.some((build) => build.id === id));
     if (ids.length === 0) return [];
     // A job may be handed out twice (pg-boss' expiry), its build only once.
     const rows = await trx
@@ -26,6 +36,8 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
       .set({
         status: 'RUNNING',
         phase: 'PREPARING',
+        waiting_for: null,
+        resume_at: null,
         attempt_no: sql<number>`attempt_no + 1`,
         ledger_no: 0,
         worker_id: claimer.workerId,
@@ -54,11 +66,34 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
       ...toBuild(row),
       workerId: claimer.workerId,
       checkpoint: row.checkpoint as Checkpoint,
+      quotaWaits: row.quota_waits,
     }));
   });
   if (claimed.length > 0) await failpoint('claim.committed');
-  deps.hub.announce(...claimed.flatMap((build) => [eventsTopic(build.id), projectTopic(build.projectId)]));
+  deps.hub.announce(...topics, ...claimed.flatMap((build) => [eventsTopic(build.id), projectTopic(build.projectId)]));
   return claimed;
+}
+
+/** Puts those back that would begin with a key that is at its rate limit; returns them. */
+async function holdBuilds(
+  trx: DatabaseTransaction,
+  queue: LedgerDeps['queue'],
+  ids: readonly string[],
+): Promise<readonly HeldBuild[]> {
+  const held = await findHeld(trx, ids);
+  for (const { id, priority, resumeAt } of held) {
+    await trx
+      .updateTable('build_audit')
+      .set({ waiting_for: 'QUOTA', resume_at: resumeAt })
+      .where('id', '=', id)
+      .execute();
+    const message = 'The key of its agent is at its rate limit: the build waits with the others that use it.';
+    await appendEvents(trx, { buildId: id, attemptNo: null }, [
+      { type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message, resumeAt: resumeAt.toISOString() } },
+    ]);
+    await queue.putBack(trx, { id, priority, runAfter: resumeAt });
+  }
+  return held;
 }
 
 export interface Heartbeat {

@@ -57,6 +57,8 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
     error: failure,
   };
   const json = JSON.stringify(result);
+  // Of a build that ends without a word of its agent, what was published is what it has used.
+  const usage = sql<string>`coalesce(${result.usage && JSON.stringify(result.usage)}::jsonb, usage)`;
   await trx
     .updateTable('build_audit')
     .set({
@@ -65,11 +67,12 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
       finished_at: sql<Date>`clock_timestamp()`,
       lease_until: null,
       waiting_for: null,
+      resume_at: null,
       // The duration is the database's, so that clocks of workers do not matter.
-      result: sql<string>`${json}::jsonb || jsonb_build_object('durationMs',
+      result: sql<string>`${json}::jsonb || jsonb_build_object('usage', ${usage}, 'durationMs',
         coalesce(floor(extract(epoch from clock_timestamp() - started_at) * 1000), 0))`,
       failure: failure ? JSON.stringify(failure) : null,
-      usage: result.usage ? JSON.stringify(result.usage) : null,
+      usage,
     })
     .where('id', '=', build.id)
     .execute();

@@ -12,7 +12,7 @@ import { insertArtifacts, type NewArtifact } from '../artifacts/artifact.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { isTransient } from '../database/transient.ts';
 import { appendEvents } from '../events/append-events.ts';
-import { MILESTONES, type NewBuildEvent } from '../events/event.ts';
+import { MILESTONES, type NewBuildEvent, type Usage } from '../events/event.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { eventsTopic, logTopic, projectTopic, type Topic } from '../events/topics.ts';
 import type { BuildPhase } from '../events/vocabulary.ts';
@@ -21,11 +21,13 @@ import { type Redact, redactAll } from '../runtimes/redact.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { ClaimedBuild } from './build.ts';
 import { encodeLines, insertLogChunk, MAX_LOG_TEXT } from './build-log.ts';
-import type { Checkpoint, IntendedCommit } from './checkpoint.ts';
+import type { Checkpoint, IntendedCommit, PausedSession } from './checkpoint.ts';
 import { type Conclusion, writeFinish } from './finish-build.ts';
 import { forgetIntendedCommit, keepIntendedCommit } from './intended-commit.ts';
 import { LEASE_SECONDS } from './lease.ts';
+import { type KeyIdentity, pauseKey } from './quota-pause.ts';
 import { requeueBuild } from './requeue-build.ts';
+import { recordSpend, spendSince } from './spend.ts';
 
 /** The attempt is no longer the build's current one: stop, and write nothing more. */
 export class SupersededError extends Error {
@@ -50,6 +52,16 @@ export interface LedgerChanges {
   readonly baseSha?: string | null;
   readonly pushedSha?: string;
   readonly artifacts?: readonly NewArtifact[];
+  /** What the build has used so far in all, over all runs of its agent. */
+  readonly usage?: Usage | null;
+}
+
+export interface QuotaWait {
+  readonly key: KeyIdentity;
+  readonly seconds: number;
+  /** What the provider said. */
+  readonly message: string;
+  readonly paused: PausedSession | null;
 }
 
 export class Ledger {
@@ -61,6 +73,7 @@ export class Ledger {
   #checkpoint: Checkpoint;
   #baseSha: string | null;
   #phase: BuildPhase;
+  #usage: Usage | null;
   #pushIntended: boolean;
   #logText = 0;
   #tail: Promise<unknown> = Promise.resolve();
@@ -72,6 +85,7 @@ export class Ledger {
     this.#pushIntended = build.pushIntentSha !== null;
     this.#checkpoint = build.checkpoint;
     this.#baseSha = build.baseSha;
+    this.#usage = build.usage;
   }
 
   /**
@@ -94,6 +108,11 @@ export class Ledger {
   /** The commit that the checkout stands on; null in an empty repository. */
   get baseSha(): string | null {
     return this.#baseSha;
+  }
+
+  /** What the build has used in all; null while nothing is known. */
+  get usage(): Usage | null {
+    return this.#usage;
   }
 
   /** The commit of this build is on its way, or there. */
@@ -120,10 +139,13 @@ export class Ledger {
       }
       if (changes.artifacts?.length) await insertArtifacts(trx, changes.artifacts);
       if (events.length > 0) await this.#append(trx, events);
+      // Last: builds of one project wait for each other's commit here.
+      if (changes.usage) await this.#spend(trx, changes.usage);
     });
     if (phase) this.#phase = phase;
     this.#checkpoint = { ...this.#checkpoint, ...changes.checkpoint };
     if (changes.baseSha !== undefined) this.#baseSha = changes.baseSha;
+    if (changes.usage) this.#usage = changes.usage;
     const topics: Topic[] = [];
     if (events.length > 0) topics.push(eventsTopic(this.#build.id));
     if (content) topics.push(logTopic(this.#build.id));
@@ -174,6 +196,37 @@ export class Ledger {
       requeueBuild(trx, this.#deps.queue, { buildId: this.#build.id, outcome: 'RELEASED', reason: 'DRAIN', message }),
     );
     if (announce) this.#deps.hub.announce(...announce);
+  }
+
+  /**
+   * Back into the queue until the provider takes requests again, which holds those that have not begun with the same key,
+   * too. False when somebody asked to cancel: then it is not put back.
+   */
+  async waitForQuota({ key, seconds, message, paused }: QuotaWait): Promise<boolean> {
+    let cancelled = false;
+    const announce = await this.#commit(async (trx) => {
+      const { id: buildId } = this.#build;
+      const checkpoint = JSON.stringify({ agentOutcome: null, pausedSession: paused });
+      const changed = await trx
+        .updateTable('build_audit')
+        .set({ checkpoint: sql<string>`checkpoint || ${checkpoint}::jsonb` })
+        .where('id', '=', buildId)
+        .where('cancel_requested_at', 'is', null)
+        .executeTakeFirst();
+      cancelled = changed.numUpdatedRows === 0n;
+      if (cancelled) return [];
+      const resumeAt = await pauseKey(trx, key, seconds);
+      const told = this.#redact(message);
+      return requeueBuild(trx, this.#deps.queue, {
+        buildId,
+        outcome: 'RELEASED',
+        reason: 'QUOTA',
+        message: told,
+        resumeAt,
+      });
+    });
+    if (announce) this.#deps.hub.announce(...announce);
+    return !cancelled;
   }
 
   /** A read that waits out a restart of the database, as the writes do. */
@@ -270,6 +323,16 @@ export class Ledger {
       .where('id', '=', this.#build.id)
       .execute();
     if (pushedSha) await forgetIntendedCommit(trx, this.#build.id);
+  }
+
+  async #spend(trx: DatabaseTransaction, usage: Usage): Promise<void> {
+    const { id, projectId } = this.#build;
+    await trx
+      .updateTable('build_audit')
+      .set({ usage: JSON.stringify(usage) })
+      .where('id', '=', id)
+      .execute();
+    await recordSpend(trx, projectId, spendSince(this.#usage, usage));
   }
 
   async #append(trx: DatabaseTransaction, events: readonly NewBuildEvent[]): Promise<void> {

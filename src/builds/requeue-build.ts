@@ -1,4 +1,4 @@
-/** Back into the queue: a worker was lost, or gave the build back. The caller holds the row's lock. */
+/** Back into the queue: a worker was lost, gave the build back, or its provider takes no requests. The caller holds the row's lock. */
 import { sql } from 'kysely';
 import type { DatabaseTransaction } from '../database/database.ts';
 import { appendEvents } from '../events/append-events.ts';
@@ -11,10 +11,12 @@ export interface Requeue {
   readonly outcome: 'LOST' | 'RELEASED';
   readonly reason: string;
   readonly message: string;
+  /** It waits until then for its provider to take requests again. */
+  readonly resumeAt?: Date;
 }
 
 export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, requeue: Requeue): Promise<Topic[]> {
-  const { buildId, outcome, reason, message } = requeue;
+  const { buildId, outcome, reason, message, resumeAt } = requeue;
   const build = await trx
     .updateTable('build_audit')
     .set({
@@ -22,19 +24,23 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
       phase: 'QUEUED',
       worker_id: null,
       lease_until: null,
+      waiting_for: resumeAt ? 'QUOTA' : null,
+      resume_at: resumeAt ?? null,
+      quota_waits: sql<number>`quota_waits + ${resumeAt ? 1 : 0}`,
       lost_attempts: sql<number>`lost_attempts + ${outcome === 'LOST' ? 1 : 0}`,
     })
     .where('id', '=', buildId)
     .returning(['project_id', 'priority', 'last_seq'])
     .executeTakeFirstOrThrow();
-  await appendEvents(trx, { buildId, attemptNo: null }, [{ type: 'RETRY_SCHEDULED', data: { reason, message } }]);
+  const data = { reason, message, ...(resumeAt ? { resumeAt: resumeAt.toISOString() } : {}) };
+  await appendEvents(trx, { buildId, attemptNo: null }, [{ type: 'RETRY_SCHEDULED', data }]);
   await trx
     .updateTable('build_attempts')
     .set({ ended_at: sql<Date>`now()`, outcome })
     .where('build_id', '=', buildId)
     .where('ended_at', 'is', null)
     .execute();
-  await queue.putBack(trx, { id: buildId, priority: build.priority, runAfter: null });
+  await queue.putBack(trx, { id: buildId, priority: build.priority, runAfter: resumeAt ?? null });
   await failpoint('requeue.written');
   return [QUEUE_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
 }

@@ -7,12 +7,13 @@ import { resolveVariables } from '../projects/resolve-variables.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
 import { sharedCode } from '../std/shared-code.ts';
+import { smaller } from './budget.ts';
 import { type BuildLimits, type BuildSpec, type BuildSpecInput, buildSpecInput, DEFAULT_LIMITS } from './build-spec.ts';
 
 export interface ResolveSpecDeps {
   readonly config: Pick<Config, 'defaultProvider' | 'callbackAllowPrivate' | 'network'>;
   readonly templates: TemplateCatalogue;
-  /** Names of the agents that this Slipway knows. */
+  /** Names of the agents that this Slipway knows; the first is the default where the configuration names none. */
   readonly providers: readonly string[];
 }
 
@@ -41,7 +42,7 @@ export function resolveSpec(
   const refuse: Refuse = (at, message, code) =>
     issues.push({ path: [...path, ...at], message, ...(code ? { code } : {}) });
 
-  const provider = asked.provider ?? project.settings.provider ?? deps.config.defaultProvider;
+  const provider = asked.provider ?? project.settings.provider ?? defaultProvider(deps);
   if (!deps.providers.includes(provider)) {
     refuse(['provider'], `There is no provider ${provider}. Known: ${deps.providers.join(', ')}.`, 'UNKNOWN_PROVIDER');
   }
@@ -56,6 +57,10 @@ export function resolveSpec(
   const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
 
   const network = asked.network ?? project.settings.network;
+  const perBuildUsd = project.settings.budget?.perBuildUsd ?? null;
+  if (perBuildUsd !== null && (asked.limits?.maxCostUsd ?? 0) > perBuildUsd) {
+    refuse(['limits', 'maxCostUsd'], `must be at most ${perBuildUsd}, the project's budget of a build`, 'OVER_BUDGET');
+  }
   if (issues.length > 0) throw new InvalidInputError(issues, sharedCode(issues.map((issue) => issue.code)));
   return {
     prompt: asked.prompt,
@@ -69,11 +74,18 @@ export function resolveSpec(
     branch: asked.branch ?? project.defaultBranch,
     priority: asked.priority ?? 0,
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
-    limits: resolveLimits(asked.limits ?? {}, project.settings.limits ?? {}),
+    limits: resolveLimits(asked.limits ?? {}, project.settings),
     network: network ? toNetworkAccess(network) : deps.config.network,
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };
+}
+
+/** Of builds and projects that name none. */
+export function defaultProvider({ config, providers }: Pick<ResolveSpecDeps, 'config' | 'providers'>): string {
+  const provider = config.defaultProvider ?? providers[0];
+  if (provider === undefined) throw new Error('there is no agent');
+  return provider;
 }
 
 function resolveTemplate(
@@ -103,11 +115,16 @@ function resolveTemplate(
 
 type PartialLimits = { [K in keyof BuildLimits]?: BuildLimits[K] | null | undefined };
 
-function resolveLimits(asked: PartialLimits, project: PartialLimits): BuildLimits {
+function resolveLimits(asked: PartialLimits, settings: SpecProject['settings']): BuildLimits {
+  const project: PartialLimits = settings.limits ?? {};
+  const maxCostUsd = asked.maxCostUsd ?? project.maxCostUsd ?? DEFAULT_LIMITS.maxCostUsd;
   return {
     wallSeconds: asked.wallSeconds ?? project.wallSeconds ?? DEFAULT_LIMITS.wallSeconds,
     silenceSeconds: asked.silenceSeconds ?? project.silenceSeconds ?? DEFAULT_LIMITS.silenceSeconds,
+    lingerSeconds: asked.lingerSeconds ?? project.lingerSeconds ?? DEFAULT_LIMITS.lingerSeconds,
+    maxRetries: asked.maxRetries ?? project.maxRetries ?? DEFAULT_LIMITS.maxRetries,
     maxTurns: asked.maxTurns ?? project.maxTurns ?? DEFAULT_LIMITS.maxTurns,
-    maxCostUsd: asked.maxCostUsd ?? project.maxCostUsd ?? DEFAULT_LIMITS.maxCostUsd,
+    maxTokens: asked.maxTokens ?? project.maxTokens ?? DEFAULT_LIMITS.maxTokens,
+    maxCostUsd: smaller(maxCostUsd, settings.budget?.perBuildUsd),
   };
 }

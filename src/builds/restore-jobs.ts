@@ -21,7 +21,7 @@ async function restoreJob({ db, queue }: LedgerDeps, id: string): Promise<boolea
     await queue.lock(trx, id);
     const build = await trx
       .selectFrom('build_audit')
-      .select(['priority', 'run_after'])
+      .select(['priority', 'run_after', 'resume_at'])
       .where('id', '=', id)
       .where('status', '=', 'PENDING')
       .forUpdate()
@@ -29,7 +29,7 @@ async function restoreJob({ db, queue }: LedgerDeps, id: string): Promise<boolea
       .executeTakeFirst();
     // Where there was no job to lock, somebody else may have made one meanwhile.
     if (!build || (await queue.isQueued(trx, id))) return false;
-    await queue.putBack(trx, { id, priority: build.priority, runAfter: build.run_after });
+    await queue.putBack(trx, { id, priority: build.priority, runAfter: build.resume_at ?? build.run_after });
     return true;
   });
 }

@@ -13,7 +13,7 @@ export interface RetryBuildInput {
   readonly idempotencyKey?: string | null | undefined;
 }
 
-/** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, or BuildStateError while the build is not finished. */
+/** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, BudgetExceededError, or BuildStateError while the build is not finished. */
 export async function retryBuild(
   deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring'> & { readonly config: DiskConfig },
   input: RetryBuildInput,

@@ -1,17 +1,24 @@
 /** Phase 2: start the agent or re-attach to it, publish what it says, and end it when a limit is reached. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentEvent, AgentOutcome, AgentReason, AgentRun, StopReason } from '../agents/agent.ts';
-import type { NewBuildEvent } from '../events/event.ts';
+import type { AgentEvent, AgentOutcome, AgentReason, AgentRun, AgentTask, StopReason } from '../agents/agent.ts';
+import { startDriftCount } from '../agents/drift.ts';
+import type { NewBuildEvent, Usage } from '../events/event.ts';
+import { addUsage } from '../events/usage.ts';
 import { renderPrompt } from '../projects/render-template.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
+import { startAgentCaps } from './agent-caps.ts';
 import { type AgentClocks, startAgentClocks } from './agent-clocks.ts';
 import { startEventBudget, toBuildEvent } from './agent-events.ts';
+import { readDayBudget } from './budget.ts';
 import { findBuild } from './build.ts';
 import { failure } from './build-result.ts';
+import { completeLimits } from './build-spec.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { leftOfLimits } from './left-of-limits.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
+import { readSessionUsage } from './session-usage.ts';
 
 /** Batches with fewer lines than this gather for a moment before they are written. */
 const SMALL_BATCH = 100;
@@ -23,8 +30,6 @@ const LOOK_AT_OUTPUT_EVERY_MS = 1_000;
 const SUPERVISOR_GRACE_SECONDS = 5 * 60;
 /** What an agent printed before it was ended is read for this long at most. */
 const READ_AFTER_STOP_MS = 15_000;
-/** No retry of the agent helps against these: it is ended at the first. */
-const FAIL_FAST: ReadonlySet<AgentReason> = new Set(['auth', 'billing']);
 
 /** Throws when the attempt is interrupted: by then the agent is dead, unless a successor owns it. */
 export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
@@ -36,7 +41,7 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   const run = await openRun(running, checkpoint, detached.signal);
   const end = endOnce(run, detached, (error) => deps.logger.error({ error }, 'an agent does not end'));
   const clocks = startAgentClocks({
-    limits: running.build.spec.limits,
+    limits: completeLimits(running.build.spec.limits),
     startedAt: new Date(checkpoint.agentStartedAt ?? Date.now()),
     stop: end.because,
   });
@@ -53,9 +58,11 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   signal.addEventListener('abort', interrupt);
   try {
     if (signal.aborted) interrupt();
-    await publishOutput(running, run, { clocks, end: end.because });
+    const countDrift = startDriftCount(deps.drift, running.agent.name);
+    const retryAfterSeconds = await publishOutput(running, run, { clocks, end: end.because, countDrift });
     signal.throwIfAborted();
-    return judge(end.reason(), detached.signal.aborted ? null : run.outcome());
+    const outcome = judge(end.reason(), detached.signal.aborted ? null : run.outcome());
+    return retryAfterSeconds === null ? outcome : { retryAfterSeconds, ...outcome };
   } finally {
     clearInterval(watch);
     clocks.stop();
@@ -66,45 +73,68 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   }
 }
 
+/** Resolves with what the provider has asked to wait, the last time that it said so. */
 async function publishOutput(
   running: RunningBuild,
   run: AgentRun,
-  { clocks, end }: { readonly clocks: AgentClocks; readonly end: (why: StopReason) => void },
-): Promise<void> {
+  {
+    clocks,
+    end,
+    countDrift,
+  }: {
+    readonly clocks: AgentClocks;
+    readonly end: (why: StopReason, message?: string | null) => void;
+    readonly countDrift: (events: readonly AgentEvent[]) => void;
+  },
+): Promise<number | null> {
   const { ledger, agent, build } = running;
   const withinBudget = startEventBudget();
+  const findBreach = startAgentCaps(completeLimits(build.spec.limits));
+  let retryAfterSeconds: number | null = null;
   clocks.resume();
   for await (const batch of run.batches) {
     clocks.pause();
     clocks.activity(batch.events);
-    for (const event of batch.events) {
-      if (event.type === 'retry' && FAIL_FAST.has(event.reason)) end('fail_fast');
-      if (exceeds(event, build.spec.limits.maxCostUsd)) end('budget');
-    }
+    const events = batch.events.map((event) => withEarlierUsage(event, ledger.checkpoint.earlierUsage ?? null));
+    const breach = findBreach(events);
+    if (breach) end(breach.why, breach.message);
+    const usage = events.findLast((event) => event.type === 'usage')?.usage ?? null;
+    retryAfterSeconds = events.findLast((event) => event.type === 'retry')?.retryAfterSeconds ?? retryAfterSeconds;
     const noticesPublished = ledger.checkpoint.noticesPublished ?? 0;
     const notices = (await run.notices()).slice(noticesPublished);
     await ledger.write({
       events: [
-        ...withinBudget(batch.events.flatMap((event) => toBuildEvent(event, agent.name) ?? [])),
+        ...withinBudget(events.flatMap((event) => toBuildEvent(event, agent.name) ?? [])),
         ...notices.map((message): NewBuildEvent => ({ type: 'WARNING', data: { message } })),
       ],
       lines: batch.lines,
       checkpoint: { spoolOffset: batch.offset, noticesPublished: noticesPublished + notices.length },
+      usage,
     });
+    const { usedUp } = usage ? await ledger.read((db) => readDayBudget(db, build.projectId)) : { usedUp: null };
+    if (usedUp) end('budget', usedUp);
+    // Only what is written: whoever comes next reads no more than the rest.
+    countDrift(batch.events);
     if (batch.lines.length < SMALL_BATCH) await delay(GATHER_MS);
     clocks.resume();
   }
+  return retryAfterSeconds;
+}
+
+/** What is told of a build's usage is that of all runs of its agent. */
+function withEarlierUsage(event: AgentEvent, earlier: Usage | null): AgentEvent {
+  return event.type === 'usage' ? { ...event, usage: addUsage(earlier, event.usage) } : event;
 }
 
 /** Ends the agent for the first reason given, and stops reading it when what it left is too much to be read. */
 function endOnce(run: AgentRun, detached: AbortController, onError: (error: unknown) => void) {
-  let reason: StopReason | null = null;
+  let reason: EndReason | null = null;
   let ended: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   return {
-    because(why: StopReason) {
+    because(why: StopReason, message: string | null = null) {
       if (reason) return;
-      reason = why;
+      reason = { why, message };
       ended = run.stop(why).then(() => {
         // Nobody waits for the rest of an agent that is not wanted any more.
         if (why === 'cancelled' || why === 'released') detached.abort();
@@ -117,25 +147,35 @@ function endOnce(run: AgentRun, detached: AbortController, onError: (error: unkn
   };
 }
 
+interface EndReason {
+  readonly why: StopReason;
+  /** More than `ENDED` says of it. */
+  readonly message: string | null;
+}
+
 /** What it means that we ended an agent. */
 const ENDED: Partial<Record<StopReason, { readonly reason: AgentReason; readonly message: string }>> = {
   wall_limit: { reason: 'timeout', message: 'The agent did not finish in time.' },
   silence_limit: { reason: 'idle', message: 'The agent said nothing for too long.' },
   output_limit: { reason: 'output_limit', message: 'The agent printed more than a build may print.' },
+  max_turns: { reason: 'max_turns', message: 'The agent has taken more turns than it may.' },
   budget: { reason: 'budget', message: 'The agent has used up its budget.' },
 };
 
 /**
  * An agent that was ended may still complain of it: that its tool was killed is not why it failed. `outcome` is null
- * when its last words were too many to be read.
+ * when its last words were too many to be read. A cap that was exceeded fails the build, also when that was the agent's
+ * last word: whether it still lived when we ended it is a matter of milliseconds.
  */
-function judge(why: StopReason | null, outcome: AgentOutcome | null): AgentOutcome {
-  if (outcome?.status === 'succeeded') return outcome;
-  const ended = why && ENDED[why];
+function judge(end: EndReason | null, outcome: AgentOutcome | null): AgentOutcome {
+  const overCap = end?.why === 'budget' || end?.why === 'max_turns';
+  if (outcome?.status === 'succeeded' && !overCap) return outcome;
+  const ended = end && ENDED[end.why];
   if (outcome && !ended) return outcome;
   const unread = { reason: 'unknown', message: 'The agent had printed more than could be read in time.' } as const;
   const said = outcome ?? { finalText: '', sessionId: null, usage: null, denials: [] };
-  return { ...said, status: 'failed', retryable: false, ...(ended ?? unread) };
+  const why = ended ?? unread;
+  return { ...said, status: 'failed', retryable: false, ...why, message: end?.message ?? why.message };
 }
 
 /** The session's id is durable before the agent starts, so that whoever comes next knows it. */
@@ -152,16 +192,16 @@ async function chooseSession({ ledger }: RunningBuild): Promise<Checkpoint> {
 async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: AbortSignal): Promise<AgentRun> {
   const { build, agent, template, project } = running;
   const { spec } = build;
-  const resumed = checkpoint.sessionCopied ? spec.resumeSessionOf : null;
-  const earlier = resumed ? await running.ledger.read((db) => findBuild(db, resumed)) : null;
+  const session = await findSession(running, checkpoint);
+  const limits = await leftOfLimits(running);
   try {
     return await agent.open({
       workspace: running.workspace,
-      prompt: template ? renderPrompt(template, spec.prompt, spec.variables) : spec.prompt,
+      prompt: promptOf(running, checkpoint),
       model: spec.model,
       sessionId: checkpoint.sessionId ?? randomUUID(),
-      resumeSessionId: earlier?.result?.sessionId ?? null,
-      limits: { maxTurns: spec.limits.maxTurns, maxCostUsd: spec.limits.maxCostUsd },
+      ...session,
+      limits,
       maxSeconds: spec.limits.wallSeconds + SUPERVISOR_GRACE_SECONDS,
       scripts: template?.scripts ?? {},
       trustRepoConfig: project.settings.trustRepoConfig ?? false,
@@ -179,6 +219,26 @@ async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: 
   }
 }
 
-function exceeds(event: AgentEvent, maxCostUsd: number | null): boolean {
-  return event.type === 'usage' && maxCostUsd !== null && (event.usage.costUsd ?? 0) > maxCostUsd;
+/** The session that the agent goes on with: that of an earlier build, or its own before it met a rate limit. */
+async function findSession(
+  { build, ledger }: RunningBuild,
+  { sessionCopied, resumedSession }: Checkpoint,
+): Promise<Pick<AgentTask, 'resumeSessionId' | 'resumedUsage'>> {
+  const resumed = sessionCopied ? build.spec.resumeSessionOf : null;
+  const earlier = resumed ? await ledger.read((db) => findBuild(db, resumed)) : null;
+  const usage = resumed ? await ledger.read((db) => readSessionUsage(db, resumed)) : null;
+  if (!resumedSession) return { resumeSessionId: earlier?.result?.sessionId ?? null, resumedUsage: usage };
+  return {
+    resumeSessionId: resumedSession.id,
+    resumedUsage: resumedSession.usage ? addUsage(usage, resumedSession.usage) : usage,
+  };
+}
+
+const GO_ON =
+  'You were interrupted because the provider took no more requests. Your changes are still there: go on where you were. ' +
+  'This is what you were asked to do:\n\n';
+
+function promptOf({ build: { spec }, template }: RunningBuild, { resumedSession }: Checkpoint): string {
+  const prompt = template ? renderPrompt(template, spec.prompt, spec.variables) : spec.prompt;
+  return resumedSession ? `${GO_ON}${prompt}` : prompt;
 }

@@ -5,6 +5,7 @@
 import type { AgentOutcome } from '../agents/agent.ts';
 import { gitEnvironment } from '../config/config.ts';
 import type { Database } from '../database/database.ts';
+import { addUsage } from '../events/usage.ts';
 import { findProject } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { findTemplate } from '../projects/template.ts';
@@ -16,15 +17,18 @@ import { agentFailure } from './agent-failure.ts';
 import type { ClaimedBuild } from './build.ts';
 import { failure } from './build-result.ts';
 import { readBuildSecrets } from './build-secrets.ts';
+import type { PausedSession } from './checkpoint.ts';
 import { collectArtifacts, recoverArtifacts } from './collect-artifacts.ts';
 import type { Conclusion } from './finish-build.ts';
 import { explainFullDisk } from './full-disk.ts';
 import { Ledger, SupersededError } from './ledger.ts';
+import { refuseWithoutBudget } from './left-of-limits.ts';
 import { removeNpmConfig, writeNpmConfig } from './npm-config.ts';
 import { prepareWorkspace } from './prepare-workspace.ts';
 import { confirmPush, publishChanges } from './publish-changes.ts';
 import { runAgent } from './run-agent.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
+import { findPausedSession, waitForQuota } from './wait-for-quota.ts';
 
 /** Of one git command. */
 const GIT_TIMEOUT_MS = 10 * 60_000;
@@ -43,6 +47,10 @@ export async function runBuild(
   const log = deps.logger.child({ build: toPublicId('build', build.id), attempt: build.attemptNo });
   try {
     const conclusion = await conclude(deps, build, ledger, signal);
+    if (conclusion === null) {
+      log.info('the build waits for its provider');
+      return 'released';
+    }
     await failpoint('finish.begin');
     await ledger.finish(conclusion);
     await failpoint('finish.committed');
@@ -71,18 +79,18 @@ export async function runBuild(
   }
 }
 
-/** How the build ends. Throws SupersededError, and whatever interrupts it unless that is a cancellation. */
+/** How the build ends; null when it waits for its provider instead. Throws SupersededError, and whatever interrupts it unless that is a cancellation. */
 async function conclude(
   deps: RunBuildDeps,
   build: ClaimedBuild,
   ledger: Ledger,
   signal: AbortSignal,
-): Promise<Conclusion> {
+): Promise<Conclusion | null> {
   try {
     if (build.cancelRequestedAt && !build.pushIntentSha) throw new Interrupt('cancelled');
     const running = await openRunningBuild(deps, build, ledger, signal);
     const conclusion = await runPhases(deps, running);
-    if (conclusion.status !== 'FAILED') return conclusion;
+    if (conclusion?.status !== 'FAILED') return conclusion;
     return { ...conclusion, failure: await explainFullDisk(conclusion.failure, running.workspace.paths.root) };
   } catch (error) {
     if (error instanceof SupersededError) throw error;
@@ -111,17 +119,18 @@ async function cancelReason(ledger: Ledger, id: string): Promise<string | null> 
   return (await ledger.read(read))?.cancel_reason ?? null;
 }
 
-async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Conclusion> {
+async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Conclusion | null> {
   const { build, ledger } = running;
   if (build.pushIntentSha) {
     await ledger.write({ phase: 'PUBLISHING' });
-    const said = agentResult(build.checkpoint.agentOutcome ?? null);
+    const said = agentResult(ledger, build.checkpoint.agentOutcome ?? null);
     const confirmed = await confirmPush(running);
     await ledger.write({ phase: 'COLLECTING' });
     return { status: 'COMPLETED', result: { ...said, ...confirmed, artifacts: await recoverArtifacts(deps, running) } };
   }
   const outcome = await agentOutcome(deps, running);
-  const said = agentResult(outcome);
+  const said = agentResult(ledger, outcome);
+  if (await waitForQuota(running, outcome)) return null;
   if (outcome.status !== 'succeeded') {
     return { status: 'FAILED', result: said, failure: agentFailure(outcome, running.build.spec.provider) };
   }
@@ -141,15 +150,52 @@ async function agentOutcome(deps: RunBuildDeps, running: RunningBuild): Promise<
   if (left && build.checkpoint.agentOutcome) return build.checkpoint.agentOutcome;
   const ended = left && (await left.exitStatus());
   // A run that was killed together with its worker says nothing about the task: it is started anew.
-  const usable = left && (ended === null || ended.kind === 'exited');
-  if (!usable) {
-    checkNetwork(deps, build);
-    await deps.runtime.sweep(build.id);
-    if (left) await workspace.close({ keepHome: false }).then(() => deps.runtime.open(build.id));
-    if (running.credentials.problem) throw new BuildFailedError(running.credentials.problem);
-    await prepareWorkspace(deps, running);
-    await writeNpmConfig(running.workspace, running.credentials.registries);
-  }
+  const usable = left && !build.checkpoint.pausedSession && (ended === null || ended.kind === 'exited');
+  const paused = left && (await findPausedSession(running));
+  if (paused) await resumeSession(deps, running, paused);
+  else if (!usable) await beginAnew(deps, running, left !== null);
+  const outcome = await runAgentPhase(deps, running);
+  if (outcome.reason !== 'not_found' || !ledger.checkpoint.resumedSession) return outcome;
+  await beginAnew(deps, running, true);
+  return runAgentPhase(deps, running);
+}
+
+/** A fresh checkout; what an earlier attempt has left goes before. */
+async function beginAnew(deps: RunBuildDeps, running: RunningBuild, isUsed: boolean): Promise<void> {
+  const { build, workspace } = running;
+  await checkStart(deps, running);
+  if (isUsed) await workspace.close({ keepHome: false }).then(() => deps.runtime.open(build.id));
+  await prepareWorkspace(deps, running);
+  await writeNpmConfig(running.workspace, running.credentials.registries);
+}
+
+/** The checkout as the agent left it when it met a rate limit, and its session. */
+async function resumeSession(deps: RunBuildDeps, running: RunningBuild, session: PausedSession): Promise<void> {
+  await checkStart(deps, running);
+  await running.workspace.forgetRun();
+  await running.ledger.write({
+    checkpoint: {
+      pausedSession: null,
+      resumedSession: session,
+      sessionId: session.id,
+      agentStartedAt: new Date(Date.now() - session.ranMs).toISOString(),
+      earlierUsage: running.ledger.usage,
+      spoolOffset: null,
+      noticesPublished: null,
+    },
+  });
+}
+
+/** Throws BuildFailedError when the agent may not be started. */
+async function checkStart(deps: RunBuildDeps, running: RunningBuild): Promise<void> {
+  checkNetwork(deps, running.build);
+  await deps.runtime.sweep(running.build.id);
+  if (running.credentials.problem) throw new BuildFailedError(running.credentials.problem);
+  await refuseWithoutBudget(running);
+}
+
+async function runAgentPhase(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
+  const { build, ledger } = running;
   await ledger.write({ phase: 'AGENT' });
   const outcome = await runAgent(deps, running);
   await failpoint('agent.ended');
@@ -157,7 +203,8 @@ async function agentOutcome(deps: RunBuildDeps, running: RunningBuild): Promise<
   // Only now may git look at the checkout: nothing of the agent writes to it any more.
   await deps.runtime.sweep(build.id);
   running.signal.throwIfAborted();
-  await ledger.write({ checkpoint: { agentOutcome: outcome } });
+  const usage = outcome.usage && addUsage(ledger.checkpoint.earlierUsage ?? null, outcome.usage);
+  await ledger.write({ checkpoint: { agentOutcome: outcome }, usage });
   await failpoint('agent.recorded');
   return outcome;
 }
@@ -181,7 +228,7 @@ async function openRunningBuild(
   const template = spec.template ? findTemplate(deps.templates, spec.template) : null;
   if (!project) throw new BuildFailedError(failure('INTERNAL', 'PREPARING', 'The project is gone.'));
   if (!agent) {
-    const message = `This worker has no agent ${spec.provider}.`;
+    const message = `This worker has no agent ${spec.provider}. It has: ${[...deps.agents.keys()].join(', ')}.`;
     throw new BuildFailedError(failure('PROVIDER_UNAVAILABLE', 'PREPARING', message));
   }
   if (spec.template && !template) {
@@ -223,9 +270,9 @@ async function openWorkspace(deps: RunBuildDeps, buildId: string) {
   }
 }
 
-function agentResult(outcome: AgentOutcome | null) {
+function agentResult({ usage }: Ledger, outcome: AgentOutcome | null) {
   if (!outcome) return {};
-  return { output: outcome.finalText || null, sessionId: outcome.sessionId, usage: outcome.usage };
+  return { output: outcome.finalText || null, sessionId: outcome.sessionId, usage: usage ?? outcome.usage };
 }
 
 async function cleanUp(deps: RunBuildDeps, { id, spec }: ClaimedBuild): Promise<void> {

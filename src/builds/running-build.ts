@@ -1,5 +1,6 @@
 /** What the phases of one attempt share. */
 import type { Agent } from '../agents/agent.ts';
+import type { DriftCounter } from '../agents/drift.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import type { Config } from '../config/config.ts';
 import type { Keyring } from '../credentials/keyring.ts';
@@ -22,6 +23,7 @@ export interface RunBuildDeps extends LedgerDeps {
   readonly agents: ReadonlyMap<string, Agent>;
   readonly runtime: Runtime;
   readonly artifacts: FileStore;
+  readonly drift: Pick<DriftCounter, 'add'>;
   /** Can nobody else have been given this worker's builds? Asked where a pause of this process would do harm. */
   readonly holdsLeases: () => boolean;
 }

@@ -10,15 +10,16 @@ import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { acceptBuild, KeyTaken, type NewBuild } from './accept-build.ts';
+import { refuseOverBudget } from './budget.ts';
 import { type Build, findBuildByIdempotencyKey } from './build.ts';
 import type { BuildSpecInput } from './build-spec.ts';
 import { type DiskConfig, refuseOnFullDisk } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
-import { type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
+import { type FollowUpDeps, resolveFollowUp } from './resolve-follow-up.ts';
+import { resolveSpec } from './resolve-spec.ts';
 
-export interface StartBuildDeps extends ResolveSpecDeps {
-  readonly config: ResolveSpecDeps['config'] & DiskConfig;
-  readonly db: Database;
+export interface StartBuildDeps extends FollowUpDeps {
+  readonly config: FollowUpDeps['config'] & DiskConfig;
   readonly queue: Queue;
   readonly hub: EventHub;
   readonly keyring: Pick<Keyring, 'callbackRoot'>;
@@ -27,6 +28,8 @@ export interface StartBuildDeps extends ResolveSpecDeps {
 export interface StartBuildInput {
   readonly projectId: string;
   readonly spec: BuildSpecInput;
+  /** Go on with the agent's session of this build. */
+  readonly resumeFrom?: string | null | undefined;
   readonly idempotencyKey?: string | null | undefined;
 }
 
@@ -37,21 +40,25 @@ export interface StartedBuild {
 }
 
 /**
- * Throws InvalidInputError, NotFoundError, ProjectNotReadyError, IdempotencyConflictError or DiskFullError; nothing is
- * written then.
+ * Throws InvalidInputError, NotFoundError, BuildStateError (of the build to go on from), ProjectNotReadyError,
+ * IdempotencyConflictError, BudgetExceededError or DiskFullError; nothing is written then.
  */
 export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, actor: string): Promise<StartedBuild> {
   const idempotencyKey = checkIdempotencyKey(input.idempotencyKey);
   const project = await findProject(deps.db, input.projectId);
   if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
-  const spec = resolveSpec(deps, project, input.spec, ['input', 'spec']);
+  const { resumeFrom } = input;
+  const spec = resumeFrom
+    ? await resolveFollowUp(deps, project, { resumeFrom, spec: input.spec })
+    : resolveSpec(deps, project, input.spec, ['input', 'spec']);
   return acceptOnce(deps, {
     projectId: project.id,
     spec,
     source: 'API',
     retryOf: null,
     idempotencyKey,
-    inputHash: idempotencyKey === null ? null : hashInput(deps, input.spec),
+    inputHash:
+      idempotencyKey === null ? null : hashInput(deps, resumeFrom ? { spec: input.spec, resumeFrom } : input.spec),
     actor,
     action: 'startBuild',
   });
@@ -65,6 +72,7 @@ export async function acceptOnce(
   const earlier = await findSame(deps.db, wanted);
   if (earlier) return earlier;
   await refuseOnFullDisk(deps.config);
+  await refuseOverBudget(deps.db, wanted.projectId);
   await failpoint('accept.begin');
   try {
     const build = await inTransaction(deps.db, (trx) => acceptBuild(trx, deps.queue, wanted));

@@ -8,9 +8,10 @@ import { findProject, type Project } from '../projects/project.ts';
 import { renderPrompt } from '../projects/render-template.ts';
 import { findTemplate, type TemplateCatalogue } from '../projects/template.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { type DayBudget, readDayBudget } from './budget.ts';
 import type { BuildSpec, BuildSpecInput } from './build-spec.ts';
 import { LEASE_SECONDS } from './lease.ts';
-import { type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
+import { defaultProvider, type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
 
 export interface ValidateBuildDeps extends ResolveSpecDeps {
   readonly db: Database;
@@ -18,7 +19,7 @@ export interface ValidateBuildDeps extends ResolveSpecDeps {
 }
 
 export interface BuildCheck {
-  readonly name: 'project' | 'spec' | 'worker' | 'provider';
+  readonly name: 'project' | 'spec' | 'budget' | 'worker' | 'provider';
   readonly ok: boolean;
   /** What was found, or what to do about it. */
   readonly message: string;
@@ -46,13 +47,16 @@ export async function validateBuild(
   const issues = [...resolved.issues];
   const projectCheck = checkProject(project);
   if (!projectCheck.ok) issues.push({ path: ['projectId'], message: projectCheck.message });
+  const budgetCheck = checkBudget(await readDayBudget(deps.db, project.id));
+  if (!budgetCheck.ok) issues.push({ path: ['projectId'], message: budgetCheck.message });
   const wanted = resolved.spec?.provider ?? input.spec.provider ?? project.settings.provider;
   const workers = await findLiveWorkers(deps.db);
   const checks = [
     projectCheck,
     checkSpec(resolved.issues),
+    budgetCheck,
     checkWorkers(workers),
-    await checkProvider(deps, { project, wanted: wanted ?? deps.config.defaultProvider, workers }),
+    await checkProvider(deps, { project, wanted: wanted ?? defaultProvider(deps), workers }),
   ];
   const ready = issues.length === 0 && checks.every((check) => check.ok);
   return { ready, resolvedPrompt: resolved.prompt, spec: resolved.spec, checks, issues };
@@ -90,16 +94,24 @@ function checkSpec(issues: readonly InputIssue[]): BuildCheck {
   return { name: 'spec', ok, message: ok ? 'The spec is complete.' : 'The spec is refused: see issues.' };
 }
 
+function checkBudget({ leftUsd, leftTokens, usedUp }: DayBudget): BuildCheck {
+  const left = [leftUsd === null ? null : `$${leftUsd}`, leftTokens === null ? null : `${leftTokens} tokens`];
+  const limits = left.filter((limit) => limit !== null).join(' and ');
+  const message = usedUp ?? (limits ? `Left for today: ${limits}.` : 'The project has no budget of the day.');
+  return { name: 'budget', ok: usedUp === null, message };
+}
+
 interface LiveWorker {
   readonly name: string;
   readonly providers: readonly { readonly provider: string; readonly version: string; readonly keyed?: boolean }[];
+  readonly agents: readonly { readonly name: string; readonly reason: string | null; readonly remedy: string | null }[];
 }
 
 /** At most 1,000, which is enough to know who can run what. */
 async function findLiveWorkers(db: Database): Promise<LiveWorker[]> {
   return db
     .selectFrom('workers')
-    .select(['name', 'providers'])
+    .select(['name', 'providers', 'agents'])
     .where('stopped_at', 'is', null)
     .where('draining_at', 'is', null)
     .where('heartbeat_at', '>', sql<Date>`now() - make_interval(secs => ${LEASE_SECONDS})`)
@@ -131,11 +143,14 @@ async function checkProvider(
     return check(false, `${wanted} is available on ${worker.name} and has no key there. ${remedy}`);
   }
   if (!agent) return check(false, `There is no provider ${wanted}. Known: ${deps.providers.join(', ')}.`);
-  if (workers.length > 0) {
-    // Often there is one machine: what is wrong here is then what is wrong on the worker.
-    const here = await agent.probe();
-    const reason = here.available ? 'It is installed on this machine: restart the worker.' : here.remedy;
-    return check(false, `No worker that is online can run ${wanted}. ${reason}`);
+  return check(false, `No worker that is online can run ${wanted}.${whyNot(wanted, workers)}`);
+}
+
+/** What the first worker says that knows the agent and cannot run it. */
+function whyNot(wanted: string, workers: readonly LiveWorker[]): string {
+  for (const worker of workers) {
+    const report = worker.agents.find(({ name }) => name === wanted);
+    if (report?.reason) return ` On ${worker.name}: ${report.reason} ${report.remedy ?? ''}`.trimEnd();
   }
-  return check(false, `No worker is online that could run ${wanted}.`);
+  return '';
 }

@@ -1,5 +1,6 @@
 import { StartBuildDocument } from '../client/generated.ts';
 import type { ExitCode } from './exit-code.ts';
+import { findBuildId } from './find-build.ts';
 import { findProject } from './find-project.ts';
 import type { Io } from './io.ts';
 import type { network, Pair } from './parse-option.ts';
@@ -22,11 +23,15 @@ export interface BuildStartFlags extends ClientFlags {
   /** False with `--no-commit`. */
   readonly commit: boolean;
   readonly push: boolean;
+  readonly resumeFrom?: string;
   readonly idempotencyKey?: string;
   readonly runAfter?: Date;
   readonly wallSeconds?: number;
   readonly silenceSeconds?: number;
+  readonly lingerSeconds?: number;
+  readonly maxRetries?: number;
   readonly maxTurns?: number;
+  readonly maxTokens?: number;
   readonly maxCost?: number;
   readonly network?: ReturnType<typeof network>;
   readonly watch?: boolean;
@@ -37,8 +42,10 @@ export function buildStart(io: Io, prompt: string | undefined, flags: BuildStart
   return withSession(io, flags, async (session) => {
     const text = await readPrompt(io, { prompt, file: flags.promptFile });
     const project = await findProject(session, flags.project);
+    const resumeFrom = flags.resumeFrom ? await findBuildId(session, flags.resumeFrom) : null;
+    const { idempotencyKey = null } = flags;
     const answer = await session.client.request(StartBuildDocument, {
-      input: { projectId: project.id, spec: toSpec(text, flags), idempotencyKey: flags.idempotencyKey ?? null },
+      input: { projectId: project.id, spec: toSpec(text, flags), resumeFrom, idempotencyKey },
     });
     return reportStart(session, accepted(answer.startBuild, 'StartBuildPayload'), flags);
   });
@@ -63,7 +70,10 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     limits: {
       wallSeconds: flags.wallSeconds ?? null,
       silenceSeconds: flags.silenceSeconds ?? null,
+      lingerSeconds: flags.lingerSeconds ?? null,
+      maxRetries: flags.maxRetries ?? null,
       maxTurns: flags.maxTurns ?? null,
+      maxTokens: flags.maxTokens ?? null,
       maxCostUsd: flags.maxCost ?? null,
     },
   };

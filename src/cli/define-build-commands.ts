@@ -81,11 +81,17 @@ function defineStart(build: Command, run: Run): void {
     .option('--callback-url <url>', 'who is told about the end, by signed HTTP')
     .option('--no-commit', 'do not commit what the agent changed')
     .option('--no-push', 'do not push the commit')
+    .option('--resume-from <build>', "go on with the agent's session of this build, on its branch")
     .option('--idempotency-key <key>', 'with the same key the same build is given, however often this is repeated')
     .addOption(new Option('--run-after <time>', 'do not start before this moment, in ISO 8601').argParser(moment))
     .addOption(seconds('--wall-seconds', "from the agent's start to its end, at most"))
     .addOption(seconds('--silence-seconds', 'without any output of the agent, at most'))
+    .addOption(seconds('--linger-seconds', 'of the agent after its last word, at most'))
+    .addOption(new Option('--max-retries <number>', 'refusals of the provider in a row').argParser(integer(0, 1000)))
     .addOption(new Option('--max-turns <number>', 'turns of the agent, at most').argParser(integer(1, 10_000)))
+    .addOption(
+      new Option('--max-tokens <number>', 'input and output, at most').argParser(integer(1, 1_000_000_000_000)),
+    )
     .addOption(new Option('--max-cost <dollars>', 'US dollars, at most').argParser(positiveNumber))
     .addOption(new Option('--network <hosts>', 'what the agent may reach: all, none, or hosts').argParser(network))
     .option('-w, --watch', 'show its progress until its end')

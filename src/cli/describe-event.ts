@@ -36,7 +36,7 @@ function describe(event: BuildProgressEvent): string {
     case 'CancelRequested':
       return `cancel requested by ${event.requestedBy}${event.cancelReason ? `: ${event.cancelReason}` : ''}`;
     case 'BuildRetryScheduled':
-      return `back in the queue: ${event.message}`;
+      return `back in the queue${event.resumeAt ? ` until ${formatTime(event.resumeAt)}` : ''}: ${event.message}`;
     case 'BuildFinished':
       return `finished: ${event.status}${event.failureMessage ? `, ${event.failureMessage}` : ''}`;
   }

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { createAgents } from '../agents/agents.ts';
+import { agentOptions } from '../config/agent-options.ts';
 import { baseEnvironment, type Config } from '../config/config.ts';
 import { locatePostgres } from '../database/postgres-binaries.ts';
 import { unprivilegedUser } from '../database/unprivileged-user.ts';
@@ -140,12 +141,7 @@ async function checkSandbox({ sandbox: mode }: Config): Promise<Finding> {
 }
 
 async function checkAgents(config: Config): Promise<Finding[]> {
-  const agents = createAgents({
-    environment: baseEnvironment(),
-    claudePath: config.claudePath,
-    anthropicApiKey: config.anthropicApiKey ?? null,
-    anthropicBaseUrl: config.anthropicBaseUrl ?? null,
-  });
+  const agents = createAgents(agentOptions(config));
   return Promise.all(
     [...agents.values()].map(async (agent) => {
       const probe = await agent.probe();

@@ -1,6 +1,7 @@
 /** The commands and their flags. What a command does is loaded when it is run, so that help and lists are quick. */
 import { Command } from 'commander';
 import { VERSION } from '../std/version.ts';
+import { defineAgentCommands } from './define-agent-commands.ts';
 import { defineAuditCommands } from './define-audit-commands.ts';
 import { defineBuildCommands } from './define-build-commands.ts';
 import type { Run } from './define-commands.ts';
@@ -24,6 +25,7 @@ export function createProgram(run: Run): Command {
   defineBuildCommands(program, run);
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
+  defineAgentCommands(program, run);
   defineAuditCommands(program, run);
   program
     .command('help')

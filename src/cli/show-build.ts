@@ -35,6 +35,7 @@ export function showBuild(output: Output, build: BuildDetailFragment): void {
   const facts: [string, string | null | undefined][] = [
     ['Build', build.id],
     ['Phase', build.phase === 'DONE' ? null : build.phase],
+    ['Waits for', build.resumeAt && `${build.waitingFor} until ${formatTime(build.resumeAt)}`],
     ['Prompt', oneLine(build.spec.prompt, 100)],
     ['Agent', [build.spec.provider, build.spec.model].filter(Boolean).join(' ')],
     ['Template', build.spec.template],

@@ -84,8 +84,14 @@ export type BuildFilter = {
 
 /** Where a build is stopped. What is absent comes from the project, or is Slipway's default. */
 export type BuildLimitsInput = {
+  /** Seconds that the agent may live after its last word: 1 to 86400, by default 30. */
+  readonly lingerSeconds?: number | null | undefined;
   /** US dollars, where the agent reports its cost; by default any amount. */
   readonly maxCostUsd?: number | null | undefined;
+  /** Retries in a row of an agent whose provider refuses it or is not reached: 0 to 1000, by default 5. An agent may give up earlier by itself. */
+  readonly maxRetries?: number | null | undefined;
+  /** Input and output tokens in all: 1 to 1000000000000, by default any number. */
+  readonly maxTokens?: number | null | undefined;
   /** Turns of the agent: 1 to 10000, by default any number. */
   readonly maxTurns?: number | null | undefined;
   /** Seconds without any output of the agent: 1 to 86400, by default 600. */
@@ -239,7 +245,7 @@ export type FailureReason =
   | 'AGENT_ERROR'
   /** The model refused the task. Rephrase the prompt. */
   | 'AGENT_REFUSED'
-  /** Raise limits.maxCostUsd or make the task smaller. */
+  /** Raise limits.maxCostUsd or limits.maxTokens, or the budget in the settings of the project, or make the task smaller. The budget of a day is new at midnight UTC. */
   | 'BUDGET_EXCEEDED'
   /** The task does not fit the model. Split it or choose a model with a larger context. */
   | 'CONTEXT_EXHAUSTED'
@@ -365,6 +371,16 @@ export type NetworkInput = {
   readonly hosts?: ReadonlyArray<string> | null | undefined;
 };
 
+/** What builds may use; null takes a limit away. Tokens are input and output, a day is one of UTC. */
+export type ProjectBudgetInput = {
+  /** US dollars of one build: more cannot be asked for. At most 10000. */
+  readonly perBuildUsd?: number | null | undefined;
+  /** Tokens of all builds in a day: at most 1000000000000. */
+  readonly perDayTokens?: number | null | undefined;
+  /** US dollars of all builds in a day: at most 1000000. */
+  readonly perDayUsd?: number | null | undefined;
+};
+
 /** Every member that is present narrows the list. */
 export type ProjectFilter = {
   /** True: only archived ones. False: only the others. Absent: both. */
@@ -395,6 +411,8 @@ export type ProjectInput = {
 export type ProjectSettingsInput = {
   /** Globs of the files that are kept when a build ends, at most 50. */
   readonly artifacts?: ReadonlyArray<string> | null | undefined;
+  /** What builds may use; members that are absent stay. */
+  readonly budget?: ProjectBudgetInput | null | undefined;
   /** Who is told about the end of a build, by signed HTTP. */
   readonly callbackUrl?: string | null | undefined;
   /** Where builds are stopped. */
@@ -495,6 +513,8 @@ export type StartBuildInput = {
   readonly idempotencyKey?: string | null | undefined;
   /** The project. */
   readonly projectId: string;
+  /** Go on with the agent's session of this finished build of the project, on its branch. Agent, model, template and variables are by default those of that build. */
+  readonly resumeFrom?: string | null | undefined;
   /** What to do. */
   readonly spec: BuildSpecInput;
 };
@@ -520,7 +540,7 @@ export type BuildRowFragment = { readonly id: string, readonly number: number, r
 
 export type UsageFieldsFragment = { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null };
 
-export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly maxTurns: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } };
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } };
 
 export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
 
@@ -561,7 +581,7 @@ export type ShowBuildQueryVariables = Exact<{
 }>;
 
 
-export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly maxTurns: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } } | null };
 
 export type LogEndQueryVariables = Exact<{
   id: string;
@@ -590,6 +610,11 @@ export type ListAuditQuery = { readonly auditLog: { readonly nodes: ReadonlyArra
 
 export type AuditRowFragment = { readonly id: string, readonly at: string, readonly actor: string, readonly actorName: string | null, readonly action: string, readonly subjectType: string, readonly subjectId: string, readonly detail: unknown, readonly project: { readonly id: string, readonly slug: string } | null };
 
+export type ListAgentsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ListAgentsQuery = { readonly agents: ReadonlyArray<{ readonly name: string, readonly capabilities: { readonly resume: boolean, readonly cost: boolean, readonly models: boolean, readonly messages: boolean, readonly permissions: boolean }, readonly workers: ReadonlyArray<{ readonly available: boolean, readonly version: string | null, readonly hasKey: boolean, readonly reason: string | null, readonly remedy: string | null, readonly worker: { readonly id: string, readonly name: string } }>, readonly drift: ReadonlyArray<{ readonly version: string, readonly name: string, readonly count: number, readonly firstSeenAt: string, readonly lastSeenAt: string }> }> };
+
 export type BuildEndQueryVariables = Exact<{
   id: string;
 }>;
@@ -614,6 +639,8 @@ export type StartBuildMutationVariables = Exact<{
 
 
 export type StartBuildMutation = { readonly startBuild:
+    | { readonly __typename: 'BudgetExceededError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
     | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
@@ -639,6 +666,7 @@ export type RetryBuildMutationVariables = Exact<{
 
 
 export type RetryBuildMutation = { readonly retryBuild:
+    | { readonly __typename: 'BudgetExceededError', readonly code: string, readonly message: string }
     | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
     | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
@@ -699,7 +727,7 @@ export type WatchBuildSubscription = { readonly buildProgress:
     | { readonly __typename: 'BuildPhaseChanged', readonly from: BuildPhase, readonly to: BuildPhase, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildProgressed', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildQueued', readonly runAfter: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
-    | { readonly __typename: 'BuildRetryScheduled', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly retryReason: string }
+    | { readonly __typename: 'BuildRetryScheduled', readonly message: string, readonly resumeAt: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly retryReason: string }
     | { readonly __typename: 'BuildStarted', readonly workerName: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildWarning', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'CancelRequested', readonly requestedBy: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly cancelReason: string | null }
@@ -807,6 +835,7 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
     fragment BuildDetail on Build {
   ...BuildRow
   waitingFor
+  resumeAt
   source
   priority
   queuedMs
@@ -849,7 +878,10 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
     limits {
       wallSeconds
       silenceSeconds
+      lingerSeconds
+      maxRetries
       maxTurns
+      maxTokens
       maxCostUsd
     }
     runAfter
@@ -1079,6 +1111,7 @@ fragment UsageFields on Usage {
 fragment BuildDetail on Build {
   ...BuildRow
   waitingFor
+  resumeAt
   source
   priority
   queuedMs
@@ -1121,7 +1154,10 @@ fragment BuildDetail on Build {
     limits {
       wallSeconds
       silenceSeconds
+      lingerSeconds
+      maxRetries
       maxTurns
+      maxTokens
       maxCostUsd
     }
     runAfter
@@ -1208,6 +1244,38 @@ export const ListAuditDocument = new TypedDocumentString(`
   }
   detail
 }`) as unknown as TypedDocumentString<ListAuditQuery, ListAuditQueryVariables>;
+export const ListAgentsDocument = new TypedDocumentString(`
+    query ListAgents {
+  agents {
+    name
+    capabilities {
+      resume
+      cost
+      models
+      messages
+      permissions
+    }
+    workers {
+      worker {
+        id
+        name
+      }
+      available
+      version
+      hasKey
+      reason
+      remedy
+    }
+    drift {
+      version
+      name
+      count
+      firstSeenAt
+      lastSeenAt
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ListAgentsQuery, ListAgentsQueryVariables>;
 export const BuildEndDocument = new TypedDocumentString(`
     query BuildEnd($id: ID!) {
   build(id: $id) {
@@ -1523,6 +1591,7 @@ export const WatchBuildDocument = new TypedDocumentString(`
     ... on BuildRetryScheduled {
       retryReason: reason
       message
+      resumeAt
     }
     ... on BuildFinished {
       status

@@ -34,7 +34,7 @@ export function readConfig(
   return Object.freeze({ ...config, dataFolder: resolve(config.dataFolder) });
 }
 
-/** What the options hold that is never printed; of a URL its password, too. */
+/** What the options hold or name that is never printed; of a URL its password, too. */
 export function secretOptions(config: Config): readonly string[] {
   const options = Object.entries(OPTIONS) as [OptionName, Option<unknown>][];
   const values = options
@@ -42,7 +42,10 @@ export function secretOptions(config: Config): readonly string[] {
     .flatMap(([name]): unknown => config[name])
     .filter((value) => typeof value === 'string');
   const passwords = values.map((value) => URL.parse(value)?.password ?? '');
-  return [...values, ...passwords, ...passwords.map(safelyDecoded)].filter((value) => value !== '');
+  const named = Object.values(config.acpAgents).map(
+    ({ keyVariable }) => (keyVariable && readVariable(keyVariable)) ?? '',
+  );
+  return [...values, ...passwords, ...passwords.map(safelyDecoded), ...named].filter((value) => value !== '');
 }
 
 /** One variable that the caller names; null when it is not set. */

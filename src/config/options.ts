@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { parseFailpoints } from '../std/failpoint.ts';
 import { LOG_LEVELS } from '../std/log-level.ts';
 import { ALL_OF_THE_NETWORK, hostPatternProblem, MAX_HOSTS, type NetworkAccess } from '../std/network-access.ts';
+import { acpAgents } from './acp-agents.ts';
+import { opencodeProviders } from './opencode-providers.ts';
 
 export interface Option<T> {
   /** The environment variable. */
@@ -181,9 +183,9 @@ export const OPTIONS = {
   ),
   defaultProvider: option(
     'SLIPWAY_DEFAULT_PROVIDER',
-    text('claude-code'),
+    optional,
     'claude-code',
-    'The agent of builds and projects that name none.',
+    'The agent of builds and projects that name none; by default the first that Slipway knows.',
   ),
   claudePath: option('SLIPWAY_CLAUDE_PATH', text('claude'), 'claude', 'The Claude Code program.'),
   anthropicApiKey: option(
@@ -194,6 +196,61 @@ export const OPTIONS = {
     true,
   ),
   anthropicBaseUrl: option('ANTHROPIC_BASE_URL', z.url().optional(), '', 'Another address of the Anthropic API.'),
+  codexPath: option('SLIPWAY_CODEX_PATH', text('codex'), 'codex', 'The Codex program.'),
+  openaiApiKey: option(
+    'OPENAI_API_KEY',
+    optional,
+    '',
+    'Your key for Codex; given to the agent and to nothing else.',
+    true,
+  ),
+  openaiBaseUrl: option(
+    'OPENAI_BASE_URL',
+    z.url().optional(),
+    '',
+    'Another address of the OpenAI API, such as `https://gateway.example.com/v1`.',
+  ),
+  geminiPath: option('SLIPWAY_GEMINI_PATH', text('gemini'), 'gemini', 'The Gemini CLI program.'),
+  geminiApiKey: option(
+    'GEMINI_API_KEY',
+    optional,
+    '',
+    'Your key for Gemini CLI; given to the agent and to nothing else.',
+    true,
+  ),
+  geminiBaseUrl: option('GOOGLE_GEMINI_BASE_URL', z.url().optional(), '', 'Another address of the Gemini API.'),
+  opencodePath: option('SLIPWAY_OPENCODE_PATH', text('opencode'), 'opencode', 'The OpenCode program.'),
+  opencodeModel: option(
+    'SLIPWAY_OPENCODE_MODEL',
+    z
+      .string()
+      .regex(/^[^/]+\/.+$/, 'must be provider/model')
+      .optional(),
+    '',
+    'The model of OpenCode builds that name none: `provider/model`, such as `anthropic/claude-sonnet-4-5`.',
+  ),
+  opencodeProviders: option(
+    'SLIPWAY_OPENCODE_PROVIDERS',
+    opencodeProviders,
+    '{}',
+    'Providers of OpenCode besides `anthropic` and `openai`, in its own words: `{"ollama": {"npm": "@ai-sdk/openai-compatible", ' +
+      '"options": {"baseURL": "http://127.0.0.1:11434/v1"}}}` makes `ollama/qwen3` a model. Without keys.',
+  ),
+  opencodeApiKey: option(
+    'OPENCODE_API_KEY',
+    optional,
+    '',
+    'Your key for the models of OpenCode that are neither of `anthropic` nor of `openai`, which have the keys above.',
+    true,
+  ),
+  acpAgents: option(
+    'SLIPWAY_ACP_AGENTS',
+    acpAgents,
+    '{}',
+    'Programs that speak the Agent Client Protocol, each the provider `acp:NAME`, as JSON: `{"NAME": ["program", "argument", …]}`. ' +
+      'One with a key: `{"NAME": {"command": […], "keyVariable": "X_API_KEY", "baseUrlVariable": "X_BASE_URL", "reaches": ["api.x.com:443"]}}`; ' +
+      'its key and the address of its model come from these variables, or from a credential for the first.',
+  ),
   workerName: option('SLIPWAY_WORKER_NAME', optional, 'host name', 'How this worker is called in the API.'),
   workerCapacity: option(
     'SLIPWAY_WORKER_CAPACITY',

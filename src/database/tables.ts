@@ -111,10 +111,30 @@ export interface WorkersTable {
   capacity: number;
   labels: DefaultJson<Record<string, string>>;
   providers: DefaultJson<readonly { provider: string; version: string; keyed?: boolean }[]>;
+  agents: DefaultJson<
+    readonly {
+      name: string;
+      capabilities: { resume: boolean; cost: boolean; models: boolean; messages: boolean; permissions: boolean };
+      keyed: boolean;
+      available: boolean;
+      version: string | null;
+      reason: string | null;
+      remedy: string | null;
+    }[]
+  >;
   started_at: DefaultTime;
   heartbeat_at: DefaultTime;
   draining_at: Date | null;
   stopped_at: Date | null;
+}
+
+export interface AgentDriftTable {
+  agent: string;
+  version: string;
+  name: string;
+  count: BigInt;
+  first_seen_at: DefaultTime;
+  last_seen_at: DefaultTime;
 }
 
 export interface BuildAuditTable {
@@ -131,6 +151,8 @@ export interface BuildAuditTable {
   branch: GeneratedAlways<string>;
   priority: Generated<number>;
   run_after: Date | null;
+  resume_at: Date | null;
+  quota_waits: Generated<number>;
   attempt_no: Generated<number>;
   lost_attempts: Generated<number>;
   worker_id: string | null;
@@ -154,6 +176,23 @@ export interface BuildAuditTable {
   created_at: DefaultTime;
   started_at: Date | null;
   finished_at: Date | null;
+}
+
+export interface ProjectSpendTable {
+  project_id: string;
+  /** `2026-11-21`. */
+  day: string;
+  /** numeric: text, so that no digit is lost. */
+  cost_usd: Generated<string>;
+  tokens: BigInt;
+  unpriced_tokens: BigInt;
+}
+
+export interface QuotaPausesTable {
+  provider: string;
+  credential: string;
+  variable: string | null;
+  until: Date;
 }
 
 export interface BuildAttemptsTable {
@@ -242,8 +281,11 @@ export interface Tables {
   credentials: CredentialsTable;
   audit_log: AuditLogTable;
   workers: WorkersTable;
+  agent_drift: AgentDriftTable;
   build_audit: BuildAuditTable;
   build_attempts: BuildAttemptsTable;
+  project_spend: ProjectSpendTable;
+  quota_pauses: QuotaPausesTable;
   intended_commits: IntendedCommitsTable;
   artifacts: ArtifactsTable;
   build_events: BuildEventsTable;

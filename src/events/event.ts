@@ -26,6 +26,12 @@ export interface Usage {
   /** US dollars. */
   readonly costUsd: number | null;
   readonly turns: number | null;
+  /** The same by model, at most 50 of them; absent where the agent does not tell them apart. */
+  readonly models?: readonly ModelUsage[];
+}
+
+export interface ModelUsage extends Omit<Usage, 'turns' | 'models'> {
+  readonly model: string;
 }
 
 export interface BuildEventData {
@@ -46,7 +52,8 @@ export interface BuildEventData {
   GIT_PUSHED: { readonly sha: string; readonly ref: string };
   ARTIFACT_CREATED: { readonly artifactId: string; readonly name: string; readonly sizeBytes: number };
   CANCEL_REQUESTED: { readonly reason: string | null; readonly requestedBy: string };
-  RETRY_SCHEDULED: { readonly reason: string; readonly message: string };
+  /** `resumeAt`, ISO 8601, where the build waits until then. */
+  RETRY_SCHEDULED: { readonly reason: string; readonly message: string; readonly resumeAt?: string };
   FINISHED: { readonly status: BuildStatus; readonly reason: string | null; readonly message: string | null };
 }
 

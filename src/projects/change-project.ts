@@ -33,7 +33,8 @@ export async function updateProject(
     const changed = input.changes.settings;
     const limits = changed?.limits ? { limits: { ...project.settings.limits, ...changed.limits } } : {};
     const scan = changed?.secretScan ? { secretScan: { ...project.settings.secretScan, ...changed.secretScan } } : {};
-    const settings = { ...project.settings, ...changed, ...limits, ...scan };
+    const budget = changed?.budget ? { budget: { ...project.settings.budget, ...changed.budget } } : {};
+    const settings = { ...project.settings, ...changed, ...limits, ...budget, ...scan };
     const checked = checkProject(
       deps,
       {

@@ -18,8 +18,19 @@ export const projectSettings = z.strictObject({
     .strictObject({
       wallSeconds: seconds.nullish(),
       silenceSeconds: seconds.nullish(),
+      lingerSeconds: seconds.nullish(),
+      maxRetries: z.int().min(0).max(1000).nullish(),
       maxTurns: z.int().min(1).max(10_000).nullish(),
+      maxTokens: z.int().min(1).max(1_000_000_000_000).nullish(),
       maxCostUsd: z.number().positive().max(10_000).nullish(),
+    })
+    .nullish(),
+  /** What builds may use: one of them, and all of them in a day of UTC. */
+  budget: z
+    .strictObject({
+      perBuildUsd: z.number().positive().max(10_000).nullish(),
+      perDayUsd: z.number().positive().max(1_000_000).nullish(),
+      perDayTokens: z.int().min(1).max(1_000_000_000_000).nullish(),
     })
     .nullish(),
   /** What agents may reach besides their model. */

@@ -36,6 +36,7 @@ export async function openLocalWorkspace(options: LocalWorkspaceOptions): Promis
   return {
     buildId,
     paths,
+    sandboxed: sandbox !== null,
     exec: (command) =>
       runCommand({ ...command, env: { ...command.env, [BUILD_MARK]: buildId, [WORKSPACE_MARK]: root } }),
     async write(entries) {
@@ -51,6 +52,10 @@ export async function openLocalWorkspace(options: LocalWorkspaceOptions): Promis
     },
     async attach(redact) {
       return (await exists(files.command)) ? openLocalRun({ files, redact }) : null;
+    },
+    async forgetRun() {
+      await removeFolders([files.folder]);
+      await mkdir(files.folder, { mode: 0o700 });
     },
     async close({ keepHome }) {
       // The run goes after the checkout: while there is a run, a successor does not start the agent again.

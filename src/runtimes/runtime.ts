@@ -49,6 +49,8 @@ export interface WorkspacePaths {
 export interface Workspace {
   readonly buildId: string;
   readonly paths: WorkspacePaths;
+  /** Runs are kept from the rest of the machine: a program that brings a sandbox of its own need not use it. */
+  readonly sandboxed: boolean;
   /** Runs a short trusted command (git) to its end. Throws only when the command cannot be started. */
   exec(command: Command): Promise<CommandResult>;
   /** Writes files into a checkout that no agent has touched yet. */
@@ -61,6 +63,8 @@ export interface Workspace {
   start(command: DetachedCommand): Promise<Run>;
   /** The run that an earlier process started here, alive or ended; null when there is none. */
   attach(redact: Redact): Promise<Run | null>;
+  /** Deletes what is left of a run that has ended, so that another one can be started on the same checkout. */
+  forgetRun(): Promise<void>;
   /** Deletes the checkout, the git folder and the spool; `home` stays unless asked for, so that a session can be resumed. */
   close(options: { keepHome: boolean }): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { validate } from 'uuid';
 import { removeNpmConfig } from '../builds/npm-config.ts';
+import { forgetEndedPauses } from '../builds/quota-pause.ts';
 import { restoreJobs } from '../builds/restore-jobs.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
 import { forgetEndedGrace } from '../credentials/signing-secrets.ts';
@@ -39,6 +40,7 @@ export async function keepHouse(deps: JanitorDeps): Promise<void> {
     for (const problem of problems) deps.logger.warn({ problem }, 'old events or logs could not be dropped');
   });
   await attempt(deps, 'callback secrets', () => forgetEndedGrace(deps.db));
+  await attempt(deps, 'quota pauses', () => forgetEndedPauses(deps.db));
   await attempt(deps, 'jobs', async () => {
     const builds = await restoreJobs(deps);
     if (builds > 0) deps.logger.warn({ builds }, 'waiting builds had no job; they are queued again');

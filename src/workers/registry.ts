@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import type { Database } from '../database/database.ts';
+import type { AgentReport } from './probe-agents.ts';
 import { isProcessDead, readProcessKey } from './process-key.ts';
 
 /** Workers of this host that a new one looks at, newest first. Killed containers leave one each that nobody can see dead. */
@@ -17,7 +18,10 @@ export interface WorkerRecord {
   readonly status: WorkerStatus;
   readonly version: string;
   readonly capacity: number;
+  /** The agents that it can run. */
   readonly providers: readonly { readonly provider: string; readonly version: string }[];
+  /** All that it knows, as they were probed last. */
+  readonly agents: readonly AgentReport[];
   readonly startedAt: Date;
   readonly heartbeatAt: Date;
 }
@@ -28,8 +32,7 @@ export interface NewWorker {
   readonly dataFolder: string;
   readonly version: string;
   readonly capacity: number;
-  /** `keyed`: it has what the agent's provider asks for, also for projects that bring nothing. */
-  readonly providers: readonly (WorkerRecord['providers'][number] & { readonly keyed?: boolean })[];
+  readonly agents: readonly AgentReport[];
 }
 
 /** Names this machine and data folder: workers with the same name share workspaces. */
@@ -53,7 +56,7 @@ export async function registerWorker(db: Database, worker: NewWorker): Promise<s
       process: own,
       version: worker.version,
       capacity: worker.capacity,
-      providers: JSON.stringify(worker.providers),
+      ...agentColumns(worker.agents),
     })
     .execute();
   const others = await db
@@ -73,6 +76,18 @@ export async function registerWorker(db: Database, worker: NewWorker): Promise<s
   return dead;
 }
 
+/** What the worker's agents are now. */
+export async function updateAgents(db: Database, id: string, agents: readonly AgentReport[]): Promise<void> {
+  await db.updateTable('workers').set(agentColumns(agents)).where('id', '=', id).execute();
+}
+
+function agentColumns(agents: readonly AgentReport[]) {
+  const providers = agents.flatMap(({ name, version, keyed }) =>
+    version === null ? [] : [{ provider: name, version, keyed }],
+  );
+  return { agents: JSON.stringify(agents), providers: JSON.stringify(providers) };
+}
+
 export async function markDraining(db: Database, id: string): Promise<void> {
   await db.updateTable('workers').set({ draining_at: sql<Date>`now()` }).where('id', '=', id).execute();
 }
@@ -89,7 +104,7 @@ export async function findWorkers(
   if (filter.ids?.length === 0) return [];
   let query = db
     .selectFrom('workers as w')
-    .select(['id', 'name', 'version', 'capacity', 'providers', 'started_at', 'heartbeat_at', 'draining_at'])
+    .select(['id', 'name', 'version', 'capacity', 'providers', 'agents', 'started_at', 'heartbeat_at', 'draining_at'])
     .select(
       sql<boolean>`w.stopped_at is null and w.heartbeat_at > now() - make_interval(secs => ${LEASE_SECONDS})`.as(
         'alive',
@@ -107,6 +122,7 @@ export async function findWorkers(
     version: row.version,
     capacity: row.capacity,
     providers: row.providers,
+    agents: row.agents,
     startedAt: row.started_at,
     heartbeatAt: row.heartbeat_at,
   }));

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
+import { DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
 import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
@@ -16,20 +17,25 @@ import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { VERSION } from '../std/version.ts';
+import { recordDrift } from './agent-drift.ts';
 import { HeartbeatClock } from './heartbeat-clock.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse } from './janitor.ts';
-import { markDraining, markStopped, registerWorker } from './registry.ts';
+import { type AgentReport, probeAgents } from './probe-agents.ts';
+import { markDraining, markStopped, registerWorker, updateAgents } from './registry.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
 const CLEAN_EVERY_MS = 60_000;
+/** An agent that was installed, updated or removed is known this late. */
+const PROBE_EVERY_MS = 5 * 60_000;
+const RECORD_DRIFT_EVERY_MS = 60_000;
 /** A heartbeat that failed is repeated this soon; and so often the worker looks whether it is cut off. */
 const BEAT_AGAIN_MS = 1_000;
 const LEAVE_AFTER_MS = 30_000;
 const MAX_GIVEN_BACK = 5;
 
-export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases'> {
+export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases' | 'drift'> {
   /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
   readonly controlDb: Database;
 }
@@ -65,11 +71,13 @@ export class Worker implements AsyncDisposable {
   #draining: Promise<void> | null = null;
   #clock = new HeartbeatClock();
   #unknownBefore: ReadonlySet<string> = new Set();
+  #agents: readonly AgentReport[] = [];
+  readonly #drift = new DriftCounter();
   /** Attempts whose agents go on without this worker. */
   readonly #left: AttemptKey[] = [];
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
-    this.#deps = { ...deps, holdsLeases: () => this.#clock.holdsLeases };
+    this.#deps = { ...deps, drift: this.#drift, holdsLeases: () => this.#clock.holdsLeases };
     this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
@@ -82,21 +90,14 @@ export class Worker implements AsyncDisposable {
   /** Registers and starts to work. */
   async open(): Promise<void> {
     const { db, config, agents, logger } = this.#deps;
-    const probes = [...agents.values()].map(async (agent) => ({
-      provider: agent.name,
-      keyed: agent.modelKey?.hasDefault ?? true,
-      probe: await agent.probe(),
-    }));
-    const providers = (await Promise.all(probes)).flatMap(({ provider, keyed, probe }) =>
-      probe.available ? [{ provider, version: probe.version, keyed }] : [],
-    );
+    this.#agents = await probeAgents(agents);
     const dead = await registerWorker(db, {
       id: this.id,
       name: this.name,
       dataFolder: config.dataFolder,
       version: VERSION,
       capacity: this.#capacity,
-      providers,
+      agents: this.#agents,
     });
     if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
     await ensurePartitions(db);
@@ -118,13 +119,13 @@ export class Worker implements AsyncDisposable {
     loop('cut off', BEAT_AGAIN_MS, async () => this.#endWhatIsCutOff());
     loop('rescue', RESCUE_EVERY_MS, () => this.#rescue());
     loop('clean', CLEAN_EVERY_MS, () => keepHouse(this.#deps));
+    loop('probe', PROBE_EVERY_MS, () => this.#probe());
+    loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
     this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
-    logger.info(
-      { worker: this.name, capacity: this.#capacity, providers: providers.map((p) => p.provider) },
-      'working',
-    );
+    const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
+    logger.info({ worker: this.name, capacity: this.#capacity, providers }, 'working');
   }
 
   /**
@@ -156,6 +157,7 @@ export class Worker implements AsyncDisposable {
     await this.drain(0);
     for (const off of this.#offs.splice(0)) off();
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
+    await this.#recordDrift().catch(() => {});
     // Who comes next on this machine looks for builds of workers that are dead and have not said so.
     if (this.#left.length > 0) await this.#renewLeft().catch(() => {});
     else await markStopped(this.#deps.db, [this.id]).catch(() => {});
@@ -258,6 +260,17 @@ export class Worker implements AsyncDisposable {
       if (this.#unknownBefore.has(attempt.key)) await giveBack(this.#deps, this.id, attempt);
     }
     this.#unknownBefore = new Set(missing.map(({ key }) => key));
+  }
+
+  async #probe(): Promise<void> {
+    this.#agents = await probeAgents(this.#deps.agents);
+    await updateAgents(this.#deps.db, this.id, this.#agents);
+  }
+
+  async #recordDrift(): Promise<void> {
+    const versions = new Map(this.#agents.flatMap(({ name, version }) => (version === null ? [] : [[name, version]])));
+    const drift = await recordDrift(this.#deps.db, this.#drift, versions);
+    if (drift.length > 0) this.#deps.logger.warn({ drift }, 'agents said what this version of Slipway does not know');
   }
 
   async #rescue(): Promise<void> {

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { AgentEvent, RunEnd } from '../../src/agents/agent.ts';
+import type { RunEnd } from '../../src/agents/agent.ts';
 import { createClaudeReader } from '../../src/agents/claude-code-stream.ts';
 import { MAX_EVENT_TEXT } from '../../src/events/event.ts';
 import { createLineSplitter } from '../../src/std/line-splitter.ts';
+import { describeEvent, expectFitForEvents } from '../support/reader-checks.ts';
 import { readTranscript, transcriptNames } from '../support/transcripts.ts';
 import { CLAUDE_CODE_VERDICTS } from './claude-code-verdicts.ts';
 
@@ -139,6 +140,18 @@ describe('events', () => {
     expect(replayTranscript(name).events.map(describeEvent)).toContain(expected);
   });
 
+  test('a resumed session is billed for its own turn only, by model', () => {
+    const { outcome } = replayTranscript('claude-resume');
+    // The line also says what the session has cost in all: 0.02806 dollars, 0.01806 of them by the earlier build.
+    const own = { inputTokens: 2000, outputTokens: 100, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
+    expect(outcome.usage).toEqual({ ...own, turns: 2, models: [{ model: 'claude-opus-5-5', ...own }] });
+  });
+
+  test('a turn without requests of its own adds nothing', () => {
+    const { outcome } = replayTranscript('claude-subagent');
+    expect(outcome.usage).toMatchObject({ costUsd: 0.025, turns: 3, models: [{ inputTokens: 5000, costUsd: 0.025 }] });
+  });
+
   test('usage adds up over the turns of a run', () => {
     const costs = replayTranscript('claude-background-bash').events.flatMap((event) =>
       event.type === 'usage' ? [event.usage.costUsd] : [],
@@ -194,64 +207,9 @@ describe('whatever the lines', () => {
   });
 
   test('no line throws, and every event is small and fit for Postgres', () => {
-    const known = NAMES.flatMap((name) => readTranscript(name).lines).filter((text) => text.startsWith('{'));
-    const samples = [...new Map(known.map((text) => [shape(text), text])).values()];
-    const nasty = fc.constantFrom(
-      'a\0b',
-      '\ud800',
-      { '\0': ['\udc00'] },
-      `${'x'.repeat(MAX_EVENT_TEXT - 1)}😀`,
-      Number.MAX_VALUE,
-    );
-    const value = fc.oneof(fc.jsonValue(), nasty);
-    const anything = fc.oneof(
-      fc.tuple(fc.constantFrom(...samples), fc.nat(), value).map(mutate),
-      value.map((any) => JSON.stringify(any)),
-      fc.string({ unit: 'binary' }),
-    );
-    fc.assert(
-      fc.property(fc.array(anything, { maxLength: 8 }), (lines) => {
-        const { events, outcome } = replay(lines, exited(0));
-        const stored = JSON.stringify([events, outcome]);
-        expect(stored).not.toMatch(/\\u0000|\\ud[89a-f]/i);
-        expect(outcome.status).toMatch(/^(succeeded|failed|cancelled)$/);
-      }),
-      { numRuns: 1000 },
+    expectFitForEvents(
+      NAMES.flatMap((name) => readTranscript(name).lines),
+      (lines) => replay(lines, exited(0)),
     );
   });
 });
-
-/** The lines that differ in kind, not in text. */
-function shape(text: string): string {
-  const { type, subtype, message } = JSON.parse(text);
-  return `${type}/${subtype}/${message?.content?.[0]?.type}`;
-}
-
-/** Puts `value` in the place of the n-th field of the line, however deep. */
-function mutate([text, n, value]: [string, number, unknown]): string {
-  let fields = 0;
-  JSON.parse(text, (_, field) => {
-    fields++;
-    return field;
-  });
-  let i = 0;
-  const changed = JSON.parse(text, (_, field) => (i++ === n % fields ? value : field));
-  return JSON.stringify(changed) ?? 'null';
-}
-
-function describeEvent(event: AgentEvent): string {
-  switch (event.type) {
-    case 'started':
-      return `started ${event.model} ${event.agentVersion}`;
-    case 'usage':
-      return `usage ${event.usage.inputTokens}/${event.usage.outputTokens}/${event.usage.costUsd}`;
-    case 'retry':
-      return `retry ${event.reason} ${event.attempt}`;
-    case 'activity':
-      if (event.content.kind === 'tool_call') return `tool_call ${event.content.tool}`;
-      if (event.content.kind === 'tool_result') return `tool_result ${event.content.status}`;
-      return `${event.content.kind} ${'text' in event.content ? event.content.text : ''}`;
-    default:
-      return event.type;
-  }
-}

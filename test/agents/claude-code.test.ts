@@ -7,11 +7,10 @@ import { createClaudeCode } from '../../src/agents/claude-code.ts';
 import { describeAgent } from '../contracts/agent.contract.ts';
 import { type AgentBench, ENVIRONMENT, follow, openBench, runToEnd } from '../support/agent-runs.ts';
 import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
-import { CLAUDE_CODE_VERSION, findClaudeCode } from '../support/real-agents.ts';
+import { findAgent, versionOf } from '../support/real-agents.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const found = await findClaudeCode();
-if ('missing' in found) process.stderr.write(`Skipped: ${found.missing}\n`);
+const found = await findAgent('claude-code');
 const program = 'program' in found ? found.program : 'claude';
 
 let model: FakeModel;
@@ -43,7 +42,7 @@ describe.skipIf('missing' in found)('with the real program', () => {
   });
 
   test('the probe tells its version', async () => {
-    expect(await agent.probe()).toEqual({ available: true, version: CLAUDE_CODE_VERSION });
+    expect(await agent.probe()).toEqual({ available: true, version: versionOf('claude-code') });
   });
 
   test('it tells what it used and who it is', async () => {
@@ -53,7 +52,7 @@ describe.skipIf('missing' in found)('with the real program', () => {
       type: 'started',
       sessionId: task({}).sessionId,
       model: 'claude-opus-5-5',
-      agentVersion: CLAUDE_CODE_VERSION,
+      agentVersion: versionOf('claude-code'),
     });
     expect(outcome.usage).toMatchObject({
       inputTokens: 3400,

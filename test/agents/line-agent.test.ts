@@ -22,7 +22,7 @@ function shellAgent(script: string, ends: RunEnd[] = []): Agent {
   });
   return {
     name: 'shell',
-    capabilities: { resume: false, cost: false },
+    capabilities: { resume: false, cost: false, models: false, messages: false, permissions: false },
     modelKey: null,
     probe: async () => ({ available: true, version: '1.0' }),
     open: (task) =>
@@ -102,9 +102,34 @@ test('the registry knows its agents by the name of the provider', () => {
     claudePath: 'claude',
     anthropicApiKey: null,
     anthropicBaseUrl: null,
+    codexPath: 'codex',
+    openaiApiKey: null,
+    openaiBaseUrl: null,
+    geminiPath: 'gemini',
+    geminiApiKey: null,
+    geminiBaseUrl: null,
+    opencodePath: 'opencode',
+    opencodeModel: null,
+    opencodeProviders: {},
+    opencodeApiKey: null,
+    acpAgents: [
+      {
+        name: 'mine',
+        command: ['mine'],
+        keyVariable: null,
+        baseUrlVariable: null,
+        reaches: [],
+        apiKey: null,
+        baseUrl: null,
+      },
+    ],
   });
   expect([...agents].map(([name, agent]) => [name, agent.name])).toEqual([
     ['claude-code', 'claude-code'],
+    ['codex', 'codex'],
+    ['gemini', 'gemini'],
+    ['opencode', 'opencode'],
     ['scripted', 'scripted'],
+    ['acp:mine', 'acp:mine'],
   ]);
 });

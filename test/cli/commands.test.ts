@@ -56,6 +56,25 @@ test('projects are created and listed', async () => {
   expect(stdout).toMatch(/^PROJECT +NAME .*\ncars +My cars +ACTIVE +managed +main /);
 });
 
+test('agents are listed with what they can do and where they can be run', async () => {
+  const listed = await json<{ name: string; workers: { worker: { name: string }; available: boolean }[] }[]>('agents');
+  expect(listed.find(({ name }) => name === 'scripted')).toMatchObject({
+    workers: [{ worker: { name: 'test' }, available: true, version: process.version }],
+  });
+  const { stdout } = await slipway('agents');
+  expect(stdout).toMatch(/^AGENT +WORKER +VERSION +KEY +CAN\nclaude-code +test /);
+  expect(stdout).toMatch(new RegExp(`\\nscripted +test +${process.version} +yes +cost\\n`));
+});
+
+test('a follow-up of an agent that cannot go on with a session is refused with the reason', async () => {
+  const { stdout } = await slipway(...startOf('Write about sails.', '--watch', '--no-commit', '--label', 'follow=up'));
+  expect(stdout).toContain('COMPLETED');
+  const [build] = await json<{ number: number }[]>('build', 'list', '--label', 'follow=up');
+  const { exitCode, stderr } = await slipway(...startOf('More.', '--resume-from', `boats#${build?.number}`));
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('input.resumeFrom: scripted cannot go on with an earlier session');
+});
+
 test('what the API refuses is told with its issues', async () => {
   const told = await slipway('project', 'create', 'X', '--repository', 'ftp://example.com/x');
   expect(told).toMatchObject({ exitCode: 1, stdout: '' });

@@ -22,7 +22,7 @@ test('every command is there', () => {
     ...['project create', 'project list'],
     ...['build start', 'build watch', 'build logs', 'build list', 'build show', 'build cancel', 'build retry'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
-    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'audit list'],
+    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'agents', 'audit list'],
     'help',
   ]);
 });

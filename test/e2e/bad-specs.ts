@@ -48,7 +48,10 @@ const urls = [
 const limits: readonly (readonly [string, readonly number[]])[] = [
   ['wallSeconds', [0, -1, 86_401]],
   ['silenceSeconds', [0, -1, 86_401]],
+  ['lingerSeconds', [0, -1, 86_401]],
+  ['maxRetries', [-1, 1001]],
   ['maxTurns', [0, -1, 10_001]],
+  ['maxTokens', [0, -1, 1_000_000_000_001]],
   ['maxCostUsd', [0, -0.01, 10_001]],
 ];
 

@@ -15,7 +15,7 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { openFakeModel } from '../support/fake-model/fake-model.ts';
 import { LOGO } from '../support/fake-model/scripts.ts';
 import { type GitServerRepository, startGitServer } from '../support/git-server.ts';
-import { findClaudeCode } from '../support/real-agents.ts';
+import { findAgent } from '../support/real-agents.ts';
 import { bubblewrap } from '../support/sandbox.ts';
 import { openTcpProxy } from '../support/tcp-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -27,8 +27,7 @@ import { type Endpoint, requestData } from './graphql-request.ts';
 
 const run = promisify(execFile);
 
-const agent = await findClaudeCode();
-if ('missing' in agent) process.stderr.write(`Skipped: ${agent.missing}\n`);
+const agent = await findAgent('claude-code');
 
 const PASSWORD = `git-${randomBytes(18).toString('hex')}`;
 const API_KEY = `sk-ant-${randomBytes(18).toString('hex')}`;

@@ -12,11 +12,10 @@ import { openReceiver, type Receiver } from '../callbacks/receiver.ts';
 import { writeFiles } from '../git/sandbox.ts';
 import { type AgentBench, ENVIRONMENT, openBench, runToEnd } from '../support/agent-runs.ts';
 import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
-import { findClaudeCode } from '../support/real-agents.ts';
+import { findAgent } from '../support/real-agents.ts';
 
 const API_KEY = `sk-ant-${'0123456789abcdef'.repeat(3)}`;
-const found = await findClaudeCode();
-if ('missing' in found) process.stderr.write(`Skipped: ${found.missing}\n`);
+const found = await findAgent('claude-code');
 
 interface Place {
   readonly bench: AgentBench;

@@ -53,8 +53,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'the refusal of an intent after a cancel',
     file: 'src/builds/ledger.ts',
-    from: `        .where('cancel_requested_at', 'is', null)\n`,
-    to: '',
+    from: `.where('cancel_requested_at', 'is', null)\n        .executeTakeFirst();\n      allowed`,
+    to: `.executeTakeFirst();\n      allowed`,
   },
   {
     name: 'the unique index of idempotency keys',

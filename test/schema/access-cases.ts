@@ -36,6 +36,7 @@ const QUERIES: readonly AccessCase[] = [
     source: () => '{ workers { nodes { running currentBuilds { totalCount nodes { id } } } } }',
   },
   { field: 'query workers', ...read, reach: 'everyone', source: () => '{ workers { nodes { id capacity } } }' },
+  { field: 'query agents', ...read, reach: 'everyone', source: () => '{ agents { name } }' },
   { field: 'query node', ...read, source: ({ ours }) => `{ node(id: "${ours.finished}") { id } }` },
   {
     field: 'query nodes',
@@ -190,6 +191,7 @@ export const ACCESS_CASES = [...QUERIES, ...MUTATIONS, ...SUBSCRIPTIONS];
 export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
   'Project.builds': 'builds:read',
   'Project.callbackSecret': 'projects:write',
+  'Project.spentToday': 'builds:read',
   'Project.credentials': 'projects:write',
   'Credential.project': 'builds:read',
   'Viewer.projects': 'builds:read',
@@ -202,6 +204,8 @@ type Path = 'same project' | ((world: World) => string);
  * from, or an operation that begins at what everybody sees and would lead to what is ours.
  */
 export const PATHS: Readonly<Record<string, Path>> = {
+  // Workers belong to no project; what they run is a case of its own.
+  'AgentOnWorker.worker': 'same project',
   'AuditEntry.project': () => '{ auditLog { nodes { project { id } } } }',
   'Build.artifacts': 'same project',
   'Build.callbacks': 'same project',

@@ -239,6 +239,8 @@ describe('scopes below the roots', () => {
     'Project.builds': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
       ... on ArchiveProjectPayload { project { builds { totalCount nodes { id } } } } } }`,
     'Project.callbackSecret': ({ ours }) => `{ project(id: "${ours.project}") { callbackSecret } }`,
+    'Project.spentToday': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
+      ... on ArchiveProjectPayload { project { spentToday { tokens } } } } }`,
     'Project.credentials': ({ ours }) => `{ project(id: "${ours.project}") { credentials { name } } }`,
     'Viewer.projects': () => projects,
     'Credential.project': ({

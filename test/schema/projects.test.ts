@@ -2,6 +2,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { authenticate } from '../../src/auth/authenticate.ts';
 import { fromPublicId, toPublicId } from '../../src/std/public-id.ts';
+import { probeAgents } from '../../src/workers/probe-agents.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { type Answer, Api } from './api.ts';
@@ -141,8 +142,8 @@ describe('validateBuild', () => {
     expect(before).toMatchObject({ ready: false, resolvedPrompt: 'plain', issues: [] });
     expect(check(before, 'worker').ok).toBe(false);
     const dataFolder = stack.dataFolder;
-    const providers = [{ provider: 'scripted', version: '1' }];
-    const worker = { id: v7(), name: 'w', dataFolder, version: '0', capacity: 1, providers };
+    const agents = (await probeAgents(stack.orchestrator.agents)).filter(({ name }) => name === 'scripted');
+    const worker = { id: v7(), name: 'w', dataFolder, version: '0', capacity: 1, agents };
     await registerWorker(stack.orchestrator.db, worker);
     expect(await validate(id, { prompt: 'plain' })).toMatchObject({ ready: true });
     const templates = await api.data('{ templates { reference name variables { name required default } } }');

@@ -24,7 +24,7 @@ afterAll(() => stack[Symbol.asyncDispose]());
 async function addProject(builds: number): Promise<void> {
   const { orchestrator } = stack;
   const workerId = v7();
-  const worker = { id: workerId, name: 'w', dataFolder: stack.dataFolder, version: '0', capacity: 1, providers: [] };
+  const worker = { id: workerId, name: 'w', dataFolder: stack.dataFolder, version: '0', capacity: 1, agents: [] };
   await registerWorker(orchestrator.db, worker);
   const { id: projectId } = await stack.createProject();
   for (let count = 0; count < builds; count += 1) {
@@ -83,6 +83,7 @@ const OPERATIONS: [string, string, number][] = [
     '{ workers(first: 20) { nodes { running currentBuilds(first: 10) { nodes { id } } } } }',
     3,
   ],
+  ['agents', '{ agents { workers { worker { id name } version } drift { name } } }', 2],
   ['who did what', '{ auditLog(first: 50) { nodes { actorName project { slug } action } } }', 2],
   [
     'statistics with two series',

@@ -7,9 +7,12 @@ import type { Agent, AgentEvent, AgentOutcome, AgentRun, AgentTask, LogLine } fr
 import { openLocalRuntime } from '../../src/runtimes/local.ts';
 import type { Runtime, SpoolOffset, Workspace } from '../../src/runtimes/runtime.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
+import { sandboxOf } from './sandbox.ts';
 
 /** What a worker gives its agents. */
 export const ENVIRONMENT = { PATH: process.env.PATH ?? '/usr/bin:/bin', LANG: 'C.UTF-8' };
+
+const RENEW_MS = 5_000;
 
 export interface AgentBench extends AsyncDisposable {
   readonly runtime: Runtime;
@@ -19,12 +22,15 @@ export interface AgentBench extends AsyncDisposable {
   successor(): Promise<Workspace>;
 }
 
-export async function openBench(): Promise<AgentBench> {
+export async function openBench({ sandboxed = false } = {}): Promise<AgentBench> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-agents-'));
-  const runtime = await openLocalRuntime({ folder });
+  const open = () => openLocalRuntime({ folder, sandbox: sandboxed ? sandboxOf(folder) : null });
+  const runtime = open();
   const buildId = randomUUID();
   const workspace = await runtime.open(buildId);
   const sessionId = randomUUID();
+  // As a worker does: a slow machine would take longer than a run lives that nobody looks after.
+  const renewing = setInterval(() => void runtime.renew(buildId), RENEW_MS);
   return {
     runtime,
     workspace,
@@ -34,6 +40,7 @@ export async function openBench(): Promise<AgentBench> {
       model: null,
       sessionId,
       resumeSessionId: null,
+      resumedUsage: null,
       limits: { maxTurns: null, maxCostUsd: null },
       scripts: {},
       trustRepoConfig: false,
@@ -44,8 +51,9 @@ export async function openBench(): Promise<AgentBench> {
       detached: new AbortController().signal,
       ...changes,
     }),
-    successor: async () => (await openLocalRuntime({ folder })).open(buildId),
+    successor: () => open().open(buildId),
     async [Symbol.asyncDispose]() {
+      clearInterval(renewing);
       await runtime.sweep(buildId);
       await rm(folder, { recursive: true, force: true });
     },

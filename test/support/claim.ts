@@ -8,7 +8,7 @@ import type { TestStack } from './orchestrator.ts';
 /** Registers a worker with this data folder; another folder than the stack's is another host. */
 export async function registerByHand(stack: TestStack, dataFolder = stack.dataFolder): Promise<string> {
   const id = v7();
-  const worker = { id, name: 'by hand', dataFolder, version: '1', capacity: 9, providers: [] };
+  const worker = { id, name: 'by hand', dataFolder, version: '1', capacity: 9, agents: [] };
   await registerWorker(stack.orchestrator.db, worker);
   return id;
 }

@@ -23,7 +23,7 @@ afterAll(async () => {
 
 async function register(dataFolder = '/data') {
   const id = v7();
-  const worker = { id, name: 'test', dataFolder, version: '1', capacity: 1, providers: [] };
+  const worker = { id, name: 'test', dataFolder, version: '1', capacity: 1, agents: [] };
   return { id, dead: await registerWorker(database.db, worker) };
 }
 

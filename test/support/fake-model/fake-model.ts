@@ -1,10 +1,16 @@
 /**
- * A scripted model that speaks the Anthropic Messages API (streamed) on loopback, for real agents in tests. The last
- * user text with `[[script:NAME]]` picks the script, the number of answers after it the turn: it has no state of its
- * own, so any number of agents share it and a resumed session goes on where it was.
+ * A scripted model on loopback that speaks the APIs of several providers, for real agents in tests. The last user text
+ * with `[[script:NAME]]` picks the script, the number of answers after it the turn: it has no state of its own, so any
+ * number of agents share it and a resumed session goes on where it was.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { anthropic } from './anthropic.ts';
+import { bindCall } from './bind-call.ts';
+import { gemini } from './gemini.ts';
+import { openaiChat } from './openai-chat.ts';
+import { openaiResponses } from './openai-responses.ts';
+import type { Message, Protocol } from './protocol.ts';
 import { SCRIPTS, type Turn } from './scripts.ts';
 
 export interface FakeModel extends AsyncDisposable {
@@ -13,10 +19,7 @@ export interface FakeModel extends AsyncDisposable {
   readonly prompts: readonly string[];
 }
 
-interface Message {
-  readonly role: string;
-  readonly content: string | readonly { readonly type: string; readonly text?: string }[];
-}
+const PROTOCOLS: readonly Protocol[] = [anthropic, openaiChat, openaiResponses, gemini];
 
 const MARKER = /\[\[script:([\w-]+)\]\]/;
 
@@ -39,63 +42,41 @@ export async function openFakeModel(): Promise<FakeModel> {
 async function answer(request: IncomingMessage, response: ServerResponse, prompts: string[]): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
-  if (request.method !== 'POST' || !new URL(request.url ?? '/', 'http://x').pathname.endsWith('/messages')) {
+  const { pathname } = new URL(request.url ?? '/', 'http://x');
+  const protocol = PROTOCOLS.find(({ path }) => request.method === 'POST' && path.test(pathname));
+  if (!protocol)
     return json(response, 404, { type: 'error', error: { type: 'not_found_error', message: 'not found' } });
-  }
-  const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { model: string; messages: Message[] };
-  prompts.push(body.messages.map(textOf).join('\n'));
-  const turn = pickTurn(body.messages);
+  const asked = protocol.read(JSON.parse(Buffer.concat(chunks).toString('utf8')), pathname);
+  prompts.push(asked.messages.map(({ text }) => text).join('\n'));
+  const turn = pickTurn(asked.messages);
   if (turn.error) {
-    const { type, message } = turn.error;
-    return json(response, turn.error.status, { type: 'error', error: { type, message } });
+    if (turn.error.retryAfterMs !== undefined) response.setHeader('retry-after-ms', turn.error.retryAfterMs);
+    return json(response, turn.error.status, protocol.error(turn.error));
   }
+  const frames = protocol.stream({
+    model: asked.model,
+    text: turn.text ?? null,
+    calls: (turn.calls ?? []).map((call) => bindCall(call, asked.tools)),
+    usage: turn.usage ?? { input: 1000, output: 50 },
+  });
   response.writeHead(200, { 'content-type': 'text/event-stream' });
-  for (const event of stream(turn, body.model)) {
-    response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+  for (const { event, data } of frames) {
+    response.write(`${event === null ? '' : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`);
   }
   response.end();
 }
 
 function pickTurn(messages: readonly Message[]): Turn {
-  const at = messages.findLastIndex((message) => message.role === 'user' && MARKER.test(textOf(message)));
-  const name = MARKER.exec(textOf(messages[at]))?.[1] ?? 'default';
+  const at = messages.findLastIndex(({ role, text }) => role === 'user' && MARKER.test(text));
+  const name = MARKER.exec(messages[at]?.text ?? '')?.[1] ?? 'default';
   const turns = SCRIPTS[name] ?? SCRIPTS.default ?? [];
-  const done = messages.slice(at + 1).filter((message) => message.role === 'assistant').length;
-  return turns[Math.min(done, turns.length - 1)] ?? {};
+  return turns[Math.min(countAnswers(messages.slice(at + 1)), turns.length - 1)] ?? {};
 }
 
-function textOf(message: Message | undefined): string {
-  const content = message?.content ?? '';
-  return typeof content === 'string' ? content : content.map((part) => part.text ?? '').join('\n');
-}
-
-let ids = 0;
-
-function* stream(turn: Turn, model: string): Generator<{ type: string; [field: string]: unknown }> {
-  const { input, output } = turn.usage ?? { input: 1000, output: 50 };
-  const calls = turn.calls ?? [];
-  const message = { id: `msg_${++ids}`, type: 'message', role: 'assistant', model, content: [] };
-  const usage = { input_tokens: input, output_tokens: 1, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 };
-  yield { type: 'message_start', message: { ...message, stop_reason: null, stop_sequence: null, usage } };
-  let index = 0;
-  if (turn.text !== undefined) {
-    yield { type: 'content_block_start', index, content_block: { type: 'text', text: '' } };
-    yield { type: 'content_block_delta', index, delta: { type: 'text_delta', text: turn.text } };
-    yield { type: 'content_block_stop', index: index++ };
-  }
-  for (const { tool, input } of calls) {
-    const partial_json = JSON.stringify(input);
-    yield {
-      type: 'content_block_start',
-      index,
-      content_block: { type: 'tool_use', id: `toolu_${++ids}`, name: tool, input: {} },
-    };
-    yield { type: 'content_block_delta', index, delta: { type: 'input_json_delta', partial_json } };
-    yield { type: 'content_block_stop', index: index++ };
-  }
-  const stop_reason = calls.length > 0 ? 'tool_use' : 'end_turn';
-  yield { type: 'message_delta', delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: output } };
-  yield { type: 'message_stop' };
+/** Some agents make several messages of one answer. */
+function countAnswers(messages: readonly Message[]): number {
+  const starts = messages.filter(({ role }, at) => role === 'assistant' && messages[at - 1]?.role !== 'assistant');
+  return starts.length;
 }
 
 function json(response: ServerResponse, status: number, body: object): void {

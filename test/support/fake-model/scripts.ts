@@ -8,7 +8,13 @@ interface ToolCall {
 export interface Turn {
   readonly text?: string;
   readonly calls?: readonly ToolCall[];
-  readonly error?: { readonly status: number; readonly type: string; readonly message: string };
+  readonly error?: {
+    readonly status: number;
+    readonly type: string;
+    readonly message: string;
+    /** When to try again. */
+    readonly retryAfterMs?: number;
+  };
   readonly usage?: { readonly input: number; readonly output: number };
 }
 
@@ -74,5 +80,8 @@ export const SCRIPTS: Readonly<Record<string, readonly Turn[]>> = {
     ...TICKS,
     { text: 'Done: one file edited, one renamed, two added.' },
   ],
+  e500: [{ error: { status: 500, type: 'api_error', message: 'internal' } }],
   e401: [{ error: { status: 401, type: 'authentication_error', message: 'invalid x-api-key' } }],
+  e404: [{ error: { status: 404, type: 'not_found_error', message: 'there is no such model' } }],
+  e429: [{ error: { status: 429, type: 'rate_limit_error', message: 'Too Many Requests', retryAfterMs: 50 } }],
 };

@@ -1,24 +1,28 @@
 import type { AgentReason } from './agent.ts';
 
-/** What the provider answered, in Claude Code's words: an HTTP status, its name for the error, its sentence. */
+/** What a provider answered, in the words of the agent that asked it: an HTTP status, a name for the error, a sentence. */
 export interface ApiFailure {
   /** Null when there was no answer. */
   readonly status: number | null;
-  /** `authentication_failed`, `billing_error`, `rate_limit`, `overloaded`, `server_error`, `max_output_tokens` … */
+  /** Claude Code's names: `authentication_failed`, `billing_error`, `rate_limit`, `overloaded`, `max_output_tokens` … */
   readonly error: string | null;
   readonly text: string;
 }
+
+const OVERLOADED = /at capacity|experiencing high demand/i;
+const TOO_LONG = /prompt is too long|context window|context length|exceeds the maximum number of tokens/i;
 
 /** The first rule that fits. The order matters: a 400 may be an empty account, a 529 is also called `server_error`. */
 const RULES: readonly (readonly [AgentReason, (failure: ApiFailure) => boolean])[] = [
   ['billing', ({ status, error, text }) => status === 402 || error === 'billing_error' || /credit balance/i.test(text)],
   ['auth', ({ status, error }) => status === 401 || status === 403 || error === 'authentication_failed'],
-  ['auth', ({ text }) => /not logged in|invalid api key/i.test(text)],
-  ['output_truncated', ({ error }) => error === 'max_output_tokens'],
+  ['auth', ({ text }) => /not logged in|invalid api key|api key not valid|missing environment variable/i.test(text)],
+  ['output_truncated', ({ error, text }) => error === 'max_output_tokens' || /reason: max_output_tokens/.test(text)],
+  ['refusal', ({ text }) => /reason: content_filter/.test(text)],
   ['rate_limit', ({ status, error, text }) => status === 429 || error === 'rate_limit' || /usage limit/i.test(text)],
-  ['overloaded', ({ status, error }) => status === 529 || error === 'overloaded'],
+  ['overloaded', ({ status, error, text }) => status === 529 || error === 'overloaded' || OVERLOADED.test(text)],
   ['server_error', ({ status }) => status !== null && status >= 500],
-  ['context_overflow', ({ status, text }) => status === 413 || /prompt is too long/i.test(text)],
+  ['context_overflow', ({ status, text }) => status === 413 || TOO_LONG.test(text)],
   ['config', ({ status }) => status === 404],
   ['network', ({ status, text }) => status === null && /connect|network|socket|tim(ed |e)out|fetch failed/i.test(text)],
   ['server_error', ({ error }) => error === 'server_error'],

@@ -1,0 +1,130 @@
+/**
+ * The tool calls of an ACP agent as events: one when a call's input is known, one when it has ended. Agents announce a
+ * call before its input has come, tell the rest in updates, or begin with the request for a permission.
+ */
+import { MAX_EVENT_TEXT } from '../events/event.ts';
+import { isAllowed } from './acp-permission.ts';
+import type { AgentEvent } from './agent.ts';
+import { cutJson } from './cut-json.ts';
+import { fieldsOf, itemsOf, type JsonFields, numberOf, textOf } from './json-fields.ts';
+import { nameOf, toolCall, toolResult, warn } from './line-events.ts';
+
+/** Calls, and requests for a permission, that are open at a time; the oldest is forgotten. */
+const MAX_OPEN = 200;
+/** Ended calls of which a late update tells nothing new. */
+const MAX_ENDED = 1000;
+/** One more than an event holds: it is told that it was cut. */
+const MAX_OUTPUT = MAX_EVENT_TEXT + 1;
+
+const OUTSIDE = "it would have changed files outside of the build's folders";
+
+type ToolStatus = Parameters<typeof toolResult>[0]['status'];
+
+export interface AcpToolCalls {
+  /** `tool_call`, `tool_call_update`. */
+  update(fields: JsonFields): AgentEvent[];
+  /** The agent asks for a permission, by a request with this id. */
+  asked(id: string, params: JsonFields): AgentEvent[];
+  /** What it was answered. */
+  answered(id: string, result: JsonFields): AgentEvent[];
+  /** Something else happened: the input of calls that were announced is complete. */
+  settle(): AgentEvent[];
+}
+
+interface OpenCall {
+  readonly callId: string;
+  tool: string;
+  input: unknown;
+  /** What its terminal has shown so far. */
+  shown: string;
+  isTold: boolean;
+}
+
+export function createAcpToolCalls(options: {
+  readonly onDenied: (tool: string) => void;
+  /** The turn was cancelled: what fails from then on was not let end. */
+  readonly isCancelled: () => boolean;
+}): AcpToolCalls {
+  const open = new Map<string, OpenCall>();
+  const ended = new Set<string>();
+  const permissions = new Map<string, { readonly call: OpenCall; readonly params: JsonFields }>();
+
+  function merge(fields: JsonFields): OpenCall {
+    const callId = nameOf(fields.toolCallId) ?? '';
+    const call = open.get(callId) ?? { callId, tool: '', input: null, shown: '', isTold: false };
+    if (!open.has(callId)) setBounded(open, callId, call);
+    call.tool = nameOf(fields.name) ?? (call.tool || (nameOf(fields.kind) ?? nameOf(fields.title) ?? 'tool'));
+    call.input = inputOf(fields) ?? call.input;
+    const delta = textOf(fieldsOf(fieldsOf(fields._meta)?.terminal_output_delta)?.data) ?? '';
+    call.shown += delta.slice(0, MAX_OUTPUT - call.shown.length);
+    return call;
+  }
+
+  function tell(call: OpenCall): AgentEvent[] {
+    if (call.isTold) return [];
+    call.isTold = true;
+    return [toolCall(call)];
+  }
+
+  function end(call: OpenCall, status: ToolStatus, output: string | null): AgentEvent[] {
+    open.delete(call.callId);
+    ended.add(call.callId);
+    if (ended.size > MAX_ENDED) ended.delete(ended.values().next().value ?? '');
+    return [...tell(call), toolResult({ callId: call.callId, status, output: output ?? (call.shown || null) })];
+  }
+
+  return {
+    update(fields) {
+      if (ended.has(nameOf(fields.toolCallId) ?? '')) return [];
+      const call = merge(fields);
+      const output = outputOf(fields);
+      if (fields.status === 'completed') return end(call, exitCodeOf(fields) === 0 ? 'ok' : 'failed', output);
+      if (fields.status === 'failed') return end(call, options.isCancelled() ? 'aborted' : 'failed', output);
+      return fields.status === 'in_progress' ? tell(call) : [];
+    },
+    asked(id, params) {
+      const call = merge(fieldsOf(params.toolCall) ?? {});
+      setBounded(permissions, id, { call, params: { options: params.options } });
+      return tell(call);
+    },
+    answered(id, result) {
+      const asked = permissions.get(id);
+      permissions.delete(id);
+      if (!asked || isAllowed(asked.params, result)) return [];
+      const { call } = asked;
+      options.onDenied(call.tool);
+      const canBeAllowed = itemsOf(asked.params.options).some(({ kind }) => textOf(kind)?.startsWith('allow'));
+      const why = canBeAllowed ? OUTSIDE : 'the agent offered no way to allow it';
+      const news = warn(`${call.tool} was denied: ${why}.`);
+      return ended.has(call.callId) ? news : [...news, ...end(call, 'denied', null)];
+    },
+    settle: () => [...open.values()].flatMap(tell),
+  };
+}
+
+/** Null when nothing is said of it; its title where the agent tells no input. */
+function inputOf({ rawInput, title }: JsonFields): unknown {
+  const input = fieldsOf(rawInput);
+  if (input && Object.keys(input).length > 0) return cutJson(input, MAX_EVENT_TEXT);
+  return input === null && textOf(title) !== null ? { title: nameOf(title) } : null;
+}
+
+/** What the update that ends a call says of its output: before that, agents show what the tool is to do. */
+function outputOf({ rawOutput, content }: JsonFields): string | null {
+  const shown = itemsOf(content).flatMap((item) => textOf(fieldsOf(item.content)?.text) ?? []);
+  const raw = fieldsOf(rawOutput);
+  const told = textOf(rawOutput) ?? textOf(raw?.output) ?? textOf(raw?.error);
+  return told ?? (shown.length > 0 ? shown.join('\n') : null);
+}
+
+/** Codex and OpenCode call a command completed that has failed. */
+function exitCodeOf({ rawOutput, _meta }: JsonFields): number {
+  const terminal = fieldsOf(fieldsOf(_meta)?.terminal_exit);
+  const metadata = fieldsOf(fieldsOf(rawOutput)?.metadata);
+  return numberOf(terminal?.exit_code) ?? numberOf(metadata?.exit) ?? 0;
+}
+
+function setBounded<T>(map: Map<string, T>, key: string, value: T): void {
+  map.set(key, value);
+  if (map.size > MAX_OPEN) map.delete(map.keys().next().value ?? '');
+}

@@ -1,0 +1,61 @@
+/** Keys that are at their rate limit: builds that would begin with one of them wait together. */
+import { sql } from 'kysely';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+
+/** With which key an agent asks its provider; never the key itself. */
+export interface KeyIdentity {
+  readonly provider: string;
+  /** The id of the credential; `worker` for the key that workers have themselves. */
+  readonly credential: string;
+  /** In which the agent takes its key; null for one that takes none. */
+  readonly variable: string | null;
+}
+
+/** The builds that waited for a key begin within this time, and not all at once. */
+const STAGGER_SECONDS = 20;
+
+/** Nobody begins with this key for so long; returns until when, which an earlier pause may have put later. */
+export async function pauseKey(trx: DatabaseTransaction, key: KeyIdentity, seconds: number): Promise<Date> {
+  const { rows } = await sql<{ until: Date }>`
+    insert into quota_pauses as pause (provider, credential, variable, until)
+    values (${key.provider}, ${key.credential}, ${key.variable}, clock_timestamp() + make_interval(secs => ${seconds}))
+    on conflict (provider, credential) do update
+      set variable = excluded.variable, until = greatest(pause.until, excluded.until)
+    returning until`.execute(trx);
+  if (!rows[0]) throw new Error('an upsert returns its row');
+  return rows[0].until;
+}
+
+export interface HeldBuild {
+  readonly id: string;
+  readonly priority: number;
+  readonly projectId: string;
+  readonly resumeAt: Date;
+}
+
+/**
+ * Those of these waiting builds whose key is paused. Builds that have something to go on with on a worker are not among
+ * them: a run, an outcome or a push. Which key a build uses is chosen here as in build-secrets.ts.
+ */
+export async function findHeld(trx: DatabaseTransaction, ids: readonly string[]): Promise<HeldBuild[]> {
+  const { rows } = await sql<HeldBuild>`
+    select b.id, b.priority, b.project_id as "projectId",
+           pause.until + make_interval(secs => random() * ${STAGGER_SECONDS}) as "resumeAt"
+      from build_audit b
+      join quota_pauses pause on pause.provider = b.provider and pause.until > now()
+     where b.id = any(${ids}::uuid[]) and b.status = 'PENDING' and b.cancel_requested_at is null
+       and (b.attempt_no = 0 or b.waiting_for = 'QUOTA')
+       and pause.credential = coalesce((
+             select c.id::text from credentials c
+              where c.kind = 'MODEL_API_KEY' and c.target = pause.variable
+                and (c.project_id = b.project_id or c.project_id is null)
+              order by c.project_id nulls last, c.name
+              limit 1), 'worker')
+     order by b.project_id`.execute(trx);
+  return rows;
+}
+
+/** Pauses that are over for a day are of no use to anybody. */
+export async function forgetEndedPauses(db: Database): Promise<void> {
+  await db.deleteFrom('quota_pauses').where('until', '<', sql<Date>`now() - interval '1 day'`).execute();
+}

@@ -1,0 +1,69 @@
+/** A rate limit puts the build back: its slot is free while it waits, and its agent goes on where it was. */
+import type { AgentOutcome } from '../agents/agent.ts';
+import { addUsage } from '../events/usage.ts';
+import type { PausedSession } from './checkpoint.ts';
+import { Interrupt, type RunningBuild } from './running-build.ts';
+
+/** A build is put back so often; the next rate limit ends it. */
+const MAX_WAITS = 8;
+const FIRST_WAIT_SECONDS = 60;
+const MAX_WAIT_SECONDS = 30 * 60;
+/** Whatever a provider asks for, it is tried again after this long. */
+const MAX_RETRY_AFTER_SECONDS = 6 * 60 * 60;
+
+/**
+ * Puts the build back if a rate limit ended its agent; false when it did not, or did so too often. Throws an Interrupt
+ * when somebody wants it cancelled.
+ */
+export async function waitForQuota(running: RunningBuild, outcome: AgentOutcome): Promise<boolean> {
+  const { build, agent, ledger, workspace, credentials } = running;
+  if (outcome.status !== 'failed' || outcome.reason !== 'rate_limit' || build.quotaWaits >= MAX_WAITS) return false;
+  const paused = agent.capabilities.resume ? pausedSession(running, outcome) : null;
+  // An agent that cannot go on begins anew, on a fresh checkout.
+  if (!paused) await workspace.close({ keepHome: false });
+  const waits = await ledger.waitForQuota({
+    key: { provider: agent.name, variable: agent.modelKey?.variable ?? null, credential: credentials.keyIdentity },
+    seconds: waitSeconds(build.quotaWaits, outcome.retryAfterSeconds ?? null),
+    message: outcome.message ?? 'The provider refused the agent because of a rate limit.',
+    paused,
+  });
+  if (!waits) throw new Interrupt('cancelled');
+  return true;
+}
+
+/**
+ * How long to wait the next time, after `waits` times: what the provider asks for, else 1, 2, 4 … 30 minutes, each up to
+ * a quarter shorter or longer.
+ */
+export function waitSeconds(waits: number, retryAfterSeconds: number | null, random = Math.random): number {
+  if (retryAfterSeconds !== null) return Math.min(Math.max(1, retryAfterSeconds), MAX_RETRY_AFTER_SECONDS);
+  return Math.min(FIRST_WAIT_SECONDS * 2 ** waits, MAX_WAIT_SECONDS) * (0.75 + random() / 2);
+}
+
+function pausedSession({ build, ledger }: RunningBuild, outcome: AgentOutcome): PausedSession | null {
+  if (outcome.sessionId === null) return null;
+  const { agentStartedAt, resumedSession } = ledger.checkpoint;
+  const before = resumedSession?.usage ?? null;
+  return {
+    id: outcome.sessionId,
+    workerId: build.workerId,
+    usage: outcome.usage ? addUsage(before, outcome.usage) : before,
+    ranMs: agentStartedAt ? Math.max(0, Date.now() - Date.parse(agentStartedAt)) : 0,
+  };
+}
+
+/** The session that was paused on this machine; null when there is none, or it is on another machine. */
+export async function findPausedSession({ build, ledger }: RunningBuild): Promise<PausedSession | null> {
+  const paused = ledger.checkpoint.pausedSession ?? null;
+  if (!paused) return null;
+  const isHere = await ledger.read((db) =>
+    db
+      .selectFrom('workers as then')
+      .innerJoin('workers as now', 'now.host', 'then.host')
+      .select('now.id')
+      .where('then.id', '=', paused.workerId)
+      .where('now.id', '=', build.workerId)
+      .executeTakeFirst(),
+  );
+  return isHere ? paused : null;
+}

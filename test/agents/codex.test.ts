@@ -1,0 +1,173 @@
+/** The real Codex, over the local runtime, with a scripted model on loopback. */
+import { cp, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Agent } from '../../src/agents/agent.ts';
+import { createCodex } from '../../src/agents/codex.ts';
+import { describeAgent } from '../contracts/agent.contract.ts';
+import { type AgentBench, ENVIRONMENT, follow, openBench, runToEnd } from '../support/agent-runs.ts';
+import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
+import { findAgent, versionOf } from '../support/real-agents.ts';
+import { bubblewrap } from '../support/sandbox.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/**
+ * One that Codex does not know. Its default model writes programs that call the tools, and Codex does not tell each of
+ * their calls.
+ */
+const MODEL = 'a-model';
+
+const found = await findAgent('codex');
+const program = 'program' in found ? found.program : 'codex';
+
+let model: FakeModel;
+let agent: Agent;
+
+beforeAll(async () => {
+  model = await openFakeModel();
+  agent = createCodex({ program, environment: ENVIRONMENT, apiKey: 'test-key', baseUrl: `${model.url}/v1` });
+});
+afterAll(() => model[Symbol.asyncDispose]());
+
+async function bench(options: { sandboxed?: boolean } = {}): Promise<AgentBench> {
+  const opened = await openBench(options);
+  onTestFinished(() => opened[Symbol.asyncDispose]());
+  return { ...opened, task: (changes) => opened.task({ model: MODEL, ...changes }) };
+}
+
+describe.skipIf('missing' in found || bubblewrap === null)('with the real program, in the sandbox', () => {
+  describeAgent('codex', {
+    agent: () => ({ ...agent, open: (task) => agent.open({ ...task, model: MODEL }) }),
+    namesItsSessions: true,
+    sandboxed: true,
+    prompts: {
+      hello: 'Say hello. [[script:hello]]',
+      nothing: '[[script:nothing]]',
+      failing: '[[script:failing]]',
+      crash: '[[script:crash]]',
+      wait: '[[script:wait]]',
+      stubborn: '[[script:stubborn]]',
+    },
+  });
+
+  test('it works with its default model, and with no network but that to it', async () => {
+    const { task, workspace } = await bench({ sandboxed: true });
+    const network = { access: 'NONE', hosts: [] } as const;
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:hello]]', network, model: null }));
+    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'completed' });
+    expect(await readFile(join(workspace.paths.work, 'hello.txt'), 'utf8')).toBe('hello\n');
+  });
+});
+
+describe.skipIf('missing' in found)('with the real program, in its own sandbox', () => {
+  test('the probe tells its version', async () => {
+    expect(await agent.probe()).toEqual({ available: true, version: versionOf('codex') });
+  });
+
+  test('it tells what it used and who it is', async () => {
+    const { task } = await bench();
+    const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:hello]]' }));
+    expect(events.find((event) => event.type === 'started')).toMatchObject({
+      sessionId: outcome.sessionId,
+      model: MODEL,
+    });
+    expect(outcome.usage).toMatchObject({ inputTokens: 3400, outputTokens: 120, costUsd: null });
+    expect(events.filter((event) => event.type === 'raw')).toEqual([]);
+  });
+
+  test('the prompt reaches the model as it is, whatever it looks like', async () => {
+    const { task } = await bench();
+    const prompt = '/compact --help @secret.txt "quotes" $HOME `id` [[script:nothing]]';
+    const seen = model.prompts.length;
+    const { outcome } = await runToEnd(agent, task({ prompt }));
+    expect(outcome.reason).toBe('completed');
+    expect(model.prompts.slice(seen).join('\n')).toContain(prompt);
+  });
+
+  test('a wrong key is known at the first refusal', async () => {
+    const { task } = await bench();
+    const startedAt = performance.now();
+    const { run, events, ended } = await follow(agent, task({ prompt: '[[script:e401]]' }));
+    await waitFor(() => events.some((event) => event.type === 'retry' && event.reason === 'auth'));
+    await run.stop('fail_fast');
+    await ended;
+    process.stdout.write(`401: failed after ${Math.round(performance.now() - startedAt)} ms\n`);
+    expect(run.outcome()).toMatchObject({ status: 'failed', reason: 'auth', retryable: false });
+  });
+
+  test('its commands cannot write outside the checkout', async () => {
+    const { task, workspace } = await bench();
+    const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:outside]]' }));
+    expect(outcome.status).toBe('succeeded');
+    expect(events).toContainEqual(
+      expect.objectContaining({ content: expect.objectContaining({ kind: 'tool_result', status: 'failed' }) }),
+    );
+    await expect(readFile(join(workspace.paths.root, 'outside.txt'))).rejects.toThrow('ENOENT');
+  });
+
+  test('its tools see the allow-list, and neither what is ours nor the key', async () => {
+    const { task, workspace } = await bench();
+    process.env.SLIPWAY_TEST_SECRET = 'must not leak';
+    onTestFinished(() => void delete process.env.SLIPWAY_TEST_SECRET);
+    await runToEnd(agent, task({ prompt: '[[script:env]]' }));
+    const names = (await readFile(join(workspace.paths.work, 'env.txt'), 'utf8')).split('\n');
+    expect(names).toEqual(expect.arrayContaining(['PATH', 'HOME', 'SLIPWAY_BUILD_ID']));
+    const known =
+      /^(PATH|LANG|LC_\w+|HOME|PWD|OLDPWD|SHLVL|_|TMPDIR|TERM|(GIT_|GH_)?PAGER|NO_COLOR|COLORTERM|SLIPWAY_BUILD_ID|SLIPWAY_WORKSPACE|CODEX_\w+|)$/;
+    expect(names.filter((name) => !known.test(name))).toEqual([]);
+  });
+
+  test('a later build goes on with the session in another checkout, and is billed for its own part', async () => {
+    const first = await bench();
+    const prompt = 'The number is 4711. [[script:hello]]';
+    const { outcome: earlier } = await runToEnd(agent, first.task({ prompt }));
+    const second = await bench();
+    await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
+    const seen = model.prompts.length;
+    const { outcome } = await runToEnd(
+      agent,
+      second.task({
+        prompt: '[[script:again]]',
+        resumeSessionId: earlier.sessionId,
+        resumedUsage: earlier.usage,
+      }),
+    );
+    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'completed', sessionId: earlier.sessionId });
+    expect(outcome.usage).toMatchObject({ inputTokens: 2000, outputTokens: 100 });
+    expect(model.prompts.slice(seen).join('\n')).toContain('The number is 4711.');
+    expect(await readFile(join(second.workspace.paths.work, 'hello.txt'), 'utf8')).toBe('again\n');
+  });
+
+  test('a session is gone on with after SIGKILL in the middle of a command', async () => {
+    const first = await bench();
+    const { run, ended, events } = await follow(agent, first.task({ prompt: 'It is 4712. [[script:stubborn]]' }));
+    await waitFor(async () => (await readdir(first.workspace.paths.work)).includes('ready'), {
+      what: 'the file ready',
+    });
+    await first.runtime.sweep(first.workspace.buildId);
+    await ended;
+    const resumeSessionId = run.outcome().sessionId;
+    expect(events.find((event) => event.type === 'started')).toMatchObject({ sessionId: resumeSessionId });
+    const seen = model.prompts.length;
+    const second = await bench();
+    await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
+    const { outcome } = await runToEnd(agent, second.task({ prompt: '[[script:again]]', resumeSessionId }));
+    expect(outcome).toMatchObject({ status: 'succeeded', sessionId: resumeSessionId });
+    expect(model.prompts.slice(seen).join('\n')).toContain('It is 4712.');
+  });
+
+  test('a session that is not there is not found', async () => {
+    const { task } = await bench();
+    const resumeSessionId = '01a1fb05-be74-7b81-8cef-e371ddf99aff';
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:again]]', resumeSessionId }));
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'not_found', retryable: false });
+  });
+});
+
+test('a program that is not there is not available, and says what to do', async () => {
+  const missing = createCodex({ program: '/no/such/codex', environment: ENVIRONMENT, apiKey: 'k', baseUrl: null });
+  expect(await missing.probe()).toMatchObject({ available: false, remedy: expect.stringContaining('npm install') });
+  const { task } = await bench();
+  const { outcome } = await runToEnd(missing, task({ prompt: 'hello' }));
+  expect(outcome).toMatchObject({ status: 'failed', reason: 'unavailable', retryable: false });
+});

@@ -1,0 +1,154 @@
+/** The real Gemini CLI, over the local runtime, with a scripted model on loopback. */
+import { cp, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Agent } from '../../src/agents/agent.ts';
+import { createGemini } from '../../src/agents/gemini.ts';
+import { describeAgent } from '../contracts/agent.contract.ts';
+import { type AgentBench, ENVIRONMENT, follow, openBench, runToEnd } from '../support/agent-runs.ts';
+import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
+import { findAgent, versionOf } from '../support/real-agents.ts';
+import { bubblewrap } from '../support/sandbox.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/** Without one it asks a model which model to ask. */
+const MODEL = 'gemini-2.5-pro';
+
+const found = await findAgent('gemini');
+const program = 'program' in found ? found.program : 'gemini';
+
+let model: FakeModel;
+let agent: Agent;
+
+beforeAll(async () => {
+  model = await openFakeModel();
+  agent = createGemini({ program, environment: ENVIRONMENT, apiKey: 'test-key', baseUrl: model.url });
+});
+afterAll(() => model[Symbol.asyncDispose]());
+
+async function bench(options: { sandboxed?: boolean } = {}): Promise<AgentBench> {
+  const opened = await openBench(options);
+  onTestFinished(() => opened[Symbol.asyncDispose]());
+  return { ...opened, task: (changes) => opened.task({ model: MODEL, ...changes }) };
+}
+
+describe.skipIf('missing' in found)('with the real program', () => {
+  describeAgent('gemini', {
+    agent: () => ({ ...agent, open: (task) => agent.open({ ...task, model: MODEL }) }),
+    hidesExitCodes: true,
+    prompts: {
+      hello: 'Say hello. [[script:hello]]',
+      nothing: '[[script:nothing]]',
+      failing: '[[script:failing]]',
+      crash: '[[script:crash]]',
+      wait: '[[script:wait]]',
+      stubborn: '[[script:stubborn]]',
+    },
+  });
+
+  test('the probe tells its version', async () => {
+    expect(await agent.probe()).toEqual({ available: true, version: versionOf('gemini') });
+  });
+
+  test('it tells what it used and who it is', async () => {
+    const { task } = await bench();
+    const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:hello]]' }));
+    expect(events.find((event) => event.type === 'started')).toMatchObject({
+      sessionId: task({}).sessionId,
+      model: MODEL,
+    });
+    expect(outcome.usage).toMatchObject({ inputTokens: 3400, outputTokens: 120, costUsd: null });
+    expect(events.filter((event) => event.type === 'raw')).toEqual([]);
+  });
+
+  test('the prompt reaches the model as it is, whatever it looks like', async () => {
+    const { task } = await bench();
+    const prompt = '/compress --help @secret.txt "quotes" $HOME `id` [[script:nothing]]';
+    const seen = model.prompts.length;
+    const { outcome } = await runToEnd(agent, task({ prompt }));
+    expect(outcome.reason).toBe('completed');
+    expect(model.prompts.slice(seen).join('\n')).toContain(prompt);
+  });
+
+  test('a wrong key ends it at once', async () => {
+    const { task } = await bench();
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:e401]]' }));
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'auth', retryable: false });
+  });
+
+  test('that the provider refused it, and it tries again, is told', async () => {
+    const { task } = await bench();
+    const { run, events, ended } = await follow(agent, task({ prompt: '[[script:e500]]' }));
+    await waitFor(() => events.some((event) => event.type === 'retry' && event.reason === 'server_error'));
+    await run.stop('silence_limit');
+    await ended;
+    expect(run.outcome()).toMatchObject({ status: 'failed', reason: 'idle' });
+  });
+
+  test('a limit of turns ends it', async () => {
+    const { task } = await bench();
+    const limits = { maxTurns: 3, maxCostUsd: null };
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:loop]]', limits }));
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'max_turns', retryable: false });
+    expect(outcome.usage?.outputTokens).toBe(150);
+  });
+
+  test('its file tools cannot write outside the checkout', async () => {
+    const { task, workspace } = await bench();
+    const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:outside]]' }));
+    expect(outcome.status).toBe('succeeded');
+    expect(events).toContainEqual(
+      expect.objectContaining({ content: expect.objectContaining({ kind: 'tool_result', status: 'failed' }) }),
+    );
+    expect(await readdir(workspace.paths.root)).not.toContain('outside.txt');
+  });
+
+  test('its tools see the allow-list, and neither what is ours nor the key', async () => {
+    const { task, workspace } = await bench();
+    process.env.SLIPWAY_TEST_SECRET = 'must not leak';
+    onTestFinished(() => void delete process.env.SLIPWAY_TEST_SECRET);
+    await runToEnd(agent, task({ prompt: '[[script:env]]' }));
+    const names = (await readFile(join(workspace.paths.work, 'env.txt'), 'utf8')).split('\n');
+    expect(names).toEqual(expect.arrayContaining(['PATH', 'HOME', 'SLIPWAY_BUILD_ID']));
+    const known =
+      /^(PATH|LANG|HOME|PWD|OLDPWD|SHLVL|_|TMPDIR|TERM|(GIT_|GH_)?PAGER|NO_BROWSER|DBUS_SESSION_BUS_ADDRESS|DISPLAY|GCM_INTERACTIVE|GH_PROMPT_DISABLED|SSH_ASKPASS|SLIPWAY_BUILD_ID|SLIPWAY_WORKSPACE|GEMINI_(CLI|SANDBOX)\w*|GOOGLE_GEMINI_BASE_URL|GIT_\w+|)$/;
+    expect(names.filter((name) => !known.test(name))).toEqual([]);
+  });
+
+  test('a later build goes on with the session, in another checkout with the home copied', async () => {
+    const first = await bench();
+    const sessionId = first.task({}).sessionId;
+    await runToEnd(agent, first.task({ prompt: 'The number is 4711. [[script:hello]]' }));
+    const second = await bench();
+    await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
+    const seen = model.prompts.length;
+    const { outcome } = await runToEnd(agent, second.task({ prompt: '[[script:again]]', resumeSessionId: sessionId }));
+    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'completed', sessionId });
+    expect(outcome.usage?.inputTokens).toBe(2000);
+    expect(model.prompts.slice(seen).join('\n')).toContain('The number is 4711.');
+    expect(await readFile(join(second.workspace.paths.work, 'hello.txt'), 'utf8')).toBe('again\n');
+  });
+
+  test('a session that is not there is not found', async () => {
+    const { task } = await bench();
+    const resumeSessionId = '11111111-2222-4333-8444-555555555555';
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:again]]', resumeSessionId }));
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'not_found', retryable: false });
+  });
+
+  test.skipIf(bubblewrap === null)('it works in the sandbox, with no network but that to its model', async () => {
+    const { task, workspace } = await bench({ sandboxed: true });
+    const network = { access: 'NONE', hosts: [] } as const;
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:hello]]', network }));
+    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'completed' });
+    expect(await readFile(join(workspace.paths.work, 'hello.txt'), 'utf8')).toBe('hello\n');
+  });
+});
+
+test('a program that is not there is not available, and says what to do', async () => {
+  const missing = createGemini({ program: '/no/such/gemini', environment: ENVIRONMENT, apiKey: 'k', baseUrl: null });
+  expect(await missing.probe()).toMatchObject({ available: false, remedy: expect.stringContaining('npm install') });
+  const { task } = await bench();
+  const { outcome } = await runToEnd(missing, task({ prompt: 'hello' }));
+  expect(outcome).toMatchObject({ status: 'failed', reason: 'unavailable', retryable: false });
+});
