@@ -97,12 +97,11 @@ describe.skipIf('missing' in found)('with the real program, in its own sandbox',
 
   test('its commands cannot write outside the checkout', async () => {
     const { task, workspace } = await bench();
-    const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:outside]]' }));
+    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:escape]]' }));
     expect(outcome.status).toBe('succeeded');
-    expect(events).toContainEqual(
-      expect.objectContaining({ content: expect.objectContaining({ kind: 'tool_result', status: 'failed' }) }),
-    );
-    await expect(readFile(join(workspace.paths.root, 'outside.txt'))).rejects.toThrow('ENOENT');
+    // Codex does not tell every command that fails at once: the file says that it was run.
+    expect(await readFile(join(workspace.paths.work, 'inside.txt'), 'utf8')).toBe('x\n');
+    expect(await readdir(workspace.paths.root)).not.toContain('outside.txt');
   });
 
   test('its tools see the allow-list, and neither what is ours nor the key', async () => {

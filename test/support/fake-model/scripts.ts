@@ -60,6 +60,7 @@ export const SCRIPTS: Readonly<Record<string, readonly Turn[]>> = {
     { calls: [{ tool: 'Write', input: { file_path: '../outside.txt', content: 'x' } }] },
     { text: 'I could not write outside.' },
   ],
+  escape: [{ calls: bash('echo x > inside.txt; echo x > ../outside.txt') }, { text: 'I tried both.' }],
   env: [{ calls: bash('env | cut -d= -f1 | sort > env.txt') }, { text: 'Written.' }],
   rework: [
     { text: 'I read the text first.', calls: [{ tool: 'Read', input: { file_path: 'README.md' } }] },
