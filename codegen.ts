@@ -1,7 +1,7 @@
 /**
  * Writes what is made from something else, so that it can be read and reviewed like the rest:
  * `schema/schema.graphql` from the schema, `src/client/generated.ts` from the client's operations, and the README's tables
- * of options and failures. With `--check` it writes nothing, names what is stale, and exits with 1.
+ * of options, agents and failures. With `--check` it writes nothing, names what is stale, and exits with 1.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { codegen } from '@graphql-codegen/core';
@@ -9,7 +9,10 @@ import * as typedDocumentNode from '@graphql-codegen/typed-document-node';
 import * as typescriptOperations from '@graphql-codegen/typescript-operations';
 import { buildSchema, lexicographicSortSchema, parse, printSchema } from 'graphql';
 import { schema } from './schema/index.ts';
+import { createAgents } from './src/agents/agents.ts';
 import { FAILURES } from './src/builds/build-result.ts';
+import { agentOptions } from './src/config/agent-options.ts';
+import { readConfig } from './src/config/config.ts';
 import { OPTIONS, type Option } from './src/config/options.ts';
 
 interface Generated {
@@ -32,7 +35,8 @@ async function generate(): Promise<Generated[]> {
     generated.push({ path: 'src/client/generated.ts', content: await generateClient(api, operations) });
   }
   const readme = await readFile(locate('README.md'), 'utf8');
-  generated.push({ path: 'README.md', content: withTable(withTable(readme, optionsTable()), failuresTable()) });
+  const tables = [optionsTable(), agentsTable(), failuresTable()];
+  generated.push({ path: 'README.md', content: tables.reduce(withTable, readme) });
   return generated;
 }
 
@@ -64,6 +68,23 @@ function optionsTable(): Table {
     help,
   ]);
   return { name: 'options', rows: [['variable', 'default', 'meaning'], ...rows] };
+}
+
+function agentsTable(): Table {
+  const acp = { SLIPWAY_ACP_AGENTS: '{"name":["name"]}' };
+  const agents = createAgents(agentOptions(readConfig(acp)));
+  const yes = (can: boolean) => (can ? 'yes' : 'no');
+  const rows = [...agents.values()].map(({ name, capabilities }) => [
+    `\`${name.replace(':name', ':NAME')}\``,
+    yes(capabilities.resume),
+    yes(capabilities.cost),
+    yes(capabilities.models),
+    capabilities.messages.join(', '),
+    yes(capabilities.questions),
+    yes(capabilities.permissions),
+  ]);
+  const head = ['provider', 'goes on with a session', 'tells its cost', 'model can be chosen', 'messages'];
+  return { name: 'agents', rows: [[...head, 'asks questions', 'asks before it uses tools'], ...rows] };
 }
 
 function failuresTable(): Table {

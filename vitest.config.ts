@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { AgentMatrix } from './test/support/agent-matrix.ts';
 
 /** The conformance tests of the agents, with the real programs. */
-const REAL_AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode'].map((name) => `test/agents/${name}.test.ts`);
+const REAL_AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode'].flatMap((name) => [
+  `test/agents/${name}.test.ts`,
+  `test/agents/${name}-talk.test.ts`,
+]);
 
 /**
  * `npm test` runs the first project, `npm run agents` the second, with the real agents, and `npm run faults` the third: the
@@ -11,10 +15,11 @@ export default defineConfig({
   test: {
     projects: [
       project('tests', ['test/**/*.test.ts'], ['test/faults/**', ...REAL_AGENTS]),
-      project('agents', REAL_AGENTS),
+      project('agents', [...REAL_AGENTS, 'test/agents/scripted.test.ts']),
       project('faults', ['test/faults/**/*.test.ts']),
     ],
     maxWorkers: 2,
+    reporters: ['default', new AgentMatrix()],
   },
 });
 
@@ -27,7 +32,7 @@ function project(name: string, include: string[], exclude: string[] = []) {
       include,
       exclude,
       globalSetup: ['test/support/postgres.ts'],
-      testTimeout: 30_000,
+      testTimeout: 60_000,
       hookTimeout: 60_000,
     },
   };

@@ -5,6 +5,7 @@ import { type AgentOnWorker, type KnownAgent, listAgents } from '../src/workers/
 import { builder, EMBEDDED_LIST } from './builder.ts';
 import { DEFAULT_PAGE } from './limits.ts';
 import { WorkerRef } from './refs.ts';
+import { BuildMessageModeEnum } from './vocabulary.ts';
 
 /** Agents that a query is thought to find. */
 const SOME_AGENTS = 10;
@@ -15,7 +16,14 @@ const CapabilitiesRef = builder.objectRef<AgentCapabilities>('AgentCapabilities'
     resume: t.exposeBoolean('resume', { description: 'A later build can go on with the session of an earlier one.' }),
     cost: t.exposeBoolean('cost', { description: 'It reports what it costs.' }),
     models: t.exposeBoolean('models', { description: 'A model can be chosen.' }),
-    messages: t.exposeBoolean('messages', { description: 'It takes messages and answers while it runs.' }),
+    messages: t.field({
+      type: [BuildMessageModeEnum],
+      description: 'How it can be given messages while it runs: the modes of sendBuildMessage that it keeps to.',
+      resolve: ({ messages }) => [...messages],
+    }),
+    questions: t.exposeBoolean('questions', {
+      description: 'It asks people what it wants to know, and takes the answer.',
+    }),
     permissions: t.exposeBoolean('permissions', {
       description: 'It asks before it uses a tool, and takes the answer.',
     }),

@@ -1,12 +1,21 @@
 /** One type for every kind of event, and the history of a build. */
+import type { BuildQuestion } from '../src/builds/build-question.ts';
 import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
+import { toPublicId } from '../src/std/public-id.ts';
 import { AgentActivityContentRef } from './agent-activity.ts';
 import { resultOf } from './build-document.ts';
 import { BuildResultRef, UsageRef } from './build-result.ts';
 import { builder, pageComplexity } from './builder.ts';
+import type { Loaders } from './loaders.ts';
 import { NUMBER_CURSOR, pageRequest, toConnection } from './pagination.ts';
-import { ArtifactRef, BuildEventRef, BuildRef, WorkerRef } from './refs.ts';
-import { BuildEventTypeEnum, BuildPhaseEnum, BuildStatusEnum } from './vocabulary.ts';
+import { ArtifactRef, BuildEventRef, BuildQuestionRef, BuildRef, WorkerRef } from './refs.ts';
+import {
+  BuildEventTypeEnum,
+  BuildMessageModeEnum,
+  BuildPhaseEnum,
+  BuildQuestionStateEnum,
+  BuildStatusEnum,
+} from './vocabulary.ts';
 
 type EventOf<T extends BuildEventType> = Extract<BuildEvent, { readonly type: T }>;
 
@@ -23,6 +32,10 @@ const TYPE_NAMES: Readonly<Record<BuildEventType, string>> = {
   GIT_COMMITTED: 'GitCommitted',
   GIT_PUSHED: 'GitPushed',
   ARTIFACT_CREATED: 'ArtifactCreated',
+  MESSAGE_SENT: 'BuildMessageSent',
+  MESSAGE_DELIVERED: 'BuildMessageDelivered',
+  QUESTION_ASKED: 'BuildQuestionAsked',
+  QUESTION_CLOSED: 'BuildQuestionClosed',
   CANCEL_REQUESTED: 'CancelRequested',
   RETRY_SCHEDULED: 'BuildRetryScheduled',
   FINISHED: 'BuildFinished',
@@ -173,6 +186,84 @@ eventRef('ARTIFACT_CREATED').implement({
     }),
   }),
 });
+
+eventRef('MESSAGE_SENT').implement({
+  description: 'Somebody told the agent something.',
+  interfaces: [BuildEventRef],
+  fields: (t) => ({
+    messageId: t.id({ description: 'The message.', resolve: ({ data }) => toPublicId('message', data.messageId) }),
+    mode: t.field({
+      type: BuildMessageModeEnum,
+      description: 'When it is meant for.',
+      resolve: ({ data }) => data.mode,
+    }),
+    text: t.string({
+      description: 'Cut to 16384 characters; the message has all of it.',
+      resolve: ({ data }) => data.text,
+    }),
+    sentBy: t.string({ description: 'Who: `token_…`.', resolve: ({ data }) => data.sentBy }),
+  }),
+});
+
+eventRef('MESSAGE_DELIVERED').implement({
+  description: 'The agent was given a message.',
+  interfaces: [BuildEventRef],
+  fields: (t) => ({
+    messageId: t.id({ description: 'The message.', resolve: ({ data }) => toPublicId('message', data.messageId) }),
+    deliveredAs: t.field({
+      type: BuildMessageModeEnum,
+      description: 'How, which may be later than it was meant.',
+      resolve: ({ data }) => data.as,
+    }),
+  }),
+});
+
+eventRef('QUESTION_ASKED').implement({
+  description: 'The agent asks people, and waits.',
+  interfaces: [BuildEventRef],
+  fields: (t) => ({
+    questionId: t.id({ description: 'The question.', resolve: ({ data }) => toPublicId('question', data.questionId) }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      description: "When the agent is given the spec's default, if nobody has answered.",
+      resolve: ({ data }) => new Date(data.expiresAt),
+    }),
+    question: t.field({
+      type: BuildQuestionRef,
+      description: 'The question, as it is when this is answered.',
+      resolve: ({ data }, _args, { loaders }) => questionOf(loaders, data.questionId),
+    }),
+  }),
+});
+
+eventRef('QUESTION_CLOSED').implement({
+  description: 'The agent does not wait for an answer any more.',
+  interfaces: [BuildEventRef],
+  fields: (t) => ({
+    questionId: t.id({ description: 'The question.', resolve: ({ data }) => toPublicId('question', data.questionId) }),
+    state: t.field({
+      type: BuildQuestionStateEnum,
+      description: 'What became of it; never OPEN.',
+      resolve: ({ data }) => data.state,
+    }),
+    closedBy: t.string({
+      nullable: true,
+      description: 'Who answered: `token_…`; null where nobody did.',
+      resolve: ({ data }) => data.closedBy,
+    }),
+    question: t.field({
+      type: BuildQuestionRef,
+      description: 'The question, with the answer.',
+      resolve: ({ data }, _args, { loaders }) => questionOf(loaders, data.questionId),
+    }),
+  }),
+});
+
+async function questionOf({ question }: Loaders, id: string): Promise<BuildQuestion> {
+  const found = await question.load(id);
+  if (!found) throw new Error('an event that may be seen is about a question that may be seen');
+  return found;
+}
 
 eventRef('CANCEL_REQUESTED').implement({
   description: 'Somebody asked for the end.',

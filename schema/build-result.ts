@@ -1,6 +1,7 @@
 /** How a build ended. */
 import type { BuildFailure, BuildResult, ResultArtifact } from '../src/builds/build-result.ts';
 import type { ModelUsage, Usage } from '../src/events/event.ts';
+import type { BuildPhase } from '../src/events/vocabulary.ts';
 import type { CHANGE_STATUSES, FileChange } from '../src/git/changes.ts';
 import { toPublicId } from '../src/std/public-id.ts';
 import type { BuildDocument } from './build-document.ts';
@@ -65,6 +66,19 @@ export const UsageRef = builder.objectRef<Usage>('Usage').implement({
       complexity: EMBEDDED_LIST,
       resolve: ({ models }) => [...(models ?? [])],
     }),
+  }),
+});
+
+interface PhaseUsage {
+  readonly phase: BuildPhase;
+  readonly usage: Usage;
+}
+
+export const PhaseUsageRef = builder.objectRef<PhaseUsage>('PhaseUsage').implement({
+  description: 'What one phase of a build has used.',
+  fields: (t) => ({
+    phase: t.field({ type: BuildPhaseEnum, description: 'The phase.', resolve: ({ phase }) => phase }),
+    usage: t.field({ type: UsageRef, description: 'Tokens and money.', resolve: ({ usage }) => usage }),
   }),
 });
 

@@ -1,9 +1,16 @@
 /** What is asked of a build, as it is sent and as it is read. */
-import { type BuildLimits, type BuildSpec, type BuildSpecInput, completeLimits } from '../src/builds/build-spec.ts';
+import {
+  type BuildLimits,
+  type BuildSpec,
+  type BuildSpecInput,
+  completeLimits,
+  UNATTENDED,
+} from '../src/builds/build-spec.ts';
 import { ALL_OF_THE_NETWORK } from '../src/std/network-access.ts';
 import { toPublicId } from '../src/std/public-id.ts';
 import type { BuildDocument } from './build-document.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
+import { InteractionInput, InteractionRef } from './interaction.ts';
 import { NetworkInput, NetworkRef } from './network.ts';
 
 interface NamedValue {
@@ -108,6 +115,11 @@ export const BuildSpecRef = builder.objectRef<BuildDocument<BuildSpec>>('BuildSp
       description: 'What the agent may reach.',
       resolve: async (spec) => (await spec.read('network')) ?? ALL_OF_THE_NETWORK,
     }),
+    interaction: t.field({
+      type: InteractionRef,
+      description: 'What the agent may ask people.',
+      resolve: async (spec) => (await spec.read('interaction')) ?? UNATTENDED,
+    }),
     runAfter: t.field({
       type: 'DateTime',
       nullable: true,
@@ -182,6 +194,7 @@ export const BuildSpecInputRef = builder.inputRef<BuildSpecInput>('BuildSpecInpu
     labels: t.field({ type: [LabelInput], description: 'For filters and statistics: at most 32.' }),
     limits: t.field({ type: LimitsInput, description: 'Where it is stopped.' }),
     network: t.field({ type: NetworkInput, description: "What the agent may reach; by default the project's." }),
+    interaction: t.field({ type: InteractionInput, description: 'What the agent may ask people; by default nothing.' }),
     runAfter: t.field({ type: 'DateTime', description: 'Do not start before this.' }),
   }),
 });

@@ -4,7 +4,7 @@ import type { BuildFilter } from '../src/builds/filter-builds.ts';
 import { countBuilds, listBuilds } from '../src/builds/list-builds.ts';
 import { resultOf, specOf } from './build-document.ts';
 import { BuildFilterInput, BuildOrderInput, orderDirection, toBuildFilter } from './build-filter.ts';
-import { BuildResultRef, FailureRef, UsageRef } from './build-result.ts';
+import { BuildResultRef, FailureRef, PhaseUsageRef, UsageRef } from './build-result.ts';
 import { BuildSpecRef } from './build-spec.ts';
 import { builder, pageComplexity } from './builder.ts';
 import { checkText } from './check-text.ts';
@@ -88,6 +88,12 @@ BuildRef.implement({
       nullable: true,
       description: 'Tokens and money so far, over all runs of its agent; null while nothing is known.',
       resolve: (b) => b.usage,
+    }),
+    usageByPhase: t.field({
+      type: [PhaseUsageRef],
+      description: 'The same by phase: those in which a model was used, which is AGENT at most.',
+      complexity: { field: 1, multiplier: 1 },
+      resolve: ({ usage }) => (usage ? [{ phase: 'AGENT' as const, usage }] : []),
     }),
     cancelRequestedAt: t.expose('cancelRequestedAt', {
       type: 'DateTime',

@@ -35,6 +35,8 @@ const NODE_IDS = {
   Worker: 'worker',
   Artifact: 'artifact',
   CallbackDelivery: 'delivery',
+  BuildMessage: 'message',
+  BuildQuestion: 'question',
 } as const;
 
 /** The points of a page: every item costs what is selected of it. */

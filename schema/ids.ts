@@ -34,6 +34,16 @@ export async function requireBuildId(context: Context, id: string): Promise<stri
   return build.id;
 }
 
+/** For a question that is about to be answered: it and its build are read anew afterwards. Throws NotFoundError. */
+export async function requireQuestionId({ loaders }: Context, id: string): Promise<string> {
+  const uuid = fromPublicId('question', id);
+  const question = uuid === null ? null : await loaders.question.load(uuid);
+  if (!question) throw new NotFoundError('question', id);
+  loaders.question.clear(question.id);
+  loaders.build.clear(question.buildId);
+  return question.id;
+}
+
 export async function findProjectById(context: Context, id: string): Promise<Project | null> {
   const uuid = fromPublicId('project', id);
   return uuid === null ? null : context.loaders.project.load(uuid);

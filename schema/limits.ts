@@ -34,3 +34,6 @@ export const MUTATION_COST = 10;
 
 /** One download of an artifact. */
 export const ARTIFACT_COST = 10;
+
+/** One look at the metrics. */
+export const METRICS_COST = 10;

@@ -7,8 +7,11 @@ import { type Artifact, findArtifactsById, listArtifactsOf } from '../src/artifa
 import { findTokenNames } from '../src/auth/api-token.ts';
 import { seesProject, type Viewer } from '../src/auth/viewer.ts';
 import { type BuildSummary, findBuildSummaries } from '../src/builds/build.ts';
+import type { BuildMessage } from '../src/builds/build-message.ts';
+import type { BuildQuestion } from '../src/builds/build-question.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
 import { type BuildParent, countBuildsOf, listBuildsOf } from '../src/builds/list-builds.ts';
+import { listMessages, listQuestions } from '../src/builds/list-talk.ts';
 import { type BuildDocuments, readDocuments } from '../src/builds/read-documents.ts';
 import { readSpendToday, type Spend } from '../src/builds/spend.ts';
 import {
@@ -23,6 +26,7 @@ import type { Database } from '../src/database/database.ts';
 import type { Keyset } from '../src/database/keyset.ts';
 import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
 import { listEventsOf } from '../src/events/list-events.ts';
+import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
@@ -38,6 +42,13 @@ interface ChildPage<Query> {
 export interface BuildsQuery {
   readonly by: BuildParent;
   readonly filter: BuildFilter;
+}
+
+/** The questions of one build. */
+interface QuestionsOf {
+  readonly parent: string;
+  /** Null: in any. */
+  readonly state: QuestionState | null;
 }
 
 type DocumentName = keyof BuildDocuments;
@@ -63,6 +74,8 @@ export interface Loaders {
   readonly artifact: DataLoader<string, Artifact | null>;
   readonly tokenName: DataLoader<string, string | null>;
   readonly delivery: DataLoader<string, Delivery | null>;
+  readonly message: DataLoader<string, BuildMessage | null>;
+  readonly question: DataLoader<string, BuildQuestion | null>;
   /** By project. */
   readonly credentials: DataLoader<string, readonly Credential[]>;
   /** By project: what it has spent since midnight UTC. */
@@ -71,6 +84,9 @@ export interface Loaders {
   readonly signed: DataLoader<string, boolean>;
   /** By build. */
   readonly deliveries: DataLoader<string, readonly Delivery[]>;
+  /** By build. */
+  readonly messages: DataLoader<string, readonly BuildMessage[]>;
+  readonly questions: DataLoader<QuestionsOf, readonly BuildQuestion[], string>;
   /** By delivery. */
   readonly deliveryAttempts: DataLoader<string, readonly DeliveryAttempt[]>;
   readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly BuildSummary[], string>;
@@ -123,6 +139,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       (ids) => findDeliveryAttempts(db, ids),
       (attempt) => attempt.deliveryId,
     ),
+    ...talkLoaders(db, budget, ofVisibleBuild),
     builds: childPages(async ({ by, filter }, keyset, parents) => {
       const pages = await listBuildsOf(db, { by, parents, filter: visible(viewer, filter) }, keyset);
       for (const row of [...pages.values()].flat()) build.prime(row.id, row);
@@ -137,6 +154,33 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const pages = await listEventsOf(db, { buildIds, types }, keyset);
       for (const page of pages.values()) budget.spend(JSON.stringify(page).length);
       return pages;
+    }),
+  };
+}
+
+/** Of what people and agents have said to each other. */
+function talkLoaders(
+  db: Database,
+  budget: ResponseBudget,
+  isVisible: (row: { readonly buildId: string }) => Promise<boolean>,
+): Pick<Loaders, 'message' | 'question' | 'messages' | 'questions'> {
+  return {
+    message: byId<BuildMessage>(
+      (ids) => budget.read((maxBytes) => listMessages(db, { by: 'id', ids, maxBytes })),
+      isVisible,
+    ),
+    question: byId<BuildQuestion>(
+      (ids) => budget.read((maxBytes) => listQuestions(db, { by: 'id', ids, maxBytes, state: null })),
+      isVisible,
+    ),
+    messages: grouped(
+      (ids) => budget.read((maxBytes) => listMessages(db, { by: 'build_id', ids, maxBytes })),
+      (message) => message.buildId,
+    ),
+    questions: byParent(async ({ state }, ids) => {
+      const found = await budget.read((maxBytes) => listQuestions(db, { by: 'build_id', ids, maxBytes, state }));
+      const groups = Map.groupBy(found, ({ buildId }) => buildId);
+      return (parent) => groups.get(parent) ?? [];
     }),
   };
 }

@@ -12,6 +12,8 @@ const NODES = [
   ['worker', 'Worker'],
   ['artifact', 'Artifact'],
   ['delivery', 'CallbackDelivery'],
+  ['message', 'BuildMessage'],
+  ['question', 'BuildQuestion'],
 ] as const;
 
 /** Null when there is no such thing, or the viewer may not see it. */

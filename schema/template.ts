@@ -4,7 +4,7 @@ import { type Template, type TemplateVariable, templateReference } from '../src/
 import { documentOf } from './build-document.ts';
 import { BuildSpecInputRef, BuildSpecRef } from './build-spec.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
-import { requireProjectId } from './ids.ts';
+import { requireBuild, requireProjectId } from './ids.ts';
 import { VALIDATION_COMPLEXITY } from './limits.ts';
 import { InputIssueRef } from './user-errors.ts';
 
@@ -96,8 +96,12 @@ builder.queryFields((t) => ({
     args: {
       projectId: t.arg.id({ required: true, description: 'The project.' }),
       spec: t.arg({ type: BuildSpecInputRef, required: true, description: 'What to do.' }),
+      resumeFrom: t.arg.id({ description: "Go on with the agent's session of this finished build, as in startBuild." }),
     },
-    resolve: (_root, { projectId, spec }, { orchestrator, viewer }) =>
-      validateBuild(orchestrator, { projectId: requireProjectId(viewer, projectId), spec }),
+    resolve: async (_root, { projectId: id, spec, resumeFrom }, context) => {
+      const projectId = requireProjectId(context.viewer, id);
+      const earlier = resumeFrom ? await requireBuild(context, resumeFrom) : null;
+      return validateBuild(context.orchestrator, { projectId, spec, resumeFrom: earlier?.id });
+    },
   }),
 }));

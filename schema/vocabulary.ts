@@ -1,7 +1,7 @@
 /** The enums. */
 import { FAILURE_REASONS, FAILURES, type FailureReason, type Publication } from '../src/builds/build-result.ts';
 import type { BuildEventType } from '../src/events/event.ts';
-import type { BuildPhase, BuildStatus } from '../src/events/vocabulary.ts';
+import type { BuildPhase, BuildStatus, MessageMode, MessageState, QuestionState } from '../src/events/vocabulary.ts';
 import { builder } from './builder.ts';
 
 /** Enum values from a table of descriptions, which the compiler keeps complete. */
@@ -40,6 +40,36 @@ export const WaitingForEnum = builder.enumType('WaitingFor', {
     INPUT: 'An answer to a question of the agent.',
     APPROVAL: 'Somebody who approves it.',
     QUOTA: "Room in the provider's limits.",
+  }),
+});
+
+export const BuildMessageModeEnum = builder.enumType('BuildMessageMode', {
+  description: 'When the agent is given a message.',
+  values: values<MessageMode>({
+    QUEUE: 'When its turn has ended, as the beginning of another one.',
+    STEER: 'Within its turn, between two steps; when the turn has ended where it does not listen before.',
+    INTERRUPT: 'At once: what it is doing is broken off, and it goes on with the message.',
+  }),
+});
+
+export const BuildMessageStateEnum = builder.enumType('BuildMessageState', {
+  description: 'What became of a message.',
+  values: values<MessageState>({
+    PENDING: 'The agent will be given it.',
+    DELIVERED: 'The agent was given it.',
+    UNDELIVERED: 'The build has ended without it.',
+  }),
+});
+
+export const BuildQuestionStateEnum = builder.enumType('BuildQuestionState', {
+  description: 'What became of a question, or of a request for permission.',
+  values: values<QuestionState>({
+    OPEN: 'The agent waits for people.',
+    ANSWERED: 'Somebody answered it.',
+    APPROVED: 'Somebody allowed it.',
+    REJECTED: 'Somebody refused it.',
+    EXPIRED: "Nobody answered in time: the agent was given the spec's default.",
+    WITHDRAWN: 'The agent does not wait for an answer any more.',
   }),
 });
 
@@ -88,6 +118,10 @@ export const BuildEventTypeEnum = builder.enumType('BuildEventType', {
     GIT_COMMITTED: 'The changes are a commit. A milestone.',
     GIT_PUSHED: 'The commit is on the remote. A milestone.',
     ARTIFACT_CREATED: 'A file was kept. A milestone.',
+    MESSAGE_SENT: 'Somebody told the agent something.',
+    MESSAGE_DELIVERED: 'The agent was given it.',
+    QUESTION_ASKED: 'The agent asks people, and waits. A milestone.',
+    QUESTION_CLOSED: 'It does not wait for that any more. A milestone.',
     CANCEL_REQUESTED: 'Somebody asked for the end. A milestone.',
     RETRY_SCHEDULED: 'Back in the queue for another attempt. A milestone.',
     FINISHED: 'The end. A milestone, and always the last event.',

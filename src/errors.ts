@@ -4,6 +4,14 @@ export interface InputIssue {
   readonly message: string;
 }
 
+/** What a check of an input found, with paths from the root of what the caller sent. */
+export function inputIssues(
+  error: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] },
+  path: readonly string[],
+): InputIssue[] {
+  return error.issues.map((issue) => ({ path: [...path, ...issue.path.map(String)], message: issue.message }));
+}
+
 /**
  * A refusal that the caller can understand and act on. `code` is stable and part of the API; `message` is one or two
  * sentences for a person and never holds a secret or an internal detail.

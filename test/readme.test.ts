@@ -15,7 +15,7 @@ import { createProgram } from '../src/cli/program.ts';
 import { welcome } from '../src/cli/welcome.ts';
 import { readConfig } from '../src/config/config.ts';
 import { OPTIONS } from '../src/config/options.ts';
-import { fromPublicId } from '../src/std/public-id.ts';
+import { fromPublicId, toPublicId } from '../src/std/public-id.ts';
 import { runCommand } from './cli/run-command.ts';
 import { openTestApi, type TestApi } from './support/api.ts';
 import { openTestStack, type TestStack } from './support/orchestrator.ts';
@@ -104,10 +104,18 @@ describe('the examples', () => {
     const query = source.replace('http://127.0.0.1:8080', `http://127.0.0.1:${receiver?.port}`);
     const [operation] = parse(query).definitions as OperationDefinitionNode[];
     const names = operation?.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
+    if (names.includes('question')) known.question = await openQuestion();
     for (const name of names) expect(known[name], `no example before has given a ${name}`).toBeDefined();
     const body = { query, variables: Object.fromEntries(names.map((name) => [name, known[name]])) };
     if (operation?.operation === 'subscription') return firstEvent(await send(body, 'text/event-stream'));
     return accepted(await (await send(body)).json(), expected, operation?.operation === 'mutation');
+  }
+
+  /** What the agent asks that nobody has answered yet. */
+  async function openQuestion(): Promise<string> {
+    const questions = stack.orchestrator.db.selectFrom('build_questions').select('id').where('state', '=', 'OPEN');
+    const { id } = await waitFor(() => questions.executeTakeFirst(), { what: 'a question' });
+    return toPublicId('question', id);
   }
 
   /** The data, without errors and refusals but those that the README shows. */
@@ -237,7 +245,7 @@ describe('the examples', () => {
       { deadlineMs: 20_000, what: 'the end of all builds' },
     );
     const said = ends.map(({ status, failure }) => (failure as BuildFailure | null)?.reason ?? status).sort();
-    expect(said).toEqual(['CANCELLED', ...Array(7).fill('COMPLETED'), 'NO_CHANGES', 'NO_CHANGES']);
+    expect(said).toEqual(['CANCELLED', ...Array(8).fill('COMPLETED'), 'NO_CHANGES', 'NO_CHANGES']);
   });
 
   test('every example is run', () => {

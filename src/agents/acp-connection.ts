@@ -13,6 +13,14 @@ export type AcpDirection = 'agent->client' | 'client->agent';
 
 export type AcpReply = { readonly ok: true; readonly result: JsonFields } | AcpTrouble;
 
+/** A request of the agent. */
+export interface AcpRequest {
+  /** A number or a text. */
+  readonly id: unknown;
+  readonly method: string;
+  readonly params: JsonFields;
+}
+
 interface AcpTrouble {
   readonly ok: false;
   /** `refused`: the agent answered with an error. `deaf`: it does not read what it is sent. */
@@ -33,8 +41,10 @@ export interface AcpConnection {
 }
 
 export interface AcpConnectionOptions extends AcpCommand {
-  /** The result for a request of the agent; null: there is no such method. */
-  readonly answer: (method: string, params: JsonFields) => JsonFields | null;
+  /** The result for a request of the agent, now or later; null: there is no such method. */
+  readonly answer: (request: AcpRequest) => JsonFields | Promise<JsonFields> | null;
+  /** What the agent says without waiting for an answer. */
+  readonly onNotification?: (method: string, params: JsonFields) => void;
   /** Every message in order, as the text of a JSON object. */
   readonly onMessage: (dir: AcpDirection, json: string) => void;
   /** A line that is no message; null when it was too long to be read. */
@@ -65,10 +75,18 @@ export function openAcpConnection(options: AcpConnectionOptions): AcpConnection 
     if (method === null) {
       waiting.get(numberOf(id) ?? 0)?.(replyOf(message));
       waiting.delete(numberOf(id) ?? 0);
-    } else if (id !== undefined) {
-      const result = options.answer(method, fieldsOf(message.params) ?? {});
-      send(agent, result ? { id, result } : { id, error: METHOD_NOT_FOUND });
+      return;
     }
+    const params = fieldsOf(message.params) ?? {};
+    if (id === undefined) options.onNotification?.(method, params);
+    else answer({ id, method, params });
+  }
+
+  function answer(request: AcpRequest): void {
+    const { id } = request;
+    const result = options.answer(request);
+    if (result instanceof Promise) void result.then((late) => send(agent, { id, result: late }));
+    else send(agent, result ? { id, result } : { id, error: METHOD_NOT_FOUND });
   }
 
   const agent = startAcpProcess(options, {

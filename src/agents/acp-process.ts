@@ -11,6 +11,9 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /** An agent that has ended may have left a child behind that holds its output open. */
 const DRAIN_MS = 250;
 const KILL_AFTER_MS = 500;
+/** For what the agent leaves in its process group; the dead count until their new parent has noticed. */
+const GROUP_MS = 500;
+const GROUP_LOOK_MS = 10;
 
 export interface AcpCommand {
   readonly command: readonly [string, ...string[]];
@@ -25,7 +28,7 @@ export interface AcpProcess {
   readonly stderr: Readable | null;
   /** False when the agent has left too much of it unread. */
   write(line: string): boolean;
-  /** Ends its input, `graceMs` later the agent; resolves when it is gone. Safe to repeat. */
+  /** Ends its input, `graceMs` later the agent; resolves when it is gone with its process group. Safe to repeat. */
   close(graceMs: number): Promise<void>;
   /** Ends it at once, with what it has started in its process group. */
   kill(): Promise<void>;
@@ -80,6 +83,13 @@ export function startAcpProcess(options: AcpCommand, { onLine, onEnd }: AcpProce
   });
 
   const isGone = (withinMs: number) => Promise.race([gone, delay(withinMs, false)]);
+  /** What the agent had started may still be saving its session. */
+  async function endGroup(): Promise<void> {
+    const deadline = performance.now() + GROUP_MS;
+    while (hasGroup(child.pid) && performance.now() < deadline) await delay(GROUP_LOOK_MS);
+    signalGroup(child.pid, 'SIGKILL');
+  }
+
   return {
     stderr: child.stderr,
     write(line) {
@@ -88,9 +98,9 @@ export function startAcpProcess(options: AcpCommand, { onLine, onEnd }: AcpProce
     },
     async close(graceMs) {
       stdin.end();
-      if (await isGone(graceMs)) return;
+      if (await isGone(graceMs)) return endGroup();
       signalGroup(child.pid, 'SIGTERM');
-      if (await isGone(KILL_AFTER_MS)) return;
+      if (await isGone(KILL_AFTER_MS)) return endGroup();
       signalGroup(child.pid, 'SIGKILL');
       await isGone(KILL_AFTER_MS);
     },
@@ -106,5 +116,13 @@ function signalGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): vo
     if (pid !== undefined) process.kill(-pid, signal);
   } catch {
     // Nobody is left in it.
+  }
+}
+
+function hasGroup(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && process.kill(-pid, 0);
+  } catch {
+    return false;
   }
 }

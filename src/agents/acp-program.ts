@@ -1,14 +1,15 @@
 /**
  * The program around an ACP agent: reads an AcpInput from stdin, starts the agent in the current folder, holds one turn
- * of conversation with it, and prints every message of both sides as `{"dir":…,"m":…}` on a line of its own, and an
- * AcpResult last. It ends with 0, with 1 after a problem, and on SIGTERM, after the turn was cancelled, with 143 and
+ * of conversation with it, and prints every message of both sides as `{"dir":…,"m":…}` on a line of its own, an AcpAsked
+ * behind each request that people are to decide, and an AcpResult last. It ends with 0, with 1 after a problem, and on SIGTERM, after the turn was cancelled, with 143 and
  * without a result.
  */
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createAcpApprovals } from './acp-approvals.ts';
 import { type AcpReply, openAcpConnection } from './acp-connection.ts';
-import { answerPermission } from './acp-permission.ts';
 import type { AgentReason } from './agent.ts';
+import { openInbox } from './inbox.ts';
 import { fieldsOf, itemsOf, type JsonFields, textOf } from './json-fields.ts';
 
 export interface AcpInput {
@@ -18,10 +19,19 @@ export interface AcpInput {
   readonly resumeSessionId: string | null;
   /** Absolute paths of the folders that it may change; the checkout first. */
   readonly folders: readonly [string, ...string[]];
+  /** People decide what it may do besides. */
+  readonly asksPermissions: boolean;
   /** Of the session, beside its folder: what single agents understand. */
   readonly sessionMeta: JsonFields;
   /** How long each step before the prompt may take. */
   readonly startTimeoutMs: number;
+}
+
+/** People are asked about a request of the agent, `id` in its own words; its answer follows when they have decided. */
+export interface AcpAsked {
+  readonly type: 'asked';
+  readonly id: unknown;
+  readonly requestId: string;
 }
 
 /** The last line. An error that the agent answered with stands in its message. */
@@ -42,16 +52,27 @@ const HASTY_CLOSE_MS = 500;
 /** Codex takes two seconds to save its session. */
 const CLOSE_MS = 4_000;
 
+// A message cannot be added to a turn: the protocol has no word for it.
+openInbox((word) => {
+  if (word.type === 'decision') approvals.decide(word);
+});
 const input = JSON.parse(readFileSync(0, 'utf8')) as AcpInput;
-/** As they are named and as they are: agents say either. */
-const folders = [...input.folders, ...input.folders.map((folder) => realpathSync(folder))];
+const approvals = createAcpApprovals({
+  // As they are named and as they are: agents say either.
+  folders: [...input.folders, ...input.folders.map((folder) => realpathSync(folder))],
+  asks: input.asksPermissions,
+  onAsked: (id, requestId) => print(JSON.stringify({ type: 'asked', id, requestId } satisfies AcpAsked)),
+});
 let promptedSession: string | null = null;
 let isStopping = false;
 
 const connection = openAcpConnection({
   command: input.command,
   stderr: 'inherit',
-  answer: (method, params) => (method === 'session/request_permission' ? answerPermission(params, folders) : null),
+  answer: ({ id, method, params }) => (method === 'session/request_permission' ? approvals.answer(id, params) : null),
+  onNotification: (method, params) => {
+    if (method === '$/cancel_request') approvals.withdraw(params.requestId);
+  },
   onMessage: (dir, json) => print(`{"dir":"${dir}","m":${json}}`),
   onGarbage: (line) =>
     print(line ?? JSON.stringify({ type: 'warning', message: 'A line was too long and was ignored.' })),
@@ -70,6 +91,7 @@ async function stop(): Promise<void> {
   isStopping = true;
   if (promptedSession !== null) {
     connection.notify('session/cancel', { sessionId: promptedSession });
+    approvals.cancel();
     await Promise.race([conversation, delay(CANCEL_MS)]);
   }
   await connection.close(HASTY_CLOSE_MS);

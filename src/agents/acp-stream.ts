@@ -1,6 +1,6 @@
 /**
- * Lines of the ACP program -> agent events: `{"dir":…,"m":…}` is a message of the agent or to it, what is no object
- * came from the agent and is no message.
+ * Lines of the ACP program -> agent events: `{"dir":…,"m":…}` is a message of the agent or to it, other objects are the
+ * program's own words, what is no object came from the agent and is no message.
  */
 import { MAX_EVENT_TEXT, type Usage } from '../events/event.ts';
 import type { AcpProblem } from './acp-program.ts';
@@ -8,6 +8,7 @@ import { type AcpToolCalls, createAcpToolCalls } from './acp-tool-calls.ts';
 import { acpTokens, acpUsage, costOf } from './acp-usage.ts';
 import { type AcpFailure, type AcpTranscript, acpVerdict } from './acp-verdict.ts';
 import type { AgentEvent, AgentReason } from './agent.ts';
+import { readClaudeRetry } from './claude-retry.ts';
 import { cutText } from './cut-text.ts';
 import { fieldsOf, itemsOf, type JsonFields, numberOf, parseFields, textOf } from './json-fields.ts';
 import type { LineReader } from './line-agent.ts';
@@ -20,6 +21,7 @@ const MAX_DENIALS = 1000;
 
 /** Known, and nothing to those who watch a build. */
 const QUIET: ReadonlySet<string> = new Set([
+  '$/cancel_request',
   '_auth/status_update',
   'available_commands_update',
   'config_option_update',
@@ -64,6 +66,7 @@ export function createAcpReader(options: {
     isCancelled: false,
     stopReason: null,
     firstFailure: null,
+    lastRetry: null,
     problem: null,
     lastText: '',
     deniedTools: new Set(),
@@ -95,6 +98,7 @@ function readLine(reading: AcpReading, line: string): AgentEvent[] {
   if (fields?.dir === 'agent->client' && message) return readReceived(reading, message);
   if (fields?.dir === 'client->agent' && message) return readSent(reading, message);
   if (fields?.type === 'warning') return warn(textOf(fields.message));
+  if (fields?.type === 'asked') return reading.calls.referred(keyOf(fields.id), nameOf(fields.requestId) ?? '');
   if (fields?.type !== 'result') return [{ type: 'raw', name: 'not a message' }];
   reading.seen.problem = problemOf(fieldsOf(fields.problem));
   return [];
@@ -127,7 +131,16 @@ function readReceived(reading: AcpReading, message: JsonFields): AgentEvent[] {
   const params = fieldsOf(message.params) ?? {};
   if (method === 'session/update') return readUpdate(reading, fieldsOf(params.update) ?? {});
   if (method === 'session/request_permission') return [...endText(reading), ...reading.calls.asked(keyOf(id), params)];
+  if (method === '_claude/sdkMessage') return readRetry(reading, fieldsOf(params.message) ?? {});
   return QUIET.has(method) ? [] : [{ type: 'raw', name: nameOf(method) ?? '' }];
+}
+
+/** A message of Claude Code itself: its adapter passes on those that it was asked for. */
+function readRetry({ seen }: AcpReading, message: JsonFields): AgentEvent[] {
+  if (message.subtype !== 'api_retry') return [];
+  const retry = readClaudeRetry(message);
+  seen.lastRetry = retry;
+  return [retry];
 }
 
 function readAnswer(reading: AcpReading, { id, error, result }: JsonFields): AgentEvent[] {
@@ -170,11 +183,14 @@ function readUpdate(reading: AcpReading, update: JsonFields): AgentEvent[] {
   if (!reading.seen.isPrompted) return [];
   switch (update.sessionUpdate) {
     case 'agent_message_chunk':
+      reading.seen.lastRetry = null;
       return addText(reading, 'message', update);
     case 'agent_thought_chunk':
+      reading.seen.lastRetry = null;
       return addText(reading, 'thought', update);
     case 'tool_call':
     case 'tool_call_update':
+      reading.seen.lastRetry = null;
       return [...endText(reading), ...reading.calls.update(update)];
     case 'usage_update':
       return [...reading.calls.settle(), ...readCost(reading, update)];

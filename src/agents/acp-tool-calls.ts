@@ -25,16 +25,27 @@ export interface AcpToolCalls {
   update(fields: JsonFields): AgentEvent[];
   /** The agent asks for a permission, by a request with this id. */
   asked(id: string, params: JsonFields): AgentEvent[];
+  /** People are asked about it, and call it `requestId`. */
+  referred(id: string, requestId: string): AgentEvent[];
   /** What it was answered. */
   answered(id: string, result: JsonFields): AgentEvent[];
   /** Something else happened: the input of calls that were announced is complete. */
   settle(): AgentEvent[];
 }
 
+interface OpenPermission {
+  readonly call: OpenCall;
+  readonly params: JsonFields;
+  /** Null: a rule decides. */
+  readonly requestId: string | null;
+}
+
 interface OpenCall {
   readonly callId: string;
   tool: string;
   input: unknown;
+  /** It is what the tool was given, not only its title. */
+  hasInput: boolean;
   /** What its terminal has shown so far. */
   shown: string;
   isTold: boolean;
@@ -47,14 +58,18 @@ export function createAcpToolCalls(options: {
 }): AcpToolCalls {
   const open = new Map<string, OpenCall>();
   const ended = new Set<string>();
-  const permissions = new Map<string, { readonly call: OpenCall; readonly params: JsonFields }>();
+  const permissions = new Map<string, OpenPermission>();
 
   function merge(fields: JsonFields): OpenCall {
     const callId = nameOf(fields.toolCallId) ?? '';
-    const call = open.get(callId) ?? { callId, tool: '', input: null, shown: '', isTold: false };
+    const call = open.get(callId) ?? { callId, tool: '', input: null, hasInput: false, shown: '', isTold: false };
     if (!open.has(callId)) setBounded(open, callId, call);
     call.tool = nameOf(fields.name) ?? (call.tool || (nameOf(fields.kind) ?? nameOf(fields.title) ?? 'tool'));
-    call.input = inputOf(fields) ?? call.input;
+    const input = inputOf(fields);
+    const title = fieldsOf(fields.rawInput) ? null : nameOf(fields.title);
+    if (input !== null) call.input = input;
+    else if (!call.hasInput && title !== null) call.input = { title };
+    call.hasInput ||= input !== null;
     const delta = textOf(fieldsOf(fieldsOf(fields._meta)?.terminal_output_delta)?.data) ?? '';
     call.shown += delta.slice(0, MAX_OUTPUT - call.shown.length);
     return call;
@@ -84,29 +99,52 @@ export function createAcpToolCalls(options: {
     },
     asked(id, params) {
       const call = merge(fieldsOf(params.toolCall) ?? {});
-      setBounded(permissions, id, { call, params: { options: params.options } });
+      const title = nameOf(fieldsOf(params.toolCall)?.title);
+      setBounded(permissions, id, { call, params: { options: params.options, title }, requestId: null });
       return tell(call);
+    },
+    referred(id, requestId) {
+      const asked = permissions.get(id);
+      if (!asked) return [];
+      const { call, params } = asked;
+      permissions.set(id, { ...asked, requestId });
+      const { tool, input } = call;
+      return [
+        {
+          type: 'asked',
+          requestId,
+          request: { kind: 'PERMISSION', tool, input, description: textOf(params.title) },
+        },
+      ];
     },
     answered(id, result) {
       const asked = permissions.get(id);
       permissions.delete(id);
-      if (!asked || isAllowed(asked.params, result)) return [];
-      const { call } = asked;
+      if (!asked) return [];
+      const { call, params, requestId } = asked;
+      const closed: AgentEvent[] = requestId === null ? [] : [{ type: 'request_closed', requestId }];
+      // Nobody has decided where the turn was cancelled, or the agent did not wait.
+      const isUndecided = fieldsOf(result.outcome)?.outcome === 'cancelled';
+      if (isUndecided && (requestId !== null || options.isCancelled())) return closed;
+      if (isAllowed(params, result)) return closed;
       options.onDenied(call.tool);
-      const canBeAllowed = itemsOf(asked.params.options).some(({ kind }) => textOf(kind)?.startsWith('allow'));
-      const why = canBeAllowed ? OUTSIDE : 'the agent offered no way to allow it';
-      const news = warn(`${call.tool} was denied: ${why}.`);
+      const news = requestId === null ? warn(`${call.tool} was denied: ${whyDenied(params)}.`) : closed;
       return ended.has(call.callId) ? news : [...news, ...end(call, 'denied', null)];
     },
     settle: () => [...open.values()].flatMap(tell),
   };
 }
 
-/** Null when nothing is said of it; its title where the agent tells no input. */
-function inputOf({ rawInput, title }: JsonFields): unknown {
+/** By rule. */
+function whyDenied(request: JsonFields): string {
+  const canBeAllowed = itemsOf(request.options).some(({ kind }) => textOf(kind)?.startsWith('allow'));
+  return canBeAllowed ? OUTSIDE : 'the agent offered no way to allow it';
+}
+
+/** Null when nothing is said of it. */
+function inputOf({ rawInput }: JsonFields): unknown {
   const input = fieldsOf(rawInput);
-  if (input && Object.keys(input).length > 0) return cutJson(input, MAX_EVENT_TEXT);
-  return input === null && textOf(title) !== null ? { title: nameOf(title) } : null;
+  return input && Object.keys(input).length > 0 ? cutJson(input, MAX_EVENT_TEXT) : null;
 }
 
 /** What the update that ends a call says of its output: before that, agents show what the tool is to do. */

@@ -5,7 +5,16 @@
 import type { Usage } from '../events/event.ts';
 import type { AgentReason, RunEnd } from './agent.ts';
 import { apiReason } from './api-reason.ts';
-import { cancelled, exitVerdict, failed, startVerdict, stopVerdict, succeeded, type Verdict } from './verdict.ts';
+import {
+  cancelled,
+  exitVerdict,
+  failed,
+  type Progress,
+  startVerdict,
+  stopVerdict,
+  succeeded,
+  type Verdict,
+} from './verdict.ts';
 
 /** An error with which the agent answered us. */
 export interface AcpFailure {
@@ -27,6 +36,8 @@ export interface AcpTranscript {
   /** Why the agent ended its turn; null: it has not. */
   stopReason: string | null;
   firstFailure: AcpFailure | null;
+  /** Of an agent that tells when its provider refuses it. */
+  lastRetry: Progress['lastRetry'];
   /** What went wrong in the conversation without an error of the agent. */
   problem: { readonly reason: AgentReason; readonly message: string } | null;
   lastText: string;
@@ -42,13 +53,14 @@ const KILLED = /terminated by signal|process exited|exited with code|exited unex
 export function acpVerdict(name: string, seen: Readonly<AcpTranscript>, end: RunEnd): Verdict {
   const answered = seen.stopReason !== null && seen.stopReason !== 'cancelled';
   const finished = answered || (seen.firstFailure !== null && !seen.isCancelled);
-  const stopped = stopVerdict(end.stoppedBecause, { finished, lastRetry: null });
+  const progress = { finished, lastRetry: seen.lastRetry };
+  const stopped = stopVerdict(end.stoppedBecause, progress);
   if (stopped) return stopped;
   if (seen.firstFailure) return failureVerdict(seen.firstFailure);
   if (seen.stopReason !== null) return turnVerdict(seen);
   if (seen.problem?.reason === 'crash') return lostVerdict(name, seen, end);
   if (seen.problem) return failed(seen.problem.reason, seen.problem.message);
-  return seen.isPrompted ? exitVerdict(end, { finished, lastRetry: null }) : startVerdict(name, end);
+  return seen.isPrompted ? exitVerdict(end, progress) : startVerdict(name, end);
 }
 
 function turnVerdict({ stopReason, deniedTools }: Readonly<AcpTranscript>): Verdict {
@@ -93,8 +105,8 @@ function failureReason({ method, code, text }: AcpFailure): AgentReason {
   return method === 'session/prompt' ? 'agent_error' : 'config';
 }
 
-/** `API Error: 529 …`, `unexpected status 401` */
+/** `API Error: 529 …`, `unexpected status 401`, `Request rejected (429)` */
 function statusIn(text: string): number | null {
-  const status = /\b(?:status(?: code)?|error|http):? (4\d\d|5\d\d)\b/i.exec(text)?.[1];
+  const status = /\b(?:status(?: code)?|error|http|rejected):? \(?(4\d\d|5\d\d)\b/i.exec(text)?.[1];
   return status === undefined ? null : Number(status);
 }

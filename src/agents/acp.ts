@@ -1,12 +1,12 @@
 /** Any agent that speaks the Agent Client Protocol (ACP) on stdin and stdout: configured by a command line. */
-import { extname, isAbsolute } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { isAbsolute } from 'node:path';
 import type { AcpInput } from './acp-program.ts';
 import { createAcpReader } from './acp-stream.ts';
 import type { Agent, AgentRun, AgentTask } from './agent.ts';
 import { endedRun } from './ended-run.ts';
 import { hostOf } from './host-of.ts';
 import { openLineRun } from './line-agent.ts';
+import { ownProgram } from './own-program.ts';
 import { probeAcpAgent } from './probe-acp-agent.ts';
 import { failed, outcomeOf } from './verdict.ts';
 
@@ -32,18 +32,18 @@ export interface AcpOptions {
 
 const START_TIMEOUT_MS = 60_000;
 
-/** Published, the sources are JavaScript. */
-const file = (path: string) => fileURLToPath(new URL(`${path}${extname(import.meta.url)}`, import.meta.url));
-const PROGRAM = file('./acp-program');
-/** What the program imports, and the file that says that the sources are modules. */
-const IMPORTED = [
-  file('./acp-connection'),
-  file('./acp-process'),
-  file('./acp-permission'),
-  file('./json-fields'),
-  file('../std/line-splitter'),
-  fileURLToPath(new URL('../../package.json', import.meta.url)),
-];
+const PROGRAM = ownProgram('./acp-program', [
+  './acp-approvals',
+  './acp-connection',
+  './acp-permission',
+  './acp-process',
+  './inbox',
+  './json-fields',
+  '../std/line-splitter',
+]);
+
+/** The adapter of Claude Code tells nothing of a provider that refuses it, unless it is asked for these messages. */
+const RETRIES = [{ type: 'system', subtype: 'api_retry' }];
 
 /**
  * It stands before the prompt, in one text with it: the protocol has no other place, and a text that does not begin with
@@ -59,7 +59,15 @@ export function createAcpAgent(options: AcpOptions): Agent {
   return {
     name: `acp:${options.name}`,
     // Some agents can do less, and say so when they are asked; some tell their cost, and then it is counted.
-    capabilities: { resume: true, cost: false, models: true, messages: false, permissions: false },
+    capabilities: {
+      resume: true,
+      cost: false,
+      models: true,
+      messages: ['QUEUE', 'INTERRUPT'],
+      questions: false,
+      // An agent that asks for none has all: then its sandbox is what holds it.
+      permissions: true,
+    },
     modelKey: keyVariable === null ? null : { variable: keyVariable, hasDefault: options.apiKey !== null },
     probe: () => probeAcpAgent(options),
     open: (task) => open(options, task),
@@ -82,6 +90,7 @@ async function open(options: AcpOptions, task: AgentTask): Promise<AgentRun> {
     model: task.model,
     resumeSessionId,
     folders: [work, home, tmp],
+    asksPermissions: task.asks.permissions,
     sessionMeta: sessionMeta(task),
     startTimeoutMs: options.startTimeoutMs ?? START_TIMEOUT_MS,
   };
@@ -93,7 +102,7 @@ async function open(options: AcpOptions, task: AgentTask): Promise<AgentRun> {
       isResumed: resumeSessionId !== null,
     }),
     command: () => ({
-      argv: [process.execPath, PROGRAM],
+      argv: [process.execPath, PROGRAM.path],
       cwd: work,
       env: {
         ...options.environment,
@@ -106,7 +115,8 @@ async function open(options: AcpOptions, task: AgentTask): Promise<AgentRun> {
       redact: task.redact,
       network: task.network,
       reaches: given.baseUrl === null ? options.reaches : [hostOf(given.baseUrl)],
-      files: [PROGRAM, ...IMPORTED, ...options.command.slice(0, 1).filter((program) => isAbsolute(program))],
+      inbox: true,
+      files: [...PROGRAM.files, ...options.command.slice(0, 1).filter((program) => isAbsolute(program))],
     }),
   });
 }
@@ -127,9 +137,10 @@ function modelVariables(
 }
 
 /**
- * The adapter of Claude Code would run the hooks and servers of the repository, and takes this against it. Others ignore
- * it: what keeps them from it stands in their command line.
+ * The adapter of Claude Code would run the hooks and servers of the repository, and takes the sources against it. Others
+ * ignore it: what keeps them from it stands in their command line.
  */
 function sessionMeta({ trustRepoConfig }: AgentTask): AcpInput['sessionMeta'] {
-  return trustRepoConfig ? {} : { claudeCode: { options: { settingSources: [] } } };
+  const options = trustRepoConfig ? {} : { settingSources: [] };
+  return { claudeCode: { options, emitRawSDKMessages: RETRIES } };
 }

@@ -6,10 +6,15 @@
  * and any number of times, and asks `outcome` exactly when `batches` has ended. The caller owns the clocks (wall
  * time, silence, linger) and the fence; the agent owns the protocol and the verdict.
  *
+ * People talk to a run by `tell`, any number of times while it lives; a word may be given again, also by a successor
+ * that does not know whether it was given, and counts once. What the agent asks people is an event, as is every message
+ * that it has taken: they come in the stream, so a successor knows what was published and answered before it.
+ *
  * The outcome is decided from the whole stream, the exit status and how the run was stopped, never from one word of
  * the agent. What changed in the repository is not the agent's to say: git decides that.
  */
-import type { AgentActivityContent, Usage } from '../events/event.ts';
+import type { AgentActivityContent, AgentRequest, Usage } from '../events/event.ts';
+import type { MessageMode } from '../events/vocabulary.ts';
 import type { Redact } from '../runtimes/redact.ts';
 import type { ExitStatus, SpoolOffset, Workspace } from '../runtimes/runtime.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
@@ -32,8 +37,14 @@ export interface AgentCapabilities {
   readonly cost: boolean;
   /** A model can be chosen. */
   readonly models: boolean;
-  /** It takes messages, and answers to its questions, while it runs. */
-  readonly messages: boolean;
+  /**
+   * How it can be given messages while it runs. STEER needs an agent that listens in the middle of a turn. The others are
+   * another run on the same checkout that goes on with the session (`resumeSessionId`); an agent that has none of these is
+   * told all of the task again.
+   */
+  readonly messages: readonly MessageMode[];
+  /** It asks people what it wants to know, and takes the answer. */
+  readonly questions: boolean;
   /** It asks before it uses a tool, and takes the answer. */
   readonly permissions: boolean;
 }
@@ -73,6 +84,8 @@ export interface AgentTask {
   readonly limits: { readonly maxTurns: number | null; readonly maxCostUsd: number | null };
   /** It is ended after this long even if nobody is left who reads it. */
   readonly maxSeconds?: number;
+  /** What it may ask people; what it may not is settled without them. */
+  readonly asks: { readonly questions: boolean; readonly permissions: boolean };
   /** Scripts of the template by name; only the scripted agent reads them. */
   readonly scripts: Readonly<Record<string, unknown>>;
   /** Lets the repository's own agent configuration (hooks, MCP servers, plugins) run. */
@@ -97,14 +110,37 @@ export interface AgentRun {
   outputBytes(): Promise<number>;
   /** What the runtime has to say of the run so far; see `Run.notices`. */
   notices(): Promise<readonly string[]>;
+  /**
+   * Gives the agent a word while it runs. Safe to repeat: a word with an id that it has had counts once. One that has
+   * ended, or does not listen, is given nothing.
+   */
+  tell(word: AgentWord): Promise<void>;
   /** Ends the agent and every process it left behind; resolves when none is alive. */
   stop(why: StopReason): Promise<void>;
   outcome(): AgentOutcome;
 }
 
+/** `id` of an answer or a decision: that of the request. */
+export type AgentWord =
+  /** To be heard within the turn. */
+  | { readonly type: 'message'; readonly id: string; readonly text: string }
+  /** For each question what was chosen or said; null: nobody answered, and the agent goes on as it sees fit. */
+  | { readonly type: 'answer'; readonly id: string; readonly answers: readonly (readonly string[])[] | null }
+  | {
+      readonly type: 'decision';
+      readonly id: string;
+      readonly allow: boolean;
+      /** Also the next times that it wants to use this tool in this run. */
+      readonly always: boolean;
+      /** For the agent: why not. */
+      readonly message: string | null;
+    };
+
 /** Why we ended an agent; null in the verdict when it ended by itself. */
 export type StopReason =
   | 'cancelled'
+  /** For a message that does not wait for the end of its turn. */
+  | 'interrupted'
   | 'wall_limit'
   | 'silence_limit'
   | 'linger'
@@ -146,6 +182,12 @@ export type AgentEvent =
     }
   /** What the run has used so far in all. */
   | { readonly type: 'usage'; readonly usage: Usage }
+  /** It waits for an answer. `requestId` is its own name for it, unique among those that are open. */
+  | { readonly type: 'asked'; readonly requestId: string; readonly request: AgentRequest }
+  /** It does not wait any more: it was answered, or has given up. */
+  | { readonly type: 'request_closed'; readonly requestId: string }
+  /** A message was given to it. */
+  | { readonly type: 'message_taken'; readonly messageId: string }
   /** A turn ended; the agent may exit now, or go on by itself with another turn. */
   | { readonly type: 'turn_finished' }
   | { readonly type: 'warning'; readonly message: string }

@@ -4,9 +4,10 @@
  */
 import { MAX_EVENT_TEXT, type ModelUsage, type Usage } from '../events/event.ts';
 import { addUsage } from '../events/usage.ts';
-import type { AgentEvent, RunEnd } from './agent.ts';
-import { apiReason } from './api-reason.ts';
+import type { AgentEvent, AgentTask, RunEnd } from './agent.ts';
+import { createClaudeRequestReader } from './claude-code-requests.ts';
 import { type ClaudeResult, type ClaudeTranscript, claudeVerdict } from './claude-code-verdict.ts';
+import { readClaudeRetry } from './claude-retry.ts';
 import { cutText } from './cut-text.ts';
 import { fieldsOf, itemsOf, type JsonFields, numberOf, parseFields, textOf } from './json-fields.ts';
 import type { LineReader } from './line-agent.ts';
@@ -34,7 +35,9 @@ const QUIET: ReadonlySet<string> = new Set([
   'system/ui_invalidate',
 ]);
 
-export function createClaudeReader(): LineReader {
+/** `asks`: as in the task. */
+export function createClaudeReader(asks: AgentTask['asks']): LineReader {
+  const requests = createClaudeRequestReader(asks);
   const seen: ClaudeTranscript = {
     sessionId: null,
     turnOpen: false,
@@ -47,8 +50,13 @@ export function createClaudeReader(): LineReader {
     deniedCalls: new Set(),
     usage: null,
   };
+  function read(line: string): readonly AgentEvent[] {
+    if (line.trim() === '') return [];
+    const fields = parseFields(line);
+    return fields ? (requests.read(fields) ?? readFields(fields, seen)) : [{ type: 'raw', name: 'not an object' }];
+  }
   return {
-    read: (line) => (line.trim() === '' ? [] : readLine(line, seen)),
+    read,
     verdict: (end: RunEnd) =>
       outcomeOf(claudeVerdict(seen, end), {
         finalText: seen.lastText,
@@ -59,9 +67,7 @@ export function createClaudeReader(): LineReader {
   };
 }
 
-function readLine(line: string, seen: ClaudeTranscript): AgentEvent[] {
-  const fields = parseFields(line);
-  if (!fields) return [{ type: 'raw', name: 'not an object' }];
+function readFields(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
   switch (kindOf(fields)) {
     case 'system/init':
       return readInit(fields, seen);
@@ -146,12 +152,9 @@ function outputOf(content: unknown): string | null {
 }
 
 function readRetry(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {
-  const status = numberOf(fields.error_status);
-  const error = nameOf(fields.error) ?? 'unknown';
-  const reason = status === null && error === 'unknown' ? 'network' : apiReason({ status, error, text: '' });
-  const message = `The provider ${status === null ? 'was not reached' : `answered ${status}`} (${error}).`;
-  seen.lastRetry = { reason, message };
-  return [{ type: 'retry', reason, message, attempt: numberOf(fields.attempt) }];
+  const retry = readClaudeRetry(fields);
+  seen.lastRetry = retry;
+  return [retry];
 }
 
 function readDenial(fields: JsonFields, seen: ClaudeTranscript): AgentEvent[] {

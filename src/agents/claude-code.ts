@@ -1,8 +1,12 @@
-/** Claude Code, run once per build without a terminal: prompt in by stdin, stream-json out. */
+/** Claude Code without a terminal: what people say in by stdin, stream-json out, through a program of ours. */
+import { MESSAGE_MODES } from '../events/vocabulary.ts';
 import type { Agent, AgentTask } from './agent.ts';
+import { QUESTION_TOOL } from './claude-code-control.ts';
+import type { ClaudeInput } from './claude-code-program.ts';
 import { createClaudeReader } from './claude-code-stream.ts';
 import { hostOf } from './host-of.ts';
 import { openLineRun } from './line-agent.ts';
+import { ownProgram } from './own-program.ts';
 import { probeProgram } from './probe-program.ts';
 
 export interface ClaudeCodeOptions {
@@ -15,6 +19,12 @@ export interface ClaudeCodeOptions {
   readonly baseUrl: string | null;
 }
 
+const PROGRAM = ownProgram('./claude-code-program', [
+  './claude-code-control',
+  './inbox',
+  './json-fields',
+  '../std/line-splitter',
+]);
 const PROVIDER = 'https://api.anthropic.com';
 const INSTALL = 'Install it with `npm install --global @anthropic-ai/claude-code` on the worker.';
 
@@ -27,46 +37,78 @@ const QUIET = {
 };
 
 /**
- * What the agent may do without asking; nobody is there to answer. Not Edit and Write: `acceptEdits` lets them change
- * the checkout, and naming them here would let them change every other file too.
+ * What it may do without asking. Not Edit and Write: `acceptEdits` lets them change the checkout, and naming them here
+ * would let them change every other file too.
  */
-const ALLOWED_TOOLS = 'Bash,Read,Glob,Grep,WebFetch,WebSearch,Task,Skill';
+const FREE_TOOLS = ['Read', 'Glob', 'Grep', 'Task', 'Skill'];
 
-/** Tools of an interactive session: they leave the checkout, outlive the run or talk to other sessions. */
-const DISALLOWED_TOOLS =
-  'EnterWorktree,ExitWorktree,CronCreate,CronDelete,CronList,ScheduleWakeup,ListAgents,SendMessage,AskUserQuestion';
+/** What it may do without asking where nobody is there to be asked. */
+const UNASKED_TOOLS = ['Bash', 'WebFetch', 'WebSearch'];
 
+/** Tools of an interactive session: they leave the checkout, outlive the run, wait for a person or talk to other sessions. */
+const DISALLOWED_TOOLS = [
+  'EnterWorktree',
+  'ExitWorktree',
+  'EnterPlanMode',
+  'ExitPlanMode',
+  'CronCreate',
+  'CronDelete',
+  'CronList',
+  'ScheduleWakeup',
+  'ListAgents',
+  'SendMessage',
+];
+
+const UNATTENDED = 'You work unattended: nobody can answer questions.';
+const ATTENDED =
+  `You work unattended, but people can be asked: use ${QUESTION_TOOL} when you cannot decide something that matters. ` +
+  'An answer may take long.';
 const INSTRUCTIONS =
-  'You work unattended: nobody can answer questions. Follow AGENTS.md or CLAUDE.md in the working directory if there ' +
-  'is one. Leave your changes in the working tree: do not commit, push or switch branches; that is done for you.';
+  'Follow AGENTS.md or CLAUDE.md in the working directory if there is one. Leave your changes in the working tree: do ' +
+  'not commit, push or switch branches; that is done for you.';
 
 export function createClaudeCode(options: ClaudeCodeOptions): Agent {
   return {
     name: 'claude-code',
-    capabilities: { resume: true, cost: true, models: true, messages: false, permissions: false },
+    capabilities: {
+      resume: true,
+      cost: true,
+      models: true,
+      messages: MESSAGE_MODES,
+      questions: true,
+      permissions: true,
+    },
     modelKey: { variable: 'ANTHROPIC_API_KEY', hasDefault: options.apiKey !== null },
     probe: () => probeProgram({ ...options, environment: { ...options.environment, ...QUIET }, remedy: INSTALL }),
     open: (task) =>
       openLineRun({
         task,
-        reader: createClaudeReader(),
+        reader: createClaudeReader(task.asks),
         command: () => ({
-          argv: commandLine(options, task),
+          argv: [process.execPath, PROGRAM.path],
           cwd: task.workspace.paths.work,
           env: environment(options, task),
-          stdin: `${JSON.stringify(message(task.prompt))}\n`,
+          stdin: JSON.stringify(input(options, task)),
+          inbox: true,
           redact: task.redact,
           network: task.network,
           // Without its model there is no agent.
           reaches: [hostOf((task.modelKey ?? options).baseUrl ?? PROVIDER)],
+          files: PROGRAM.files,
+          programs: [options.program],
         }),
       }),
   };
 }
 
+function input(options: ClaudeCodeOptions, task: AgentTask): ClaudeInput {
+  return { command: commandLine(options, task), prompt: task.prompt, asks: task.asks };
+}
+
 /** Never the prompt: an argument may be read as an option, is cut at 128 KiB and shows in every process list. */
 function commandLine(options: ClaudeCodeOptions, task: AgentTask): [string, ...string[]] {
-  const { maxTurns, maxCostUsd } = task.limits;
+  const { asks, limits } = task;
+  const { maxTurns, maxCostUsd } = limits;
   return [
     options.program,
     '-p',
@@ -75,9 +117,10 @@ function commandLine(options: ClaudeCodeOptions, task: AgentTask): [string, ...s
     '--verbose',
     task.resumeSessionId === null ? `--session-id=${task.sessionId}` : `--resume=${task.resumeSessionId}`,
     '--permission-mode=acceptEdits',
-    `--allowedTools=${ALLOWED_TOOLS}`,
-    `--disallowedTools=${DISALLOWED_TOOLS}`,
-    `--append-system-prompt=${INSTRUCTIONS}`,
+    ...(asks.questions || asks.permissions ? ['--permission-prompt-tool=stdio'] : []),
+    `--allowedTools=${[...FREE_TOOLS, ...(asks.permissions ? [] : UNASKED_TOOLS)].join()}`,
+    `--disallowedTools=${[...DISALLOWED_TOOLS, ...(asks.questions ? [] : [QUESTION_TOOL])].join()}`,
+    `--append-system-prompt=${asks.questions ? ATTENDED : UNATTENDED} ${INSTRUCTIONS}`,
     ...(task.trustRepoConfig
       ? ['--setting-sources=user,project,local']
       : ['--setting-sources=', '--strict-mcp-config']),
@@ -85,17 +128,6 @@ function commandLine(options: ClaudeCodeOptions, task: AgentTask): [string, ...s
     ...(maxCostUsd === null ? [] : [`--max-budget-usd=${maxCostUsd}`]),
     ...(task.model === null ? [] : [`--model=${task.model}`]),
   ];
-}
-
-/** `client_composed` makes `/compact` and `@secret.txt` plain text instead of a command and an inclusion. */
-function message(prompt: string): object {
-  return {
-    type: 'user',
-    message: { role: 'user', content: [{ type: 'text', text: prompt }] },
-    parent_tool_use_id: null,
-    client_composed: true,
-    session_id: '',
-  };
 }
 
 function environment(
@@ -117,6 +149,8 @@ function environment(
     // Ten by default: three minutes of silence for a wrong key.
     CLAUDE_CODE_MAX_RETRIES: '3',
     CLAUDE_CODE_STARTUP_FAILURE_RESULTS: '1',
+    // When it is idle it may be left without input: a result ends a turn, but not what runs beside it.
+    CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS: '1',
     ...QUIET,
   };
 }

@@ -21,8 +21,10 @@ const PROVIDER = 'https://api.openai.com/v1';
 const KEY = 'OPENAI_API_KEY';
 const INSTALL = 'Install it with `npm install --global @openai/codex` on the worker.';
 
+/** Where the files of sessions were: with the home of an earlier build they are elsewhere now, and Codex finds them anew. */
+const FORGET_PLACES = 'rm -f "$HOME"/.codex/state_*.sqlite*';
 /** Codex takes variables from this file, which an earlier session may have written, and no flag forbids it. */
-const WITHOUT_VARIABLES = 'rm -rf "$HOME/.codex/.env"; exec "$@"';
+const FORGET_VARIABLES = 'rm -rf "$HOME/.codex/.env"';
 
 const INSTRUCTIONS =
   'You work unattended: nobody can answer questions. Leave your changes in the working tree: do not commit, push or ' +
@@ -31,7 +33,14 @@ const INSTRUCTIONS =
 export function createCodex(options: CodexOptions): Agent {
   return {
     name: 'codex',
-    capabilities: { resume: true, cost: false, models: true, messages: false, permissions: false },
+    capabilities: {
+      resume: true,
+      cost: false,
+      models: true,
+      messages: ['QUEUE', 'INTERRUPT'],
+      questions: false,
+      permissions: false,
+    },
     modelKey: { variable: KEY, hasDefault: options.apiKey !== null },
     probe: () => probeProgram({ ...options, remedy: INSTALL }),
     open: (task) =>
@@ -66,7 +75,7 @@ function commandLine(options: CodexOptions, task: AgentTask): [string, ...string
   return [
     '/bin/sh',
     '-c',
-    trustRepoConfig ? 'exec "$@"' : WITHOUT_VARIABLES,
+    `${FORGET_PLACES}; ${trustRepoConfig ? '' : `${FORGET_VARIABLES}; `}exec "$@"`,
     'sh',
     options.program,
     'exec',
@@ -91,8 +100,9 @@ function configuration(options: CodexOptions, task: AgentTask): string[] {
     'model_providers.slipway.base_url': addressOf(options, task),
     'model_providers.slipway.env_key': KEY,
     'model_providers.slipway.wire_api': 'responses',
-    'model_providers.slipway.request_max_retries': 3,
-    'model_providers.slipway.stream_max_retries': 3,
+    // Each try is one request and is told: those of a request within a try are not.
+    'model_providers.slipway.request_max_retries': 0,
+    'model_providers.slipway.stream_max_retries': 5,
     // What an earlier session wrote into the home's profile is not run with each command.
     allow_login_shell: false,
     developer_instructions: INSTRUCTIONS,

@@ -7,6 +7,7 @@ export function endedRun(outcome: AgentOutcome): AgentRun {
     batches: (async function* () {})(),
     outputBytes: async () => 0,
     notices: async () => [],
+    tell: async () => {},
     stop: async () => {},
     outcome: () => outcome,
   };

@@ -31,6 +31,7 @@ export function createGeminiReader(): LineReader {
     sessionId: null,
     result: null,
     lastError: null,
+    loopDetected: false,
     lastRetry: null,
     lastText: '',
     deniedTools: new Set(),
@@ -66,6 +67,7 @@ function readLine(line: string, state: State): AgentEvent[] {
       return [...endAnswer(state), readToolResult(fields, state)];
     case 'error':
       if (fields.severity === 'error') seen.lastError = textOf(fields.message);
+      if (textOf(fields.message)?.startsWith('Loop detected')) seen.loopDetected = true;
       return [...endAnswer(state), ...warn(textOf(fields.message))];
     case 'result':
       return [...endAnswer(state), ...readEnd(fields, seen)];

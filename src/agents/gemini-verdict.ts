@@ -15,6 +15,8 @@ export interface GeminiTranscript {
   result: { readonly ok: boolean; readonly errorType: string | null; readonly message: string | null } | null;
   /** What went wrong in the middle, by its own account. */
   lastError: string | null;
+  /** It stopped in the middle because it seemed to repeat itself, and calls that a success. */
+  loopDetected: boolean;
   lastRetry: Progress['lastRetry'];
   lastText: string;
   readonly deniedTools: Set<string>;
@@ -30,6 +32,7 @@ export function geminiVerdict(seen: Readonly<GeminiTranscript>, end: RunEnd): Ve
   const { result, lastRetry } = seen;
   const stopped = stopVerdict(end.stoppedBecause, { finished: result !== null, lastRetry });
   if (stopped) return stopped;
+  if (seen.loopDetected) return failed('agent_error', 'Gemini CLI stopped because the model repeated itself.');
   if (result?.ok) return succeeded(seen.deniedTools.size > 0 ? 'permission' : 'completed');
   if (result) return failureVerdict(result.errorType, result.message ?? seen.lastError ?? 'Gemini did not say why.');
   const quiet = { ...end, stderrTail: wordsOf(end) };

@@ -33,7 +33,8 @@ const POLICY = pathOf('gemini-policy.toml');
 /** Before the prompt, which then never begins with the `/` of a command. */
 const INSTRUCTIONS =
   'You work unattended: nobody can answer questions. Follow AGENTS.md or GEMINI.md in the working directory if there ' +
-  'is one. Leave your changes in the working tree: do not commit, push or switch branches; that is done for you.';
+  'is one. Leave your changes in the working tree: do not commit, push or switch branches; that is done for you. Your ' +
+  'file tools refuse to change build files such as package.json, Makefile or Dockerfile: change those with shell commands.';
 
 /**
  * - Settings: in place of what an earlier session may have written. They are those of the user, for Gemini takes none of
@@ -50,7 +51,14 @@ const START = [
 export function createGemini(options: GeminiOptions): Agent {
   return {
     name: 'gemini',
-    capabilities: { resume: true, cost: false, models: true, messages: false, permissions: false },
+    capabilities: {
+      resume: true,
+      cost: false,
+      models: true,
+      messages: ['QUEUE', 'INTERRUPT'],
+      questions: false,
+      permissions: false,
+    },
     modelKey: { variable: 'GEMINI_API_KEY', hasDefault: options.apiKey !== null },
     probe: () => probeProgram({ ...options, remedy: INSTALL }),
     open: (task) =>

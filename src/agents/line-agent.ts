@@ -60,6 +60,7 @@ export async function openLineRun(options: {
     batches: batches(),
     outputBytes: () => run.outputBytes(),
     notices: () => run.notices(),
+    tell: (word) => run.send(JSON.stringify(word)),
     stop(why) {
       stopping ??= end(why).finally(() => {
         stopping = null;

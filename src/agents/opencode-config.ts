@@ -69,9 +69,18 @@ export function chooseModel(access: OpenCodeAccess, wanted: string | null, model
   };
 }
 
-/** What of the machine reaches the session. The model's provider is the only one, and nothing is fetched or run. */
-export function openCodeConfig({ providerID, modelID, settings }: OpenCodeModel): Readonly<Record<string, unknown>> {
+/**
+ * What of the machine reaches the session. The model's provider is the only one, and nothing is fetched or run.
+ * `asking`: permissions that are asked for. Subagents take rules that ask from here only, not from their parent's session.
+ */
+export function openCodeConfig(
+  { providerID, modelID, settings }: OpenCodeModel,
+  asking: readonly string[],
+): Readonly<Record<string, unknown>> {
   return {
+    permission: Object.fromEntries(asking.map((permission) => [permission, 'ask'])),
+    // A denial also denies what the same step asks besides, and would end the turn with it.
+    experimental: { continue_loop_on_deny: true },
     model: `${providerID}/${modelID}`,
     // Titles and summaries.
     small_model: `${providerID}/${modelID}`,

@@ -1,15 +1,20 @@
 /**
  * The OpenCode agent's program: reads its input from stdin, starts an OpenCode server, has one turn of conversation with
- * it and prints what happened, one JSON object per line: OpenCode's own events, and lines of ours (`OpenCodeLine`). It
+ * it and prints what happened, one JSON object per line: OpenCode's own events, and lines of ours (`OpenCodeLine`). People
+ * add to the turn, and answer what it asks, by its inbox. It
  * ends with 0 after a last line `result`, with 1 when there is no result, and with 143 and without one on SIGTERM.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentReason } from './agent.ts';
+import type { AgentReason, AgentTask, AgentWord } from './agent.ts';
+import { openInbox } from './inbox.ts';
 import { fieldsOf, itemsOf, type JsonFields, textOf } from './json-fields.ts';
+import { createOpenCodeAnswers, type OpenCodeAnswers } from './opencode-answers.ts';
 import { createOpenCodeClient, type OpenCodeClient } from './opencode-client.ts';
 import { createOpenCodeRelay, hasEnded, type OpenCodeLimit, type OpenCodeRelay } from './opencode-relay.ts';
 import { type OpenCodeServer, OpenCodeStartError, startOpenCodeServer } from './opencode-server.ts';
+import { createOpenCodeSteering } from './opencode-steering.ts';
 
 export interface OpenCodeInput {
   readonly program: string;
@@ -23,6 +28,8 @@ export interface OpenCodeInput {
   readonly system: string;
   readonly model: { readonly providerID: string; readonly modelID: string };
   readonly permission: readonly { readonly permission: string; readonly pattern: string; readonly action: string }[];
+  /** What people are there to answer. */
+  readonly asks: AgentTask['asks'];
   /** An earlier build's session, to go on with. */
   readonly resumeSessionId: string | null;
   readonly maxTurns: number | null;
@@ -34,14 +41,16 @@ export interface OpenCodeInput {
 export type OpenCodeLine =
   | { readonly type: 'started'; readonly sessionId: string; readonly version: string | null; readonly model: string }
   | { readonly type: 'limit'; readonly limit: OpenCodeLimit }
+  /** The model is asked with a message of people. */
+  | { readonly type: 'took'; readonly messageId: string }
   | { readonly type: 'failure'; readonly reason: AgentReason; readonly message: string }
   /** The session is idle, and its last message is told. */
   | { readonly type: 'result' };
 
 interface Conversation {
   readonly client: OpenCodeClient;
-  readonly server: OpenCodeServer;
   readonly relay: OpenCodeRelay;
+  readonly answers: OpenCodeAnswers;
   readonly sessionId: string;
 }
 
@@ -53,7 +62,6 @@ class ConversationError extends Error {
   }
 }
 
-const NOBODY_ANSWERS = 'Nobody is there to answer. Go on without it.';
 const MAX_RECONNECTS = 100;
 const RECONNECT_MS = 200;
 /** From the word that the session is idle until its last message is complete. */
@@ -69,6 +77,8 @@ const isIdle = new Promise<void>((tell) => {
 });
 
 process.on('SIGTERM', () => void stop());
+const steering = createOpenCodeSteering((text) => prompt(text));
+openInbox(hear);
 const input = JSON.parse(readFileSync(0, 'utf8')) as OpenCodeInput;
 let server: OpenCodeServer | null = null;
 try {
@@ -90,6 +100,7 @@ process.exit();
 async function stop(): Promise<void> {
   if (stopping) return;
   stopping = true;
+  steering.end();
   if (conversation) {
     const { client, sessionId } = conversation;
     const aborted = client.call('POST', `/session/${sessionId}/abort`).then(() => isIdle);
@@ -101,6 +112,7 @@ async function stop(): Promise<void> {
 
 async function converse(running: OpenCodeServer): Promise<void> {
   const { directory, model } = input;
+  if (input.resumeSessionId !== null) await keepProject(running, input.resumeSessionId);
   const client = createOpenCodeClient({ url: running.url, password: running.password, directory });
   const events = follow(client, running);
   // The stream is open before anything happens, or the beginning would be missed.
@@ -108,24 +120,49 @@ async function converse(running: OpenCodeServer): Promise<void> {
   const session = await openSession(client);
   const sessionId = textOf(session.id) ?? '';
   const relay = createOpenCodeRelay(sessionId, input);
-  conversation = { client, server: running, relay, sessionId };
+  const answers = createOpenCodeAnswers({ client, relay, asks: input.asks });
+  conversation = { client, relay, answers, sessionId };
   const name = `${model.providerID}/${model.modelID}`;
   emit({ type: 'started', sessionId, version: textOf(session.version), model: name });
-  if (input.resumeSessionId !== null) for (const message of await readMessages(sessionId)) relay.forget(message);
-  await ask(`/session/${sessionId}/prompt_async`, {
-    model,
-    system: input.system,
-    parts: [{ type: 'text', text: input.prompt }],
-  });
+  if (input.resumeSessionId !== null) for (const message of await readMessages(sessionId)) forget(message);
+  await prompt(input.prompt);
+  steering.begin(sessionId);
   for await (const event of events) {
     if (event.type === 'server.connected' && (await catchUp())) break;
-    tell(relay.take(event));
-    await answer(event);
+    await take(event);
     if (await cutOff()) break;
-    if (event.type === 'session.idle' && fieldsOf(event.properties)?.sessionID === sessionId) break;
+    const isIdle = event.type === 'session.idle' && fieldsOf(event.properties)?.sessionID === sessionId;
+    if (isIdle && (await isOver())) break;
   }
+  steering.end();
   await settle();
   idle();
+}
+
+async function prompt(text: string): Promise<void> {
+  const { client, sessionId } = talking();
+  const { model, system } = input;
+  const message = { model, system, parts: [{ type: 'text', text }] };
+  okay(await client.call('POST', `/session/${sessionId}/prompt_async`, message), 'config');
+}
+
+function forget(message: JsonFields): void {
+  talking().relay.forget(message);
+  steering.takeMessage(message);
+}
+
+async function take(event: JsonFields): Promise<void> {
+  const { relay, answers } = talking();
+  tell(relay.take(event));
+  tellTaken(steering.take(event));
+  await answers.refuse(event);
+}
+
+function takeMessages(messages: readonly JsonFields[]): void {
+  for (const message of messages) {
+    tell(talking().relay.takeMessage(message));
+    tellTaken(steering.takeMessage(message));
+  }
 }
 
 /** Events of all connections, each of which begins with `server.connected`. Throws when the server is gone. */
@@ -140,6 +177,21 @@ async function* follow(client: OpenCodeClient, { isAlive }: OpenCodeServer): Asy
     }
   }
   throw new Error('The events of OpenCode were lost too often.');
+}
+
+/**
+ * OpenCode lets a session go to another folder of the same project only, which it knows by the first commit: the checkout
+ * of a later build has one where that of the first had none. A name that is there already goes before it.
+ */
+async function keepProject({ url, password }: OpenCodeServer, sessionId: string): Promise<void> {
+  const { directory, scratch } = input;
+  const git = join(directory, '.git');
+  if (!statSync(git, { throwIfNoEntry: false })?.isDirectory()) return;
+  // A call for the checkout itself would give it a name.
+  const elsewhere = createOpenCodeClient({ url, password, directory: scratch });
+  const earlier = fieldsOf((await elsewhere.call('GET', `/session/${encodeURIComponent(sessionId)}`)).body);
+  const project = textOf(earlier?.projectID);
+  if (project !== null && earlier?.directory !== directory) writeFileSync(join(git, 'opencode'), project);
 }
 
 /** An earlier session comes with its home, and still belongs to the folder in which it began. */
@@ -160,25 +212,55 @@ async function openSession(client: OpenCodeClient): Promise<JsonFields> {
 
 /** What happened while nobody listened; true when the turn has ended. */
 async function catchUp(): Promise<boolean> {
-  const { client, relay, sessionId } = talking();
+  const { client, relay } = talking();
   for (const id of relay.sessions) {
     const children = await client.call('GET', `/session/${id}/children`);
     for (const child of itemsOf(children.body)) relay.follow(textOf(child.id) ?? '');
-    for (const message of await readMessages(id)) tell(relay.takeMessage(message));
+    takeMessages(await readMessages(id));
   }
-  const status = fieldsOf((await client.call('GET', '/session/status')).body);
-  return status !== null && status[sessionId] === undefined && (await lastHasEnded());
+  await catchUpRequests();
+  if (await isBusy()) return false;
+  return steering.isPending() ? isOver() : lastHasEnded();
 }
 
-/** A question that reaches us would wait for ever. */
-async function answer(event: JsonFields): Promise<void> {
+/** What is asked and was not heard, and what was answered meanwhile. */
+async function catchUpRequests(): Promise<void> {
   const { client, relay } = talking();
-  const request = fieldsOf(event.properties) ?? {};
-  const id = encodeURIComponent(textOf(request.id) ?? '');
-  if (!relay.sessions.has(textOf(request.sessionID) ?? '')) return;
-  if (event.type === 'permission.asked') {
-    await client.call('POST', `/permission/${id}/reply`, { reply: 'reject', message: NOBODY_ANSWERS });
-  } else if (event.type === 'question.asked') await client.call('POST', `/question/${id}/reject`);
+  const left = new Set<string>();
+  for (const kind of ['permission', 'question']) {
+    const { body } = await client.call('GET', `/${kind}`);
+    if (!Array.isArray(body)) return;
+    for (const request of itemsOf(body)) {
+      left.add(textOf(request.id) ?? '');
+      await take({ type: `${kind}.asked`, properties: request });
+    }
+  }
+  tell(relay.closeOthers(left));
+}
+
+/** A session that is idle has no status; an answer that is none says nothing. */
+async function isBusy(): Promise<boolean> {
+  const { client, sessionId } = talking();
+  const status = fieldsOf((await client.call('GET', '/session/status')).body);
+  return status === null || status[sessionId] !== undefined;
+}
+
+/** The session has become idle. A message that came too late for the turn has begun another one, or was lost. */
+async function isOver(): Promise<boolean> {
+  if (stopping || !steering.isPending()) return true;
+  const deadline = performance.now() + SETTLE_MS;
+  do {
+    if (await isBusy()) return false;
+    takeMessages(await readMessages(talking().sessionId));
+    await delay(SETTLE_EVERY_MS);
+  } while (steering.isPending() && performance.now() < deadline);
+  return !(await isBusy());
+}
+
+/** What people say. An answer to nothing that was asked is none. */
+function hear(word: AgentWord): void {
+  if (word.type === 'message') steering.push(word);
+  else void conversation?.answers.reply(word);
 }
 
 /** Cancels the turn when it has reached a cap. */
@@ -193,10 +275,10 @@ async function cutOff(): Promise<boolean> {
 
 /** OpenCode says that it is idle a moment before the last message is complete. */
 async function settle(): Promise<void> {
-  const { relay, sessionId } = talking();
+  const { sessionId } = talking();
   const deadline = performance.now() + SETTLE_MS;
   while (!(await lastHasEnded()) && performance.now() < deadline) await delay(SETTLE_EVERY_MS);
-  for (const message of await readMessages(sessionId)) tell(relay.takeMessage(message));
+  takeMessages(await readMessages(sessionId));
 }
 
 async function lastHasEnded(): Promise<boolean> {
@@ -207,10 +289,6 @@ async function lastHasEnded(): Promise<boolean> {
 async function readMessages(sessionId: string): Promise<readonly JsonFields[]> {
   const { body } = await talking().client.call('GET', `/session/${sessionId}/message`);
   return Array.isArray(body) ? body.map(fieldsOf).filter((message) => message !== null) : [];
-}
-
-async function ask(path: string, body: JsonFields): Promise<void> {
-  okay(await talking().client.call('POST', path, body), 'config');
 }
 
 function okay({ status, body }: { readonly status: number; readonly body: unknown }, reason: AgentReason): JsonFields {
@@ -227,6 +305,10 @@ function talking(): Conversation {
 
 function tell(events: readonly JsonFields[]): void {
   for (const event of events) emit(event);
+}
+
+function tellTaken(messageIds: readonly string[]): void {
+  for (const messageId of messageIds) emit({ type: 'took', messageId });
 }
 
 /** Whole, or it throws: on a full disk a stream of Node writes what has room and forgets the rest. */

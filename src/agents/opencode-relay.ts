@@ -27,12 +27,18 @@ export interface OpenCodeRelay {
   follow(sessionId: string): void;
   /** The session and those of its subagents. */
   readonly sessions: ReadonlySet<string>;
+  /** Requests that were told and are not closed: what was asked, by its id. */
+  readonly requests: ReadonlyMap<string, JsonFields>;
+  /** The events to print where only these requests are left. */
+  closeOthers(left: ReadonlySet<string>): readonly JsonFields[];
   /** The cap that has been reached, if any. */
   limit(): OpenCodeLimit | null;
 }
 
 /** Sessions of subagents that are followed. */
 const MAX_SESSIONS = 500;
+/** Requests that are open at a time; those beyond are not known to be. */
+const MAX_REQUESTS = 1000;
 /** Things told that are remembered; the oldest are forgotten first. */
 const MAX_REMEMBERED = 100_000;
 
@@ -51,13 +57,10 @@ const QUIET: ReadonlySet<string> = new Set([
   'message.part.removed',
   'message.removed',
   'models-dev.refreshed',
-  'permission.replied',
   'permission.updated',
   'plugin.added',
   'project.directories.updated',
   'project.updated',
-  'question.rejected',
-  'question.replied',
   'reference.updated',
   'server.connected',
   'server.heartbeat',
@@ -82,17 +85,16 @@ const QUIET_PARTS: ReadonlySet<string> = new Set([
 ]);
 
 /** Told each time that they come. */
-const KNOWN: ReadonlySet<string> = new Set([
-  'permission.asked',
-  'question.asked',
-  'session.compacted',
-  'session.error',
-]);
+const KNOWN: ReadonlySet<string> = new Set(['session.compacted', 'session.error']);
+
+const ASKED: ReadonlySet<string> = new Set(['permission.asked', 'question.asked']);
+const CLOSED: ReadonlySet<string> = new Set(['permission.replied', 'question.rejected', 'question.replied']);
 
 interface RelayState {
   readonly sessionId: string;
   readonly sessions: Set<string>;
   readonly told: Set<string>;
+  readonly requests: Map<string, JsonFields>;
   /** `goesOn`: the last step was not the last of the turn. */
   spent: { turns: number; costUsd: number; retries: number; goesOn: boolean };
 }
@@ -102,6 +104,7 @@ export function createOpenCodeRelay(sessionId: string, caps: OpenCodeCaps): Open
     sessionId,
     sessions: new Set([sessionId]),
     told: new Set(),
+    requests: new Map(),
     spent: { turns: 0, costUsd: 0, retries: 0, goesOn: false },
   };
   return {
@@ -115,6 +118,13 @@ export function createOpenCodeRelay(sessionId: string, caps: OpenCodeCaps): Open
     },
     follow: (id) => follow(id, state),
     sessions: state.sessions,
+    requests: state.requests,
+    closeOthers(left) {
+      const gone = [...state.requests].filter(([id]) => !left.has(id));
+      return gone.flatMap(([requestID, { sessionID }]) =>
+        take({ type: 'permission.replied', properties: { sessionID, requestID } }, state),
+      );
+    },
     limit: () => reached(caps, state.spent),
   };
 }
@@ -160,8 +170,17 @@ function take(event: JsonFields, state: RelayState): readonly JsonFields[] {
   if (type === 'message.updated' && info) return takeInfo(event, info, state);
   if (type === 'message.part.updated' && part) return takePart(event, part, state);
   if (type === 'session.status') return takeStatus(event, fieldsOf(properties.status) ?? {}, state);
+  if (ASKED.has(type)) return takeAsked(event, properties, state);
+  if (CLOSED.has(type)) return state.requests.delete(textOf(properties.requestID) ?? '') ? [event] : [];
   if (KNOWN.has(type)) return [event];
   return QUIET.has(type) || !once(`event/${type}`, state) ? [] : [{ type }];
+}
+
+function takeAsked(event: JsonFields, request: JsonFields, state: RelayState): readonly JsonFields[] {
+  const id = textOf(request.id);
+  if (id === null || !once(`asked/${id}`, state)) return [];
+  if (state.requests.size < MAX_REQUESTS) state.requests.set(id, request);
+  return [event];
 }
 
 /** A message is told when it has ended, and again if it ends otherwise: an abort comes after the last step. */

@@ -2,13 +2,14 @@
  * Lines of the OpenCode program -> agent events. They are events of OpenCode's server, as `opencode-relay.ts` lets them
  * through, and a few of the program's own; a kind that nobody knows yet is `raw`.
  */
-import { MAX_EVENT_TEXT, type Usage } from '../events/event.ts';
-import type { AgentEvent } from './agent.ts';
+import { type AgentRequest, MAX_EVENT_TEXT, type Usage } from '../events/event.ts';
+import type { AgentEvent, AgentTask } from './agent.ts';
 import { cutText } from './cut-text.ts';
 import { fieldsOf, type JsonFields, numberOf, parseFields, textOf } from './json-fields.ts';
 import type { LineReader } from './line-agent.ts';
 import { nameOf, say, toolCall, toolResult, warn } from './line-events.ts';
 import { readError, retryReason } from './opencode-reason.ts';
+import { permissionRequest, questionRequest } from './opencode-requests.ts';
 import { type OpenCodeTranscript, openCodeVerdict } from './opencode-verdict.ts';
 import { outcomeOf } from './verdict.ts';
 
@@ -18,7 +19,8 @@ const LIMITS = ['max_turns', 'budget', 'retries'] as const;
 /** What the program itself can fail for. */
 const FAILURES = ['config', 'not_found', 'unavailable'] as const;
 
-export function createOpenCodeReader(): LineReader {
+/** Of a run that asks people `asks`. */
+export function createOpenCodeReader(asks: AgentTask['asks']): LineReader {
   const seen: OpenCodeTranscript = {
     sessionId: null,
     result: false,
@@ -32,7 +34,7 @@ export function createOpenCodeReader(): LineReader {
     usage: null,
   };
   return {
-    read: (line) => (line.trim() === '' ? [] : readLine(line, seen)),
+    read: (line) => (line.trim() === '' ? [] : readLine(line, seen, asks)),
     verdict: (end) =>
       outcomeOf(openCodeVerdict(seen, end), {
         finalText: seen.lastText.text,
@@ -43,7 +45,7 @@ export function createOpenCodeReader(): LineReader {
   };
 }
 
-function readLine(line: string, seen: OpenCodeTranscript): AgentEvent[] {
+function readLine(line: string, seen: OpenCodeTranscript, asks: AgentTask['asks']): AgentEvent[] {
   const fields = parseFields(line);
   if (!fields) return [{ type: 'raw', name: 'not an object' }];
   const properties = fieldsOf(fields.properties) ?? {};
@@ -79,13 +81,38 @@ function readLine(line: string, seen: OpenCodeTranscript): AgentEvent[] {
       return readSessionError(properties, seen);
     case 'session.compacted':
       return [];
-    case 'permission.asked':
-      return warn(`OpenCode asked for permission (${textOf(properties.permission) ?? ''}); it was refused.`);
-    case 'question.asked':
-      return warn('OpenCode asked a question; nobody was there to answer.');
+    case 'took':
+      return [{ type: 'message_taken', messageId: nameOf(fields.messageId) ?? '' }];
     default:
-      return [{ type: 'raw', name: nameOf(fields.type) ?? 'without type' }];
+      return readRequest(fields, asks) ?? [{ type: 'raw', name: nameOf(fields.type) || 'without type' }];
   }
+}
+
+/** What OpenCode asks, and that it does not wait any more. What it may not ask people, the program has refused. */
+function readRequest({ type, properties }: JsonFields, asks: AgentTask['asks']): AgentEvent[] | null {
+  const request = fieldsOf(properties) ?? {};
+  switch (type) {
+    case 'permission.asked': {
+      if (asks.permissions) return askPeople(request, permissionRequest(request));
+      return warn(`OpenCode asked for permission (${textOf(request.permission) ?? ''}); it was refused.`);
+    }
+    case 'question.asked':
+      if (asks.questions) return askPeople(request, questionRequest(request));
+      return warn('OpenCode asked a question; nobody was there to answer.');
+    case 'permission.replied':
+    case 'question.rejected':
+    case 'question.replied': {
+      const requestId = nameOf(request.requestID);
+      const isPeoples = asks.permissions || asks.questions;
+      return isPeoples && requestId !== null ? [{ type: 'request_closed', requestId }] : [];
+    }
+    default:
+      return null;
+  }
+}
+
+function askPeople({ id }: JsonFields, request: AgentRequest): AgentEvent[] {
+  return [{ type: 'asked', requestId: nameOf(id) ?? '', request }];
 }
 
 /** Of subagents only what they did and used counts, not how they ended or what they answered. */
@@ -115,7 +142,7 @@ function readPart(part: JsonFields, seen: OpenCodeTranscript): AgentEvent[] {
       return readTool(part, seen);
     case 'step-finish':
       seen.lastRetry = null;
-      seen.usage = addStep(seen.usage, part);
+      seen.usage = addStep(seen.usage, part, isMain(part.sessionID, seen) ? 1 : 0);
       return [{ type: 'usage', usage: seen.usage }];
     default:
       return [{ type: 'raw', name: `part/${nameOf(part.type) ?? 'without type'}` }];
@@ -168,9 +195,9 @@ function readSessionError(properties: JsonFields, seen: OpenCodeTranscript): Age
 
 /**
  * The step's tokens and cost are its own. OpenCode says 0 for a model whose price it does not know; a free one cannot be
- * told from that, so nothing is known of its cost.
+ * told from that, so nothing is known of its cost. A step of a subagent is no turn of the build's.
  */
-function addStep(sum: Usage | null, part: JsonFields): Usage {
+function addStep(sum: Usage | null, part: JsonFields, turns: number): Usage {
   const tokens = fieldsOf(part.tokens);
   const cache = fieldsOf(tokens?.cache);
   const costUsd = (sum?.costUsd ?? 0) + (numberOf(part.cost) ?? 0);
@@ -181,6 +208,6 @@ function addStep(sum: Usage | null, part: JsonFields): Usage {
     cacheReadTokens: add(sum?.cacheReadTokens, cache?.read),
     cacheWriteTokens: add(sum?.cacheWriteTokens, cache?.write),
     costUsd: costUsd > 0 ? costUsd : null,
-    turns: (sum?.turns ?? 0) + 1,
+    turns: (sum?.turns ?? 0) + turns,
   };
 }

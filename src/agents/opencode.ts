@@ -1,6 +1,6 @@
 /** OpenCode: a server of its own for every run, which a program of ours talks with inside the run's sandbox. */
-import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { MESSAGE_MODES } from '../events/vocabulary.ts';
 import type { Agent, AgentRun, AgentTask } from './agent.ts';
 import { endedRun } from './ended-run.ts';
 import { hostOf } from './host-of.ts';
@@ -14,6 +14,7 @@ import {
 } from './opencode-config.ts';
 import type { OpenCodeInput } from './opencode-program.ts';
 import { createOpenCodeReader } from './opencode-stream.ts';
+import { ownProgram } from './own-program.ts';
 import { probeProgram } from './probe-program.ts';
 import { failed, outcomeOf } from './verdict.ts';
 
@@ -25,32 +26,45 @@ export interface OpenCodeOptions {
   readonly access: OpenCodeAccess;
 }
 
-/** Published, the sources are JavaScript. */
-const EXTENSION = extname(import.meta.url);
-const source = (name: string) => fileURLToPath(new URL(`${name}${EXTENSION}`, import.meta.url));
-const PROGRAM = source('./opencode-program');
-/** What the program imports: in the sandbox nothing else of Slipway is there. */
-const IMPORTED = [
-  ...['./opencode-client', './opencode-relay', './opencode-server', './json-fields', '../std/line-splitter'].map(
-    source,
-  ),
-  fileURLToPath(new URL('../../package.json', import.meta.url)),
-];
+const PROGRAM = ownProgram('./opencode-program', [
+  './inbox',
+  './json-fields',
+  './opencode-answers',
+  './opencode-client',
+  './opencode-relay',
+  './opencode-server',
+  './opencode-steering',
+  '../std/line-splitter',
+]);
 
 /** OpenCode itself tries for ever. */
 const MAX_RETRIES = 3;
 const INSTALL = 'Install it with `npm install --global opencode-ai` on the worker.';
 
+const UNATTENDED = 'You work unattended: nobody can answer questions.';
+const ATTENDED =
+  'You work unattended, but people can be asked: use the question tool when you cannot decide something that matters. ' +
+  'An answer may take long.';
 const INSTRUCTIONS =
-  'You work unattended: nobody can answer questions. Follow AGENTS.md or CLAUDE.md in the working directory if there ' +
-  'is one. Leave your changes in the working tree: do not commit, push or switch branches; that is done for you.';
+  'Follow AGENTS.md or CLAUDE.md in the working directory if there is one. Leave your changes in the working tree: do ' +
+  'not commit, push or switch branches; that is done for you.';
+
+/** What a build that asks for permissions asks for, besides folders that are not its own. */
+const ASKED_TOOLS = ['bash', 'webfetch', 'websearch'];
 
 export function createOpenCode(options: OpenCodeOptions): Agent {
   const { access } = options;
   const keys = [access.apiKey, access.anthropic.apiKey, access.openai.apiKey];
   return {
     name: 'opencode',
-    capabilities: { resume: true, cost: true, models: true, messages: false, permissions: false },
+    capabilities: {
+      resume: true,
+      cost: true,
+      models: true,
+      messages: MESSAGE_MODES,
+      questions: true,
+      permissions: true,
+    },
     modelKey: {
       variable: OPENCODE_KEY,
       // A model on this machine needs no key.
@@ -70,16 +84,17 @@ async function open(options: OpenCodeOptions, task: AgentTask): Promise<AgentRun
   const { model } = chosen;
   return openLineRun({
     task,
-    reader: createOpenCodeReader(),
+    reader: createOpenCodeReader(task.asks),
     command: () => ({
-      argv: [process.execPath, PROGRAM],
+      argv: [process.execPath, PROGRAM.path],
       cwd: task.workspace.paths.work,
       env: environment(options, task, model),
       stdin: JSON.stringify(programInput(options, task, model)),
       redact: task.redact,
       network: task.network,
       reaches: [hostOf(model.baseUrl)],
-      files: [PROGRAM, ...IMPORTED, ...(options.program.startsWith('/') ? [options.program] : [])],
+      inbox: true,
+      files: [...PROGRAM.files, ...(options.program.startsWith('/') ? [options.program] : [])],
     }),
   });
 }
@@ -87,15 +102,17 @@ async function open(options: OpenCodeOptions, task: AgentTask): Promise<AgentRun
 function programInput(options: OpenCodeOptions, task: AgentTask, model: OpenCodeModel): OpenCodeInput {
   const { work, tmp } = task.workspace.paths;
   const { providerID, modelID } = model;
+  const { asks } = task;
   return {
     program: options.program,
-    config: openCodeConfig(model),
+    config: openCodeConfig(model, asks.permissions ? ASKED_TOOLS : []),
     directory: work,
     scratch: join(tmp, 'opencode'),
     // With a title OpenCode does not ask the model for one.
     title: `Build ${task.workspace.buildId}`,
     prompt: task.prompt,
-    system: INSTRUCTIONS,
+    system: `${asks.questions ? ATTENDED : UNATTENDED} ${INSTRUCTIONS}`,
+    asks,
     model: { providerID, modelID },
     permission: permissionRules(task),
     resumeSessionId: task.resumeSessionId,
@@ -104,15 +121,20 @@ function programInput(options: OpenCodeOptions, task: AgentTask, model: OpenCode
   };
 }
 
-/** The last rule that fits decides. Whatever would ask is denied: nobody is there to answer. */
-function permissionRules({ workspace: { paths } }: AgentTask): OpenCodeInput['permission'] {
-  const rule = (permission: string, pattern: string, action: 'allow' | 'deny') => ({ permission, pattern, action });
+/** The last rule that fits decides. Where nobody is there to answer, what would ask is denied. */
+function permissionRules({ asks, workspace: { paths } }: AgentTask): OpenCodeInput['permission'] {
+  const rule = (permission: string, pattern: string, action: 'allow' | 'ask' | 'deny') => ({
+    permission,
+    pattern,
+    action,
+  });
   return [
     rule('*', '*', 'allow'),
-    rule('question', '*', 'deny'),
+    ...(asks.permissions ? ASKED_TOOLS.map((permission) => rule(permission, '*', 'ask')) : []),
+    rule('question', '*', asks.questions ? 'allow' : 'deny'),
     rule('plan_enter', '*', 'deny'),
     rule('plan_exit', '*', 'deny'),
-    rule('external_directory', '*', 'deny'),
+    rule('external_directory', '*', asks.permissions ? 'ask' : 'deny'),
     rule('external_directory', `${paths.tmp}/*`, 'allow'),
     // Where OpenCode puts output that is too long for the model.
     rule('external_directory', `${paths.home}/.local/share/opencode/tool-output/*`, 'allow'),

@@ -1,6 +1,7 @@
 /**
- * The scripted agent's program: reads `{ sessionId, steps }` from stdin, does the steps in the current folder and
- * prints one event per line as JSON, the result last. What commands print goes out as it is, between the events.
+ * The scripted agent's program: reads a ScriptedInput from stdin, does the steps in the current folder and prints one
+ * event per line as JSON, the result last. What commands print goes out as it is, between the events. It repeats what it
+ * is told, and waits for the answers to what it asks.
  * It ends with 0, with 1 after a failed step, and with 143 and without a result on SIGTERM.
  */
 import { spawn } from 'node:child_process';
@@ -8,13 +9,15 @@ import { lstatSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync
 import { dirname, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
-import type { Usage } from '../events/event.ts';
-import type { AgentEvent, AgentReason } from './agent.ts';
+import type { AgentRequest, Usage } from '../events/event.ts';
+import type { AgentEvent, AgentReason, AgentTask, AgentWord } from './agent.ts';
+import { openInbox } from './inbox.ts';
 import type { ScriptedStep } from './scripted-steps.ts';
 
 export interface ScriptedInput {
   readonly sessionId: string;
   readonly model: string | null;
+  readonly asks: AgentTask['asks'];
   readonly steps: readonly ScriptedStep[];
 }
 
@@ -32,9 +35,12 @@ const MAX_OUTPUT = 64 * 1024;
 const DRAIN_MS = 250;
 
 let midLine = false;
+const answers = new Map<string, (word: AgentWord) => void>();
 
 process.on('SIGTERM', () => process.exit(143));
-await perform(JSON.parse(readFileSync(0, 'utf8')) as ScriptedInput);
+openInbox(hear);
+const input = JSON.parse(readFileSync(0, 'utf8')) as ScriptedInput;
+await perform(input);
 // A child that a command left behind may hold its pipes to us: it must not keep us alive.
 process.exit();
 
@@ -56,7 +62,7 @@ async function attempt(step: ScriptedStep, callId: string): Promise<StepEnd> {
   const [tool = '', input] = Object.entries(step)[0] ?? [];
   const showsAsTool = 'write' in step || 'edit' in step || 'delete' in step || 'run' in step;
   if (showsAsTool) emit({ type: 'activity', content: { kind: 'tool_call', callId, tool, input } });
-  const end = await doStep(step).catch((error: Error): StepEnd => ({ failure: error.message }));
+  const end = await doStep(step, callId).catch((error: Error): StepEnd => ({ failure: error.message }));
   if (showsAsTool) {
     const output = 'output' in end ? end.output : end.failure;
     const status = 'output' in end ? 'ok' : 'failed';
@@ -65,7 +71,7 @@ async function attempt(step: ScriptedStep, callId: string): Promise<StepEnd> {
   return end;
 }
 
-async function doStep(step: ScriptedStep): Promise<StepEnd> {
+async function doStep(step: ScriptedStep, callId: string): Promise<StepEnd> {
   if ('write' in step) return writeFile(step.write.path, step.write.content);
   if ('edit' in step) return editFile(step.edit);
   if ('delete' in step) {
@@ -76,11 +82,70 @@ async function doStep(step: ScriptedStep): Promise<StepEnd> {
     const { code, output } = await run(step.run);
     return code === 0 || step.allowFailure ? { output } : { failure: `exit code ${code}\n${output}`.trim() };
   }
+  if ('ask' in step) return askQuestion(callId, step.ask);
+  if ('approve' in step) return askPermission(callId, step.approve);
   if ('wait' in step) await setTimeout(step.wait * 1000);
-  if ('print' in step) emit({ type: 'activity', content: { kind: 'message', text: step.print } });
+  if ('print' in step) say(step.print);
   if ('retry' in step) emit({ type: 'retry', ...step.retry, attempt: null });
   if ('usage' in step) emit({ type: 'usage', usage: usageOf(step.usage) });
   return 'fail' in step ? { failure: step.fail, reason: step.reason } : { output: '' };
+}
+
+function hear(word: AgentWord): void {
+  if (word.type !== 'message') {
+    answers.get(word.id)?.(word);
+    return;
+  }
+  emit({ type: 'message_taken', messageId: word.id });
+  say(`I was told: ${word.text}`);
+}
+
+async function askQuestion(
+  callId: string,
+  ask: { question: string; options?: string[] | undefined },
+): Promise<StepEnd> {
+  const options = (ask.options ?? []).map((label) => ({ label, description: null }));
+  const question = { question: ask.question, header: null, options, multiple: false };
+  const word = input.asks.questions ? await request(callId, { kind: 'QUESTION', questions: [question] }) : null;
+  const said = word?.type === 'answer' ? (word.answers?.[0] ?? null) : null;
+  say(said ? `The answer is: ${said.join(', ')}` : 'Nobody answered.');
+  return { output: '' };
+}
+
+/** Shows as a tool that was used, or denied. */
+async function askPermission(
+  callId: string,
+  { tool, input: wanted }: { tool: string; input?: unknown },
+): Promise<StepEnd> {
+  emit({ type: 'activity', content: { kind: 'tool_call', callId, tool, input: wanted ?? null } });
+  const asked = { kind: 'PERMISSION', tool, input: wanted ?? null, description: null } as const;
+  const word = input.asks.permissions ? await request(callId, asked) : null;
+  const allowed = word === null || (word.type === 'decision' && word.allow);
+  const output = allowed
+    ? 'It was allowed.'
+    : `It was denied: ${(word.type === 'decision' && word.message) || 'no reason was given'}`;
+  const status = allowed ? 'ok' : 'denied';
+  emit({ type: 'activity', content: { kind: 'tool_result', callId, status, output, truncated: false } });
+  return { output };
+}
+
+function request(requestId: string, asked: AgentRequest): Promise<AgentWord> {
+  const answered = new Promise<AgentWord>((settle) => {
+    answers.set(requestId, (word) => {
+      answers.delete(requestId);
+      emit({ type: 'request_closed', requestId });
+      clearInterval(awake);
+      settle(word);
+    });
+  });
+  // The inbox alone does not keep the process alive.
+  const awake = globalThis.setInterval(() => {}, 60_000);
+  emit({ type: 'asked', requestId, request: asked });
+  return answered;
+}
+
+function say(message: string): void {
+  emit({ type: 'activity', content: { kind: 'message', text: message } });
 }
 
 function usageOf(said: { readonly [K in keyof Usage]?: Usage[K] | undefined }): Usage {

@@ -44,6 +44,10 @@ const STEPS = {
   run: z.strictObject({ run: text.min(1), allowFailure: z.boolean().optional() }),
   print: z.strictObject({ print: text }),
   wait: z.strictObject({ wait: z.number().min(0).max(MAX_WAIT_SECONDS) }),
+  ask: z.strictObject({
+    ask: z.strictObject({ question: text.min(1), options: z.array(text.min(1)).max(20).optional() }),
+  }),
+  approve: z.strictObject({ approve: z.strictObject({ tool: text.min(1), input: z.unknown() }) }),
   retry: z.strictObject({ retry: z.strictObject({ reason: failReason, message: text, retryAfterSeconds }) }),
   fail: z.strictObject({ fail: text, reason: failReason.optional() }),
   usage: z.strictObject({

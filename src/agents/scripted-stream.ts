@@ -12,6 +12,7 @@ import { exitVerdict, failed, outcomeOf, type Progress, stopVerdict, succeeded, 
 
 const text = z.string().transform((value) => cutText(value, MAX_EVENT_TEXT));
 const count = z.number().nullable();
+const MAX_OPTIONS = 20;
 
 /** A command can print such a line too: it is checked, and success also needs the program's exit code. */
 const scriptedLine = z.discriminatedUnion('type', [
@@ -32,7 +33,12 @@ const scriptedLine = z.discriminatedUnion('type', [
         input: z.unknown().transform((value) => cutJson(value ?? null, MAX_EVENT_TEXT)),
       }),
       z
-        .object({ kind: z.literal('tool_result'), callId: text, status: z.enum(['ok', 'failed']), output: z.string() })
+        .object({
+          kind: z.literal('tool_result'),
+          callId: text,
+          status: z.enum(['ok', 'failed', 'denied']),
+          output: z.string(),
+        })
         .transform((content) => ({
           ...content,
           output: cutText(content.output, MAX_EVENT_TEXT),
@@ -58,6 +64,31 @@ const scriptedLine = z.discriminatedUnion('type', [
       turns: count,
     }),
   }),
+  z.object({
+    type: z.literal('asked'),
+    requestId: text,
+    request: z.discriminatedUnion('kind', [
+      z.object({
+        kind: z.literal('QUESTION'),
+        questions: z.array(
+          z.object({
+            question: text,
+            header: z.null(),
+            options: z.array(z.object({ label: text, description: z.null() })).max(MAX_OPTIONS),
+            multiple: z.literal(false),
+          }),
+        ),
+      }),
+      z.object({
+        kind: z.literal('PERMISSION'),
+        tool: text,
+        input: z.unknown().transform((value) => cutJson(value ?? null, MAX_EVENT_TEXT)),
+        description: z.null(),
+      }),
+    ]),
+  }),
+  z.object({ type: z.literal('request_closed'), requestId: text }),
+  z.object({ type: z.literal('message_taken'), messageId: text }),
   z.object({ type: z.literal('turn_finished') }),
   z.discriminatedUnion('ok', [
     z.object({ type: z.literal('result'), ok: z.literal(true) }),

@@ -1,9 +1,9 @@
 /** The agent without a model: a real process that does the steps of a script in the checkout. */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { MESSAGE_MODES } from '../events/vocabulary.ts';
 import type { Agent, AgentRun, AgentTask } from './agent.ts';
 import { endedRun } from './ended-run.ts';
 import { openLineRun } from './line-agent.ts';
+import { ownProgram } from './own-program.ts';
 import { resolveScript } from './resolve-script.ts';
 import type { ScriptedInput } from './scripted-program.ts';
 import { createScriptedReader } from './scripted-stream.ts';
@@ -14,15 +14,19 @@ export interface ScriptedOptions {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Published, the sources are JavaScript. */
-const PROGRAM = fileURLToPath(new URL(`./scripted-program${extname(import.meta.url)}`, import.meta.url));
-/** Says that the sources are modules. */
-const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
+const PROGRAM = ownProgram('./scripted-program', ['./inbox', './json-fields', '../std/line-splitter']);
 
 export function createScripted({ environment }: ScriptedOptions): Agent {
   return {
     name: 'scripted',
-    capabilities: { resume: false, cost: true, models: false, messages: false, permissions: false },
+    capabilities: {
+      resume: false,
+      cost: true,
+      models: false,
+      messages: MESSAGE_MODES,
+      questions: true,
+      permissions: true,
+    },
     modelKey: null,
     probe: async () => ({ available: true, version: process.version }),
     open: (task) => open(task, environment),
@@ -35,19 +39,21 @@ async function open(task: AgentTask, environment: ScriptedOptions['environment']
     const facts = { finalText: '', sessionId: null, usage: null, denials: [] };
     return endedRun(outcomeOf(failed('config', script.message), facts));
   }
-  const input: ScriptedInput = { sessionId: task.sessionId, model: task.model, steps: script.steps };
+  const { sessionId, model, asks } = task;
+  const input: ScriptedInput = { sessionId, model, asks, steps: script.steps };
   const { work, home, tmp } = task.workspace.paths;
   return openLineRun({
     task,
     reader: createScriptedReader(),
     command: () => ({
-      argv: [process.execPath, PROGRAM],
+      argv: [process.execPath, PROGRAM.path],
       cwd: work,
       env: { ...environment, HOME: home, TMPDIR: tmp },
       stdin: JSON.stringify(input),
       redact: task.redact,
       network: task.network,
-      files: [PROGRAM, PACKAGE],
+      files: PROGRAM.files,
+      inbox: true,
     }),
   });
 }

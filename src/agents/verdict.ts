@@ -59,6 +59,7 @@ export function outcomeOf(verdict: Verdict, facts: RunFacts): AgentOutcome {
 /** The verdict on a run that we ended; null when its own words decide. */
 export function stopVerdict(why: StopReason | null, { finished, lastRetry }: Progress): Verdict | null {
   if (why === 'cancelled') return cancelled('The build was cancelled.');
+  if (why === 'interrupted' && !finished) return cancelled('A message interrupted the agent.');
   if (why === 'fail_fast')
     return failed(lastRetry?.reason ?? 'unknown', lastRetry?.message ?? 'The agent was stopped.');
   if (why === 'max_turns') return failed('max_turns', 'The agent has taken more turns than it may.');
@@ -75,6 +76,7 @@ export function stopVerdict(why: StopReason | null, { finished, lastRetry }: Pro
     case 'released':
       return failed('crash', 'The worker let go of the agent before it had finished.');
     case 'linger':
+    case 'interrupted':
       return null;
   }
 }

@@ -9,38 +9,79 @@ export interface AgentClocks {
   pause(): void;
   /** Somebody reads again. */
   resume(): void;
+  /** People are asked: until they have answered no clock runs. Safe to repeat. */
+  hold(): void;
+  /** They have answered. Resolves to the milliseconds that this took; 0 when nobody was asked. */
+  release(): number;
   stop(): void;
 }
 
 export function startAgentClocks(options: {
   readonly limits: Pick<BuildLimits, 'wallSeconds' | 'silenceSeconds' | 'lingerSeconds'>;
   readonly startedAt: Date;
+  /** Since when people have been asked, before these clocks; null: nobody is. */
+  readonly askedSince: Date | null;
   readonly stop: (why: Extract<StopReason, 'wall_limit' | 'silence_limit' | 'linger'>) => void;
 }): AgentClocks {
   const { limits, stop } = options;
-  const wallMs = Math.max(0, options.startedAt.getTime() + limits.wallSeconds * 1000 - Date.now());
-  const wall = setTimeout(() => stop('wall_limit'), wallMs);
-  let silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
-  let linger: NodeJS.Timeout | undefined;
+  let wallEndsAt = options.startedAt.getTime() + limits.wallSeconds * 1000;
+  let heldSince = options.askedSince?.getTime() ?? null;
+  let isRead = true;
   let turnFinished = false;
-  const pause = () => {
+  let wall: NodeJS.Timeout | undefined;
+  let silence: NodeJS.Timeout | undefined;
+  let linger: NodeJS.Timeout | undefined;
+
+  function stopQuiet(): void {
     clearTimeout(silence);
     clearTimeout(linger);
-  };
+  }
+
+  function startWall(): void {
+    clearTimeout(wall);
+    wall = setTimeout(() => stop('wall_limit'), Math.max(0, wallEndsAt - Date.now()));
+  }
+
+  function startQuiet(): void {
+    stopQuiet();
+    if (!isRead || heldSince !== null) return;
+    silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
+    // After a turn has ended the agent may begin another one, or exit; an agent that does neither is ended.
+    if (turnFinished) linger = setTimeout(() => stop('linger'), limits.lingerSeconds * 1000);
+  }
+
+  if (heldSince === null) startWall();
+  startQuiet();
   return {
     activity(events) {
       if (events.length > 0) turnFinished = events.at(-1)?.type === 'turn_finished';
     },
-    pause,
+    pause() {
+      isRead = false;
+      stopQuiet();
+    },
     resume() {
-      pause();
-      silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
-      // After a turn has ended the agent may begin another one, or exit; an agent that does neither is ended.
-      if (turnFinished) linger = setTimeout(() => stop('linger'), limits.lingerSeconds * 1000);
+      isRead = true;
+      startQuiet();
+    },
+    hold() {
+      if (heldSince !== null) return;
+      heldSince = Date.now();
+      clearTimeout(wall);
+      stopQuiet();
+    },
+    release() {
+      if (heldSince === null) return 0;
+      const waitedMs = Math.max(0, Date.now() - heldSince);
+      heldSince = null;
+      wallEndsAt += waitedMs;
+      startWall();
+      startQuiet();
+      return waitedMs;
     },
     stop() {
       clearTimeout(wall);
-      pause();
+      stopQuiet();
     },
   };
 }

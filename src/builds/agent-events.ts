@@ -18,6 +18,10 @@ export function toBuildEvent(event: AgentEvent, provider: string): NewBuildEvent
       return { type: 'USAGE_UPDATED', data: { usage: event.usage } };
     case 'warning':
       return { type: 'WARNING', data: { message: event.message } };
+    // Written with their rows.
+    case 'asked':
+    case 'request_closed':
+    case 'message_taken':
     case 'turn_finished':
     case 'raw':
       return null;

@@ -10,7 +10,7 @@ const MAX_LABELS = 32;
 const MAX_VARIABLES = 100;
 
 /** Text that Postgres, JSON and a terminal all accept: no NUL and no half of a surrogate pair. */
-function plainText(max: number) {
+export function plainText(max: number) {
   return z
     .string()
     .refine((text) => Buffer.byteLength(text) <= max, `must be at most ${max} bytes`)
@@ -53,6 +53,16 @@ const limitsInput = z.strictObject({
   maxCostUsd: z.number().positive().max(10_000).nullish(),
 });
 
+const interactionInput = z.strictObject({
+  questions: z.boolean().nullish(),
+  approvals: z.boolean().nullish(),
+  waitSeconds: seconds.nullish(),
+  defaultAnswer: plainText(16 * 1024)
+    .refine((text) => text.trim() !== '', 'must not be empty')
+    .nullish(),
+  defaultDecision: z.enum(['APPROVE', 'REJECT']).nullish(),
+});
+
 export const buildSpecInput = z.strictObject({
   prompt: plainText(MAX_PROMPT_BYTES).refine((text) => text.trim() !== '', 'must not be empty'),
   template: z.string().max(100).nullish(),
@@ -75,6 +85,7 @@ export const buildSpecInput = z.strictObject({
   labels: labels.nullish(),
   limits: limitsInput.nullish(),
   network: networkInput.nullish(),
+  interaction: interactionInput.nullish(),
   runAfter: z.date().nullish(),
 });
 
@@ -105,6 +116,27 @@ export const DEFAULT_LIMITS: BuildLimits = {
   maxCostUsd: null,
 };
 
+/** What the agent may ask people while it runs, and what it is told when nobody answers. */
+export interface Interaction {
+  readonly questions: boolean;
+  /** It asks before it uses a tool that can do harm. */
+  readonly approvals: boolean;
+  /** Seconds that each question waits. */
+  readonly waitSeconds: number;
+  /** Null: the agent is told that nobody answered, and goes on as it sees fit. */
+  readonly defaultAnswer: string | null;
+  readonly defaultDecision: 'APPROVE' | 'REJECT';
+}
+
+/** Nobody is asked. Also that of builds of versions that had none. */
+export const UNATTENDED: Interaction = {
+  questions: false,
+  approvals: false,
+  waitSeconds: 1800,
+  defaultAnswer: null,
+  defaultDecision: 'REJECT',
+};
+
 /** Builds of earlier versions lack the limits that are younger than they. */
 export function completeLimits(limits: Partial<BuildLimits>): BuildLimits {
   return { ...DEFAULT_LIMITS, ...limits };
@@ -127,6 +159,8 @@ export interface BuildSpec {
   readonly limits: BuildLimits;
   /** What the agent may reach besides its model. Absent in builds of versions that had no such limit. */
   readonly network?: NetworkAccess;
+  /** Absent: `UNATTENDED`. */
+  readonly interaction?: Interaction;
   /** ISO 8601. */
   readonly runAfter: string | null;
   /** Go on with the agent's session of this build (a UUID without prefix). */

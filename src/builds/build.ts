@@ -148,6 +148,8 @@ export interface ClaimedBuild extends Build {
   readonly checkpoint: Checkpoint;
   /** How often a rate limit put it back. */
   readonly quotaWaits: number;
+  /** Counts what people have told it. */
+  readonly talkNo: number;
 }
 
 export async function findBuild(db: Database | DatabaseTransaction, id: string): Promise<Build | null> {

@@ -4,7 +4,7 @@ import { audit } from '../database/audit.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { BuildStateError, InvalidInputError, NotFoundError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
-import { cancelTopic, eventsTopic, projectTopic, type Topic } from '../events/topics.ts';
+import { eventsTopic, projectTopic, type Topic, workerTopic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild, isFinished, toBuild } from './build.ts';
@@ -69,7 +69,7 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
       const conclusion = { status: 'CANCELLED', result: {}, reason } as const;
       topics.push(...(await writeFinish(trx, { build, attemptNo: null, conclusion, queue: deps.queue })));
     } else {
-      topics.push(eventsTopic(build.id), projectTopic(build.projectId), cancelTopic(build.id));
+      topics.push(eventsTopic(build.id), projectTopic(build.projectId), workerTopic(build.id));
     }
     await failpoint('cancel.written');
   });

@@ -1,6 +1,7 @@
 /** What an attempt leaves on the build's row so that the next one goes on instead of starting over. */
 import type { AgentOutcome } from '../agents/agent.ts';
 import type { Usage } from '../events/event.ts';
+import type { MessageMode } from '../events/vocabulary.ts';
 import type { FileChange } from '../git/changes.ts';
 import type { SpoolOffset } from '../runtimes/runtime.ts';
 
@@ -10,16 +11,24 @@ export interface Checkpoint {
   readonly branchSha?: string | null;
   /** The files of the session to resume are in the workspace. */
   readonly sessionCopied?: boolean;
+  /** The agent did not know the session to resume, although its files were there: it begins without it. */
+  readonly sessionLost?: boolean;
   /** Chosen before the agent starts. */
   readonly sessionId?: string | null;
   /** ISO 8601; the wall clock of the agent counts from here, over all attempts. */
   readonly agentStartedAt?: string | null;
   /** What earlier runs of the agent in this build used: that of the present run comes on top. */
   readonly earlierUsage?: Usage | null;
-  /** The agent met a rate limit: its checkout is as it left it, and this session can go on there. */
+  /** The agent met a rate limit, or people told it something: its checkout is as it left it, and this session goes on there. */
   readonly pausedSession?: PausedSession | null;
   /** What the present run of the agent goes on with after such a pause. */
   readonly resumedSession?: PausedSession | null;
+  /** What people said that the present run of the agent begins with, or the next one while `pausedSession` is set. */
+  readonly turn?: Turn | null;
+  /** The present run is being stopped for a message: that it was killed says nothing about the task. */
+  readonly interrupting?: boolean;
+  /** Counts the runs of the agent, so that an answer reaches the run that asked. */
+  readonly runNo?: number;
   /** Output up to here is published. */
   readonly spoolOffset?: SpoolOffset | null;
   /** How many notices of the run are published. */
@@ -40,9 +49,17 @@ export interface IntendedCommit {
   readonly filesChanged: readonly FileChange[];
 }
 
+/** Messages that the agent is given as the prompt of a run. */
+export interface Turn {
+  readonly messageIds: readonly string[];
+  readonly as: MessageMode;
+}
+
 export interface PausedSession {
-  /** As the agent names it. */
-  readonly id: string;
+  /** As the agent names it; null where it has none that can be gone on with: then a new one begins on its checkout. */
+  readonly id: string | null;
+  /** A rate limit, or a message that begins another run. */
+  readonly why: 'QUOTA' | 'MESSAGE';
   /** On whose machine its files are. */
   readonly workerId: string;
   /** What this build has used of it. */

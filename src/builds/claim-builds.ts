@@ -67,6 +67,7 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
       workerId: claimer.workerId,
       checkpoint: row.checkpoint as Checkpoint,
       quotaWaits: row.quota_waits,
+      talkNo: row.talk_no,
     }));
   });
   if (claimed.length > 0) await failpoint('claim.committed');
@@ -93,6 +94,7 @@ async function holdBuilds(
     ]);
     await queue.putBack(trx, { id, priority, runAfter: resumeAt });
   }
+  if (held.length > 0) await failpoint('hold.written');
   return held;
 }
 
@@ -108,8 +110,8 @@ export interface AttemptKey {
 }
 
 export interface HeartbeatAnswer {
-  /** Of the attempts that are still this worker's: does somebody want the build cancelled? */
-  readonly owned: ReadonlyMap<string, { readonly cancelRequested: boolean }>;
+  /** Of the attempts that are still this worker's: does somebody want the build cancelled, or has told it something? */
+  readonly owned: ReadonlyMap<string, { readonly cancelRequested: boolean; readonly talkNo: number }>;
   /** RUNNING builds that the database believes this worker runs, and that it did not name. */
   readonly unknown: readonly AttemptKey[];
 }
@@ -121,7 +123,7 @@ export interface HeartbeatAnswer {
 export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): Promise<HeartbeatAnswer> {
   const ids = beat.attempts.map((attempt) => attempt.buildId);
   const numbers = beat.attempts.map((attempt) => attempt.attemptNo);
-  const result = await sql<{ id: string; attempt_no: number; cancel: boolean; named: boolean }>`
+  const result = await sql<{ id: string; attempt_no: number; cancel: boolean; talk_no: number; named: boolean }>`
     with worker as (
       update workers set heartbeat_at = now() where id = ${beat.workerId}
     ), named as (
@@ -133,11 +135,15 @@ export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): 
     ), renewed as (
       update build_audit set lease_until = now() + make_interval(secs => ${LEASE_SECONDS}) where id in (select id from free)
     )
-    select b.id, b.attempt_no, b.cancel_requested_at is not null as cancel, n.id is not null as named
+    select b.id, b.attempt_no, b.cancel_requested_at is not null as cancel, b.talk_no, n.id is not null as named
       from build_audit b left join named n on b.id = n.id and b.attempt_no = n.attempt_no
      where b.worker_id = ${beat.workerId} and b.status = 'RUNNING'`.execute(deps.db);
   return {
-    owned: new Map(result.rows.filter((row) => row.named).map((row) => [row.id, { cancelRequested: row.cancel }])),
+    owned: new Map(
+      result.rows
+        .filter((row) => row.named)
+        .map((row) => [row.id, { cancelRequested: row.cancel, talkNo: row.talk_no }]),
+    ),
     unknown: result.rows.filter((row) => !row.named).map((row) => ({ buildId: row.id, attemptNo: row.attempt_no })),
   };
 }

@@ -8,6 +8,8 @@ import type { BuildStatus } from '../events/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Build } from './build.ts';
+import { giveUpMessages } from './build-message.ts';
+import { withdrawQuestions } from './build-question.ts';
 import type { BuildFailure, BuildResult } from './build-result.ts';
 import { forgetIntendedCommit } from './intended-commit.ts';
 
@@ -46,7 +48,9 @@ const NOTHING: BuildResult = {
 export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Promise<Topic[]> {
   const { build, conclusion, outcome = 'FINISHED' } = finish;
   const failure = conclusion.status === 'FAILED' ? conclusion.failure : null;
+  await giveUpMessages(trx, build.id);
   await appendEvents(trx, { buildId: build.id, attemptNo: finish.attemptNo }, [
+    ...(await withdrawQuestions(trx, build.id)),
     { type: 'FINISHED', data: terminalEvent(conclusion.status, conclusion, failure) },
   ]);
   const result: BuildResult = {

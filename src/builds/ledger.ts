@@ -5,37 +5,44 @@
  * Writes are numbered. When the answer of a write is lost (Postgres restarts), it is tried again, and the number tells
  * whether the first try had come through; so nothing is written twice.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
 import { insertArtifacts, type NewArtifact } from '../artifacts/artifact.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { isTransient } from '../database/transient.ts';
+import { untilAnswered } from '../database/until-answered.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { MILESTONES, type NewBuildEvent, type Usage } from '../events/event.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { eventsTopic, logTopic, projectTopic, type Topic } from '../events/topics.ts';
-import type { BuildPhase } from '../events/vocabulary.ts';
+import type { BuildPhase, MessageMode } from '../events/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Redact, redactAll } from '../runtimes/redact.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { ClaimedBuild } from './build.ts';
 import { encodeLines, insertLogChunk, MAX_LOG_TEXT } from './build-log.ts';
-import type { Checkpoint, IntendedCommit, PausedSession } from './checkpoint.ts';
+import { markDelivered } from './build-message.ts';
+import {
+  type AskedQuestions,
+  type DefaultAnswer,
+  expireQuestions,
+  openQuestions,
+  refreshWaiting,
+  withdrawQuestions,
+} from './build-question.ts';
+import type { Checkpoint, IntendedCommit, Turn } from './checkpoint.ts';
 import { type Conclusion, writeFinish } from './finish-build.ts';
 import { forgetIntendedCommit, keepIntendedCommit } from './intended-commit.ts';
 import { LEASE_SECONDS } from './lease.ts';
-import { type KeyIdentity, pauseKey } from './quota-pause.ts';
+import { type QuotaWait, writeQuotaWait } from './quota-pause.ts';
 import { requeueBuild } from './requeue-build.ts';
 import { recordSpend, spendSince } from './spend.ts';
+import { type TurnEnd, writeTurn } from './take-turn.ts';
 
 /** The attempt is no longer the build's current one: stop, and write nothing more. */
 export class SupersededError extends Error {
   override readonly name = 'SupersededError';
 }
-
-/** A write that keeps failing for this long gives up; the lease is long gone then. */
-const RETRY_LIMIT_MS = 10 * 60_000;
 
 export interface LedgerDeps {
   readonly db: Database;
@@ -54,14 +61,15 @@ export interface LedgerChanges {
   readonly artifacts?: readonly NewArtifact[];
   /** What the build has used so far in all, over all runs of its agent. */
   readonly usage?: Usage | null;
+  readonly talk?: TalkChanges;
 }
 
-export interface QuotaWait {
-  readonly key: KeyIdentity;
-  readonly seconds: number;
-  /** What the provider said. */
-  readonly message: string;
-  readonly paused: PausedSession | null;
+/** What was said between people and the agent. */
+export interface TalkChanges {
+  readonly asked?: AskedQuestions;
+  /** By the agent's names. `all`: there is nobody any more who waits for an answer. */
+  readonly withdrawn?: readonly string[] | 'all';
+  readonly delivered?: { readonly ids: readonly string[]; readonly as: MessageMode };
 }
 
 export class Ledger {
@@ -138,7 +146,8 @@ export class Ledger {
         await sql`update build_audit set last_line = last_line + ${lines.length} where id = ${buildId}`.execute(trx);
       }
       if (changes.artifacts?.length) await insertArtifacts(trx, changes.artifacts);
-      if (events.length > 0) await this.#append(trx, events);
+      const said = changes.talk ? await this.#talk(trx, changes.talk) : [];
+      if (events.length + said.length > 0) await this.#append(trx, [...events, ...said]);
       // Last: builds of one project wait for each other's commit here.
       if (changes.usage) await this.#spend(trx, changes.usage);
     });
@@ -147,9 +156,10 @@ export class Ledger {
     if (changes.baseSha !== undefined) this.#baseSha = changes.baseSha;
     if (changes.usage) this.#usage = changes.usage;
     const topics: Topic[] = [];
-    if (events.length > 0) topics.push(eventsTopic(this.#build.id));
+    if (events.length > 0 || changes.talk) topics.push(eventsTopic(this.#build.id));
     if (content) topics.push(logTopic(this.#build.id));
-    if (events.some((event) => MILESTONES[event.type])) topics.push(projectTopic(this.#build.projectId));
+    if (changes.talk || events.some((event) => MILESTONES[event.type]))
+      topics.push(projectTopic(this.#build.projectId));
     this.#deps.hub.announce(...topics);
   }
 
@@ -202,31 +212,48 @@ export class Ledger {
    * Back into the queue until the provider takes requests again, which holds those that have not begun with the same key,
    * too. False when somebody asked to cancel: then it is not put back.
    */
-  async waitForQuota({ key, seconds, message, paused }: QuotaWait): Promise<boolean> {
+  async waitForQuota(wait: QuotaWait): Promise<boolean> {
     let cancelled = false;
     const announce = await this.#commit(async (trx) => {
-      const { id: buildId } = this.#build;
-      const checkpoint = JSON.stringify({ agentOutcome: null, pausedSession: paused });
-      const changed = await trx
-        .updateTable('build_audit')
-        .set({ checkpoint: sql<string>`checkpoint || ${checkpoint}::jsonb` })
-        .where('id', '=', buildId)
-        .where('cancel_requested_at', 'is', null)
-        .executeTakeFirst();
-      cancelled = changed.numUpdatedRows === 0n;
-      if (cancelled) return [];
-      const resumeAt = await pauseKey(trx, key, seconds);
-      const told = this.#redact(message);
-      return requeueBuild(trx, this.#deps.queue, {
-        buildId,
-        outcome: 'RELEASED',
-        reason: 'QUOTA',
-        message: told,
-        resumeAt,
+      const topics = await writeQuotaWait(trx, this.#deps.queue, {
+        ...wait,
+        buildId: this.#build.id,
+        message: this.#redact(wait.message),
       });
+      cancelled = topics === null;
+      return topics ?? [];
     });
     if (announce) this.#deps.hub.announce(...announce);
     return !cancelled;
+  }
+
+  /**
+   * Takes what people said that the agent is to hear in another run; see `writeTurn`. False when there is nothing: unless
+   * the agent was interrupted it has finished then, and from here on no message is accepted.
+   */
+  async takeTurn(end: TurnEnd): Promise<boolean> {
+    let turn: Turn | null = null;
+    await this.#commit(async (trx) => {
+      turn = await writeTurn(trx, { ...this.#build, phase: this.#phase }, end);
+    });
+    const next = turn as Turn | null;
+    if (next) this.#checkpoint = { ...this.#checkpoint, agentOutcome: null, pausedSession: end.session, turn: next };
+    else if (!end.interrupted) this.#phase = 'VERIFYING';
+    this.#deps.hub.announce(eventsTopic(this.#build.id), projectTopic(this.#build.projectId));
+    return next !== null;
+  }
+
+  /** Gives every question that has waited too long the answer that `defaultOf` says; false when there was none. */
+  async expireQuestions(defaultOf: DefaultAnswer): Promise<boolean> {
+    let events: readonly NewBuildEvent[] = [];
+    await this.#commit(async (trx) => {
+      const { id } = this.#build;
+      events = await expireQuestions(trx, id, defaultOf);
+      await refreshWaiting(trx, id);
+      await this.#append(trx, events);
+    });
+    this.#deps.hub.announce(eventsTopic(this.#build.id), projectTopic(this.#build.projectId));
+    return events.length > 0;
   }
 
   /** A read that waits out a restart of the database, as the writes do. */
@@ -325,6 +352,17 @@ export class Ledger {
     if (pushedSha) await forgetIntendedCommit(trx, this.#build.id);
   }
 
+  async #talk(trx: DatabaseTransaction, { asked, withdrawn, delivered }: TalkChanges): Promise<NewBuildEvent[]> {
+    const { id } = this.#build;
+    const events = [
+      ...(delivered ? await markDelivered(trx, id, delivered) : []),
+      ...(asked ? await openQuestions(trx, id, { ...asked, questions: redactAll(this.#redact, asked.questions) }) : []),
+      ...(withdrawn ? await withdrawQuestions(trx, id, withdrawn === 'all' ? undefined : withdrawn) : []),
+    ];
+    await refreshWaiting(trx, id);
+    return events;
+  }
+
   async #spend(trx: DatabaseTransaction, usage: Usage): Promise<void> {
     const { id, projectId } = this.#build;
     await trx
@@ -352,20 +390,5 @@ export class Ledger {
       events.push({ type: 'WARNING', data: { message } });
     }
     return lines;
-  }
-}
-
-/** Tries again while the database does not answer, `RETRY_LIMIT_MS` at most. */
-async function untilAnswered<T>(work: () => Promise<T>): Promise<T> {
-  const giveUpAt = performance.now() + RETRY_LIMIT_MS;
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isTransient(error) || performance.now() > giveUpAt) throw error;
-      const pause = Math.min(2_000, 50 * 2 ** Math.min(tries, 6)) * (0.5 + Math.random() / 2);
-      // A process that has shut down everything else does not stay for this.
-      await delay(pause, undefined, { ref: false });
-    }
   }
 }

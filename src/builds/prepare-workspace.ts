@@ -23,7 +23,8 @@ export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild
   if (checkout.baseSha === null && running.template) {
     await workspace.write(renderFiles(running.template, build.spec.variables));
   }
-  const resumed = build.spec.resumeSessionOf && (await deps.runtime.copyHome(build.spec.resumeSessionOf, build.id));
+  const earlier = ledger.checkpoint.sessionLost ? null : build.spec.resumeSessionOf;
+  const resumed = earlier && (await deps.runtime.copyHome(earlier, build.id));
   const warning = 'The session of the earlier build is no longer on this worker: the agent begins anew.';
   await ledger.write({
     baseSha: checkout.baseSha,
@@ -38,8 +39,12 @@ export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild
       spoolOffset: null,
       noticesPublished: null,
       agentOutcome: null,
+      interrupting: false,
+      turn: null,
+      runNo: (ledger.checkpoint.runNo ?? 0) + 1,
     },
-    events: build.spec.resumeSessionOf && !resumed ? [{ type: 'WARNING', data: { message: warning } }] : [],
+    talk: { withdrawn: 'all' },
+    events: earlier && !resumed ? [{ type: 'WARNING', data: { message: warning } }] : [],
   });
   await failpoint('prepare.recorded');
 }

@@ -1,5 +1,4 @@
 /** What a build is that goes on with the agent's session of an earlier one. */
-import type { Agent } from '../agents/agent.ts';
 import type { Database } from '../database/database.ts';
 import { BuildStateError, type InputIssue, InvalidInputError, NotFoundError } from '../errors.ts';
 import type { Project } from '../projects/project.ts';
@@ -10,7 +9,14 @@ import { type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
 
 export interface FollowUpDeps extends ResolveSpecDeps {
   readonly db: Database;
-  readonly agents: ReadonlyMap<string, Pick<Agent, 'capabilities'>>;
+}
+
+export interface FollowUp {
+  /** UUID of the earlier build. */
+  readonly resumeFrom: string;
+  readonly spec: BuildSpecInput;
+  /** Of the input that has both, for what is wrong with them. */
+  readonly path: readonly string[];
 }
 
 /**
@@ -21,19 +27,19 @@ export interface FollowUpDeps extends ResolveSpecDeps {
 export async function resolveFollowUp(
   deps: FollowUpDeps,
   project: Project,
-  { resumeFrom, spec: asked }: { readonly resumeFrom: string; readonly spec: BuildSpecInput },
+  { resumeFrom, spec: asked, path }: FollowUp,
 ): Promise<BuildSpec> {
   const earlier = await findBuild(deps.db, resumeFrom);
   if (!earlier) throw new NotFoundError('build', toPublicId('build', resumeFrom));
   if (earlier.projectId !== project.id) {
-    throw new InvalidInputError([{ path: ['input', 'resumeFrom'], message: 'It is a build of another project.' }]);
+    throw new InvalidInputError([{ path: [...path, 'resumeFrom'], message: 'It is a build of another project.' }]);
   }
   if (!isFinished(earlier.status)) {
     const message = `The build is still ${earlier.status}: go on with its session when it has ended.`;
     throw new BuildStateError(earlier.status, message);
   }
-  const spec = resolveSpec(deps, defaultsOf(project, earlier), withVariables(asked, earlier), ['input', 'spec']);
-  const issues = findIssues(deps, spec, earlier);
+  const spec = resolveSpec(deps, defaultsOf(project, earlier), withVariables(asked, earlier), [...path, 'spec']);
+  const issues = findIssues(deps, spec, earlier).map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
   if (issues.length > 0) throw new InvalidInputError(issues, 'CANNOT_RESUME');
   if (!earlier.result?.sessionId) {
     throw new BuildStateError(earlier.status, 'The build has no session to go on with: start one without resumeFrom.');
@@ -60,10 +66,11 @@ function withVariables(asked: BuildSpecInput, { spec }: Build): BuildSpecInput {
   return { ...asked, variables: [...kept.map(([name, value]) => ({ name, value })), ...given] };
 }
 
+/** Paths begin at the input. */
 function findIssues({ agents }: FollowUpDeps, spec: BuildSpec, earlier: Build): InputIssue[] {
   const { provider, branch } = earlier.spec;
   const issues: InputIssue[] = [];
-  const refuse = (path: readonly string[], message: string) => issues.push({ path: ['input', ...path], message });
+  const refuse = (path: readonly string[], message: string) => issues.push({ path, message });
   if (spec.provider !== provider) {
     refuse(['spec', 'provider'], `The session is one of ${provider}, and no other agent can go on with it.`);
   } else if (!agents.get(provider)?.capabilities.resume) {

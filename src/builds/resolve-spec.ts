@@ -1,6 +1,7 @@
 /** What a caller sent, the project's settings and the defaults -> a complete spec, or every issue at once. */
+import type { Agent } from '../agents/agent.ts';
 import type { Config } from '../config/config.ts';
-import { type InputIssue, InvalidInputError } from '../errors.ts';
+import { type InputIssue, InvalidInputError, inputIssues } from '../errors.ts';
 import { toNetworkAccess } from '../projects/network-input.ts';
 import type { Project } from '../projects/project.ts';
 import { resolveVariables } from '../projects/resolve-variables.ts';
@@ -8,13 +9,22 @@ import { findTemplate, type TemplateCatalogue, templateReference } from '../proj
 import { outboundUrlProblem } from '../std/outbound-url.ts';
 import { sharedCode } from '../std/shared-code.ts';
 import { smaller } from './budget.ts';
-import { type BuildLimits, type BuildSpec, type BuildSpecInput, buildSpecInput, DEFAULT_LIMITS } from './build-spec.ts';
+import {
+  type BuildLimits,
+  type BuildSpec,
+  type BuildSpecInput,
+  buildSpecInput,
+  DEFAULT_LIMITS,
+  type Interaction,
+  UNATTENDED,
+} from './build-spec.ts';
 
 export interface ResolveSpecDeps {
   readonly config: Pick<Config, 'defaultProvider' | 'callbackAllowPrivate' | 'network'>;
   readonly templates: TemplateCatalogue;
   /** Names of the agents that this Slipway knows; the first is the default where the configuration names none. */
   readonly providers: readonly string[];
+  readonly agents: ReadonlyMap<string, Pick<Agent, 'capabilities'>>;
 }
 
 type Refuse = (at: readonly string[], message: string, code?: string) => void;
@@ -31,11 +41,7 @@ export function resolveSpec(
   const parsed = buildSpecInput.safeParse(input);
   if (!parsed.success) {
     const codes = parsed.error.issues.map((issue) => (issue.code === 'custom' ? issue.params?.code : undefined));
-    const issues = parsed.error.issues.map((issue) => ({
-      path: [...path, ...issue.path.map(String)],
-      message: issue.message,
-    }));
-    throw new InvalidInputError(issues, sharedCode(codes));
+    throw new InvalidInputError(inputIssues(parsed.error, path), sharedCode(codes));
   }
   const asked = parsed.data;
   const issues: (InputIssue & { code?: string })[] = [];
@@ -55,6 +61,9 @@ export function resolveSpec(
 
   const given = Object.fromEntries((asked.variables ?? []).map(({ name, value }) => [name, value]));
   const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
+
+  const interaction = resolveInteraction(asked.interaction ?? {});
+  refuseWhatCannotBeAsked(deps, provider, interaction, refuse);
 
   const network = asked.network ?? project.settings.network;
   const perBuildUsd = project.settings.budget?.perBuildUsd ?? null;
@@ -76,6 +85,7 @@ export function resolveSpec(
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
     limits: resolveLimits(asked.limits ?? {}, project.settings),
     network: network ? toNetworkAccess(network) : deps.config.network,
+    interaction,
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };
@@ -111,6 +121,36 @@ function resolveTemplate(
     return { template: null, variables: {} };
   }
   return { template: templateReference(template), variables: resolved.values };
+}
+
+function resolveInteraction(asked: NonNullable<BuildSpecInput['interaction']>): Interaction {
+  return {
+    questions: asked.questions ?? UNATTENDED.questions,
+    approvals: asked.approvals ?? UNATTENDED.approvals,
+    waitSeconds: asked.waitSeconds ?? UNATTENDED.waitSeconds,
+    defaultAnswer: asked.defaultAnswer ?? UNATTENDED.defaultAnswer,
+    defaultDecision: asked.defaultDecision ?? UNATTENDED.defaultDecision,
+  };
+}
+
+function refuseWhatCannotBeAsked(
+  { agents }: Pick<ResolveSpecDeps, 'agents'>,
+  provider: string,
+  interaction: Interaction,
+  refuse: Refuse,
+): void {
+  const able = agents.get(provider)?.capabilities;
+  if (!able) return;
+  const others = (capability: 'questions' | 'permissions') =>
+    [...agents].flatMap(([name, { capabilities }]) => (capabilities[capability] ? [name] : [])).join(', ');
+  if (interaction.questions && !able.questions) {
+    const message = `${provider} cannot ask questions while it runs. Agents that can: ${others('questions')}.`;
+    refuse(['interaction', 'questions'], message, 'CANNOT_ASK');
+  }
+  if (interaction.approvals && !able.permissions) {
+    const message = `${provider} cannot ask before it uses a tool. Agents that can: ${others('permissions')}.`;
+    refuse(['interaction', 'approvals'], message, 'CANNOT_ASK');
+  }
 }
 
 type PartialLimits = { [K in keyof BuildLimits]?: BuildLimits[K] | null | undefined };

@@ -5,20 +5,22 @@ import type { AgentEvent, AgentOutcome, AgentReason, AgentRun, AgentTask, StopRe
 import { startDriftCount } from '../agents/drift.ts';
 import type { NewBuildEvent, Usage } from '../events/event.ts';
 import { addUsage } from '../events/usage.ts';
-import { renderPrompt } from '../projects/render-template.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { startAgentCaps } from './agent-caps.ts';
 import { type AgentClocks, startAgentClocks } from './agent-clocks.ts';
 import { startEventBudget, toBuildEvent } from './agent-events.ts';
+import { agentPrompt } from './agent-prompt.ts';
 import { readDayBudget } from './budget.ts';
 import { findBuild } from './build.ts';
+import { type BuildQuestion, readQuestions } from './build-question.ts';
 import { failure } from './build-result.ts';
-import { completeLimits } from './build-spec.ts';
+import { completeLimits, UNATTENDED } from './build-spec.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { leftOfLimits } from './left-of-limits.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 import { readSessionUsage } from './session-usage.ts';
+import { Talk } from './talk.ts';
 
 /** Batches with fewer lines than this gather for a moment before they are written. */
 const SMALL_BATCH = 100;
@@ -40,10 +42,20 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   const detached = new AbortController();
   const run = await openRun(running, checkpoint, detached.signal);
   const end = endOnce(run, detached, (error) => deps.logger.error({ error }, 'an agent does not end'));
+  const questions = await readAsked(running);
   const clocks = startAgentClocks({
     limits: completeLimits(running.build.spec.limits),
     startedAt: new Date(checkpoint.agentStartedAt ?? Date.now()),
+    askedSince: openSince(running, questions),
     stop: end.because,
+  });
+  const talk = new Talk({
+    running,
+    run,
+    clocks,
+    logger: deps.logger,
+    asked: questions.length,
+    interrupt: () => end.because('interrupted'),
   });
   const watch = setInterval(async () => {
     if ((await run.outputBytes()) > MAX_OUTPUT_BYTES) end.because('output_limit');
@@ -59,13 +71,15 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   try {
     if (signal.aborted) interrupt();
     const countDrift = startDriftCount(deps.drift, running.agent.name);
-    const retryAfterSeconds = await publishOutput(running, run, { clocks, end: end.because, countDrift });
+    await tellTurn(running);
+    const retryAfterSeconds = await publishOutput(running, run, { clocks, talk, end: end.because, countDrift });
     signal.throwIfAborted();
     const outcome = judge(end.reason(), detached.signal.aborted ? null : run.outcome());
     return retryAfterSeconds === null ? outcome : { retryAfterSeconds, ...outcome };
   } finally {
     clearInterval(watch);
     clocks.stop();
+    await talk.stop();
     signal.removeEventListener('abort', interrupt);
     detached.abort();
     await end.ended();
@@ -79,10 +93,12 @@ async function publishOutput(
   run: AgentRun,
   {
     clocks,
+    talk,
     end,
     countDrift,
   }: {
     readonly clocks: AgentClocks;
+    readonly talk: Talk;
     readonly end: (why: StopReason, message?: string | null) => void;
     readonly countDrift: (events: readonly AgentEvent[]) => void;
   },
@@ -102,15 +118,19 @@ async function publishOutput(
     retryAfterSeconds = events.findLast((event) => event.type === 'retry')?.retryAfterSeconds ?? retryAfterSeconds;
     const noticesPublished = ledger.checkpoint.noticesPublished ?? 0;
     const notices = (await run.notices()).slice(noticesPublished);
+    const said = talk.changes(events);
     await ledger.write({
       events: [
         ...withinBudget(events.flatMap((event) => toBuildEvent(event, agent.name) ?? [])),
         ...notices.map((message): NewBuildEvent => ({ type: 'WARNING', data: { message } })),
+        ...said.events,
       ],
+      ...(said.talk ? { talk: said.talk } : {}),
       lines: batch.lines,
       checkpoint: { spoolOffset: batch.offset, noticesPublished: noticesPublished + notices.length },
       usage,
     });
+    if (said.talk) talk.written();
     const { usedUp } = usage ? await ledger.read((db) => readDayBudget(db, build.projectId)) : { usedUp: null };
     if (usedUp) end('budget', usedUp);
     // Only what is written: whoever comes next reads no more than the rest.
@@ -174,6 +194,8 @@ function judge(end: EndReason | null, outcome: AgentOutcome | null): AgentOutcom
   if (outcome && !ended) return outcome;
   const unread = { reason: 'unknown', message: 'The agent had printed more than could be read in time.' } as const;
   const said = outcome ?? { finalText: '', sessionId: null, usage: null, denials: [] };
+  if (end?.why === 'interrupted')
+    return { ...said, status: 'cancelled', reason: 'cancelled', retryable: false, message: null };
   const why = ended ?? unread;
   return { ...said, status: 'failed', retryable: false, ...why, message: end?.message ?? why.message };
 }
@@ -194,15 +216,20 @@ async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: 
   const { spec } = build;
   const session = await findSession(running, checkpoint);
   const limits = await leftOfLimits(running);
+  const interaction = spec.interaction ?? UNATTENDED;
+  const asks = interaction.questions || interaction.approvals;
+  const prompt = await agentPrompt(running);
   try {
     return await agent.open({
       workspace: running.workspace,
-      prompt: promptOf(running, checkpoint),
+      prompt,
       model: spec.model,
       sessionId: checkpoint.sessionId ?? randomUUID(),
       ...session,
       limits,
-      maxSeconds: spec.limits.wallSeconds + SUPERVISOR_GRACE_SECONDS,
+      // People take as long as they take.
+      ...(asks ? {} : { maxSeconds: spec.limits.wallSeconds + SUPERVISOR_GRACE_SECONDS }),
+      asks: { questions: interaction.questions, permissions: interaction.approvals },
       scripts: template?.scripts ?? {},
       trustRepoConfig: project.settings.trustRepoConfig ?? false,
       modelKey: running.credentials.modelKey,
@@ -234,11 +261,20 @@ async function findSession(
   };
 }
 
-const GO_ON =
-  'You were interrupted because the provider took no more requests. Your changes are still there: go on where you were. ' +
-  'This is what you were asked to do:\n\n';
+/** None when it may not ask. */
+async function readAsked({ build, ledger }: RunningBuild): Promise<BuildQuestion[]> {
+  const { questions, approvals } = build.spec.interaction ?? UNATTENDED;
+  return questions || approvals ? ledger.read((db) => readQuestions(db, build.id)) : [];
+}
 
-function promptOf({ build: { spec }, template }: RunningBuild, { resumedSession }: Checkpoint): string {
-  const prompt = template ? renderPrompt(template, spec.prompt, spec.variables) : spec.prompt;
-  return resumedSession ? `${GO_ON}${prompt}` : prompt;
+/** Since when the present run waits for people; null when it does not. */
+function openSince({ ledger }: RunningBuild, questions: readonly BuildQuestion[]): Date | null {
+  const { runNo = 0 } = ledger.checkpoint;
+  return questions.find((question) => question.runNo === runNo && question.state === 'OPEN')?.askedAt ?? null;
+}
+
+/** The messages with which the run has begun. */
+async function tellTurn({ ledger }: RunningBuild): Promise<void> {
+  const { turn } = ledger.checkpoint;
+  if (turn) await ledger.write({ talk: { delivered: { ids: turn.messageIds, as: turn.as } } });
 }

@@ -5,30 +5,26 @@
 import type { AgentOutcome } from '../agents/agent.ts';
 import { gitEnvironment } from '../config/config.ts';
 import type { Database } from '../database/database.ts';
-import { addUsage } from '../events/usage.ts';
 import { findProject } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { findTemplate } from '../projects/template.ts';
 import { createRedactor } from '../runtimes/redact.ts';
 import { failpoint } from '../std/failpoint.ts';
-import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { agentFailure } from './agent-failure.ts';
+import { runAgentPhase } from './agent-phase.ts';
 import type { ClaimedBuild } from './build.ts';
 import { failure } from './build-result.ts';
 import { readBuildSecrets } from './build-secrets.ts';
-import type { PausedSession } from './checkpoint.ts';
 import { collectArtifacts, recoverArtifacts } from './collect-artifacts.ts';
+import type { Doorbell } from './doorbell.ts';
 import type { Conclusion } from './finish-build.ts';
 import { explainFullDisk } from './full-disk.ts';
 import { Ledger, SupersededError } from './ledger.ts';
-import { refuseWithoutBudget } from './left-of-limits.ts';
-import { removeNpmConfig, writeNpmConfig } from './npm-config.ts';
-import { prepareWorkspace } from './prepare-workspace.ts';
+import { removeNpmConfig } from './npm-config.ts';
 import { confirmPush, publishChanges } from './publish-changes.ts';
-import { runAgent } from './run-agent.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
-import { findPausedSession, waitForQuota } from './wait-for-quota.ts';
+import { waitForQuota } from './wait-for-quota.ts';
 
 /** Of one git command. */
 const GIT_TIMEOUT_MS = 10 * 60_000;
@@ -40,13 +36,13 @@ const GIT_TIMEOUT_MS = 10 * 60_000;
 export async function runBuild(
   deps: RunBuildDeps,
   build: ClaimedBuild,
-  interrupt: AbortSignal,
+  { interrupt, bell }: { readonly interrupt: AbortSignal; readonly bell: Doorbell },
 ): Promise<'finished' | 'released' | 'superseded' | 'left'> {
   const ledger = new Ledger(deps, build);
   const signal = untilIntended(interrupt, ledger);
   const log = deps.logger.child({ build: toPublicId('build', build.id), attempt: build.attemptNo });
   try {
-    const conclusion = await conclude(deps, build, ledger, signal);
+    const conclusion = await conclude(deps, build, { ledger, signal, bell });
     if (conclusion === null) {
       log.info('the build waits for its provider');
       return 'released';
@@ -79,16 +75,14 @@ export async function runBuild(
   }
 }
 
+type AttemptTools = Pick<RunningBuild, 'ledger' | 'signal' | 'bell'>;
+
 /** How the build ends; null when it waits for its provider instead. Throws SupersededError, and whatever interrupts it unless that is a cancellation. */
-async function conclude(
-  deps: RunBuildDeps,
-  build: ClaimedBuild,
-  ledger: Ledger,
-  signal: AbortSignal,
-): Promise<Conclusion | null> {
+async function conclude(deps: RunBuildDeps, build: ClaimedBuild, attempt: AttemptTools): Promise<Conclusion | null> {
+  const { ledger, signal } = attempt;
   try {
     if (build.cancelRequestedAt && !build.pushIntentSha) throw new Interrupt('cancelled');
-    const running = await openRunningBuild(deps, build, ledger, signal);
+    const running = await openRunningBuild(deps, build, attempt);
     const conclusion = await runPhases(deps, running);
     if (conclusion?.status !== 'FAILED') return conclusion;
     return { ...conclusion, failure: await explainFullDisk(conclusion.failure, running.workspace.paths.root) };
@@ -128,13 +122,12 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
     await ledger.write({ phase: 'COLLECTING' });
     return { status: 'COMPLETED', result: { ...said, ...confirmed, artifacts: await recoverArtifacts(deps, running) } };
   }
-  const outcome = await agentOutcome(deps, running);
+  const outcome = await runAgentPhase(deps, running);
   const said = agentResult(ledger, outcome);
   if (await waitForQuota(running, outcome)) return null;
   if (outcome.status !== 'succeeded') {
     return { status: 'FAILED', result: said, failure: agentFailure(outcome, running.build.spec.provider) };
   }
-  await ledger.write({ phase: 'VERIFYING' });
   const published = await publishChanges(deps, running);
   if (published.failure)
     return { status: 'FAILED', result: { ...said, ...published.result }, failure: published.failure };
@@ -143,84 +136,10 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
   return { status: 'COMPLETED', result: { ...said, ...published.result, artifacts } };
 }
 
-/** Prepares the workspace and runs the agent, unless an earlier attempt on this machine has done so. */
-async function agentOutcome(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
-  const { build, workspace, ledger } = running;
-  const left = await workspace.attach(running.redact);
-  if (left && build.checkpoint.agentOutcome) return build.checkpoint.agentOutcome;
-  const ended = left && (await left.exitStatus());
-  // A run that was killed together with its worker says nothing about the task: it is started anew.
-  const usable = left && !build.checkpoint.pausedSession && (ended === null || ended.kind === 'exited');
-  const paused = left && (await findPausedSession(running));
-  if (paused) await resumeSession(deps, running, paused);
-  else if (!usable) await beginAnew(deps, running, left !== null);
-  const outcome = await runAgentPhase(deps, running);
-  if (outcome.reason !== 'not_found' || !ledger.checkpoint.resumedSession) return outcome;
-  await beginAnew(deps, running, true);
-  return runAgentPhase(deps, running);
-}
-
-/** A fresh checkout; what an earlier attempt has left goes before. */
-async function beginAnew(deps: RunBuildDeps, running: RunningBuild, isUsed: boolean): Promise<void> {
-  const { build, workspace } = running;
-  await checkStart(deps, running);
-  if (isUsed) await workspace.close({ keepHome: false }).then(() => deps.runtime.open(build.id));
-  await prepareWorkspace(deps, running);
-  await writeNpmConfig(running.workspace, running.credentials.registries);
-}
-
-/** The checkout as the agent left it when it met a rate limit, and its session. */
-async function resumeSession(deps: RunBuildDeps, running: RunningBuild, session: PausedSession): Promise<void> {
-  await checkStart(deps, running);
-  await running.workspace.forgetRun();
-  await running.ledger.write({
-    checkpoint: {
-      pausedSession: null,
-      resumedSession: session,
-      sessionId: session.id,
-      agentStartedAt: new Date(Date.now() - session.ranMs).toISOString(),
-      earlierUsage: running.ledger.usage,
-      spoolOffset: null,
-      noticesPublished: null,
-    },
-  });
-}
-
-/** Throws BuildFailedError when the agent may not be started. */
-async function checkStart(deps: RunBuildDeps, running: RunningBuild): Promise<void> {
-  checkNetwork(deps, running.build);
-  await deps.runtime.sweep(running.build.id);
-  if (running.credentials.problem) throw new BuildFailedError(running.credentials.problem);
-  await refuseWithoutBudget(running);
-}
-
-async function runAgentPhase(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
-  const { build, ledger } = running;
-  await ledger.write({ phase: 'AGENT' });
-  const outcome = await runAgent(deps, running);
-  await failpoint('agent.ended');
-  if (!deps.holdsLeases()) throw new Interrupt('cut_off');
-  // Only now may git look at the checkout: nothing of the agent writes to it any more.
-  await deps.runtime.sweep(build.id);
-  running.signal.throwIfAborted();
-  const usage = outcome.usage && addUsage(ledger.checkpoint.earlierUsage ?? null, outcome.usage);
-  await ledger.write({ checkpoint: { agentOutcome: outcome }, usage });
-  await failpoint('agent.recorded');
-  return outcome;
-}
-
-/** A limit that cannot be kept is not forgotten: the build does not run. */
-function checkNetwork({ runtime }: RunBuildDeps, { spec }: ClaimedBuild): void {
-  if (runtime.sandbox || (spec.network ?? ALL_OF_THE_NETWORK).access === 'ALL') return;
-  const message = 'This worker has no sandbox, so it cannot limit what the build reaches in the network.';
-  throw new BuildFailedError(failure('SANDBOX_UNAVAILABLE', 'PREPARING', message));
-}
-
 async function openRunningBuild(
   deps: RunBuildDeps,
   build: ClaimedBuild,
-  ledger: Ledger,
-  signal: AbortSignal,
+  { ledger, signal, bell }: AttemptTools,
 ): Promise<RunningBuild> {
   const { spec } = build;
   const project = await ledger.read((db) => findProject(db, build.projectId));
@@ -257,6 +176,7 @@ async function openRunningBuild(
     credentials,
     redact,
     holdsLeases: deps.holdsLeases,
+    bell,
     signal,
   };
 }

@@ -13,6 +13,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { ClaimedBuild } from './build.ts';
 import type { BuildFailure } from './build-result.ts';
 import type { BuildSecrets } from './build-secrets.ts';
+import type { Doorbell } from './doorbell.ts';
 import type { Ledger, LedgerDeps } from './ledger.ts';
 
 export interface RunBuildDeps extends LedgerDeps {
@@ -70,6 +71,8 @@ export interface RunningBuild {
   /** For everything that a program prints. */
   readonly redact: Redact;
   readonly holdsLeases: () => boolean;
+  /** Rings when somebody has told the build something. */
+  readonly bell: Doorbell;
   /** Its reason is an Interrupt. */
   readonly signal: AbortSignal;
 }

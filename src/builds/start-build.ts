@@ -49,7 +49,7 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
   if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
   const { resumeFrom } = input;
   const spec = resumeFrom
-    ? await resolveFollowUp(deps, project, { resumeFrom, spec: input.spec })
+    ? await resolveFollowUp(deps, project, { resumeFrom, spec: input.spec, path: ['input'] })
     : resolveSpec(deps, project, input.spec, ['input', 'spec']);
   return acceptOnce(deps, {
     projectId: project.id,

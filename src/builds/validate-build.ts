@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Agent } from '../agents/agent.ts';
 import { hasModelKey } from '../credentials/credential.ts';
 import type { Database } from '../database/database.ts';
-import { type InputIssue, InvalidInputError, NotFoundError } from '../errors.ts';
+import { BuildStateError, type InputIssue, InvalidInputError, NotFoundError } from '../errors.ts';
 import { findProject, type Project } from '../projects/project.ts';
 import { renderPrompt } from '../projects/render-template.ts';
 import { findTemplate, type TemplateCatalogue } from '../projects/template.ts';
@@ -11,6 +11,7 @@ import { toPublicId } from '../std/public-id.ts';
 import { type DayBudget, readDayBudget } from './budget.ts';
 import type { BuildSpec, BuildSpecInput } from './build-spec.ts';
 import { LEASE_SECONDS } from './lease.ts';
+import { resolveFollowUp } from './resolve-follow-up.ts';
 import { defaultProvider, type ResolveSpecDeps, resolveSpec } from './resolve-spec.ts';
 
 export interface ValidateBuildDeps extends ResolveSpecDeps {
@@ -36,14 +37,18 @@ export interface BuildValidation {
   readonly issues: readonly InputIssue[];
 }
 
-/** Throws NotFoundError when there is no such project; everything else that is wrong is in the answer. */
-export async function validateBuild(
-  deps: ValidateBuildDeps,
-  input: { readonly projectId: string; readonly spec: BuildSpecInput },
-): Promise<BuildValidation> {
+export interface ValidateBuildInput {
+  readonly projectId: string;
+  readonly spec: BuildSpecInput;
+  /** Go on with the agent's session of this build. */
+  readonly resumeFrom?: string | null | undefined;
+}
+
+/** Throws NotFoundError when there is no such project or build; everything else that is wrong is in the answer. */
+export async function validateBuild(deps: ValidateBuildDeps, input: ValidateBuildInput): Promise<BuildValidation> {
   const project = await findProject(deps.db, input.projectId);
   if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
-  const resolved = resolve(deps, project, input.spec);
+  const resolved = await resolve(deps, project, input);
   const issues = [...resolved.issues];
   const projectCheck = checkProject(project);
   if (!projectCheck.ok) issues.push({ path: ['projectId'], message: projectCheck.message });
@@ -68,13 +73,21 @@ interface Resolved {
   readonly issues: readonly InputIssue[];
 }
 
-function resolve(deps: ResolveSpecDeps, project: Project, input: BuildSpecInput): Resolved {
+async function resolve(
+  deps: ValidateBuildDeps,
+  project: Project,
+  { spec: asked, resumeFrom }: ValidateBuildInput,
+): Promise<Resolved> {
+  const refused = (issues: readonly InputIssue[]): Resolved => ({ spec: null, prompt: null, issues });
   try {
-    const spec = resolveSpec(deps, project, input, ['spec']);
+    const spec = resumeFrom
+      ? await resolveFollowUp(deps, project, { resumeFrom, spec: asked, path: [] })
+      : resolveSpec(deps, project, asked, ['spec']);
     return { spec, prompt: resolvePrompt(deps.templates, spec), issues: [] };
   } catch (error) {
-    if (!(error instanceof InvalidInputError)) throw error;
-    return { spec: null, prompt: null, issues: error.issues };
+    if (error instanceof InvalidInputError) return refused(error.issues);
+    if (error instanceof BuildStateError) return refused([{ path: ['resumeFrom'], message: error.message }]);
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 /** A rate limit puts the build back: its slot is free while it waits, and its agent goes on where it was. */
 import type { AgentOutcome } from '../agents/agent.ts';
 import { addUsage } from '../events/usage.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { PausedSession } from './checkpoint.ts';
 import { Interrupt, type RunningBuild } from './running-build.ts';
 
@@ -18,9 +19,11 @@ const MAX_RETRY_AFTER_SECONDS = 6 * 60 * 60;
 export async function waitForQuota(running: RunningBuild, outcome: AgentOutcome): Promise<boolean> {
   const { build, agent, ledger, workspace, credentials } = running;
   if (outcome.status !== 'failed' || outcome.reason !== 'rate_limit' || build.quotaWaits >= MAX_WAITS) return false;
-  const paused = agent.capabilities.resume ? pausedSession(running, outcome) : null;
+  const session = sessionOf(running, outcome, 'QUOTA');
+  const paused = session.id === null ? null : session;
   // An agent that cannot go on begins anew, on a fresh checkout.
   if (!paused) await workspace.close({ keepHome: false });
+  await failpoint('quota.begin');
   const waits = await ledger.waitForQuota({
     key: { provider: agent.name, variable: agent.modelKey?.variable ?? null, credential: credentials.keyIdentity },
     seconds: waitSeconds(build.quotaWaits, outcome.retryAfterSeconds ?? null),
@@ -28,6 +31,7 @@ export async function waitForQuota(running: RunningBuild, outcome: AgentOutcome)
     paused,
   });
   if (!waits) throw new Interrupt('cancelled');
+  await failpoint('quota.committed');
   return true;
 }
 
@@ -40,12 +44,20 @@ export function waitSeconds(waits: number, retryAfterSeconds: number | null, ran
   return Math.min(FIRST_WAIT_SECONDS * 2 ** waits, MAX_WAIT_SECONDS) * (0.75 + random() / 2);
 }
 
-function pausedSession({ build, ledger }: RunningBuild, outcome: AgentOutcome): PausedSession | null {
-  if (outcome.sessionId === null) return null;
+/** What the agent goes on with after this outcome. */
+export function sessionOf(
+  { agent, build, ledger }: RunningBuild,
+  outcome: AgentOutcome,
+  why: PausedSession['why'],
+): PausedSession {
+  const { resume, messages } = agent.capabilities;
+  // On its own checkout an agent that is given messages after its turn goes on, even if no later build can.
+  const takesMessages = why === 'MESSAGE' && messages.includes('QUEUE');
   const { agentStartedAt, resumedSession } = ledger.checkpoint;
   const before = resumedSession?.usage ?? null;
   return {
-    id: outcome.sessionId,
+    id: resume || takesMessages ? outcome.sessionId : null,
+    why,
     workerId: build.workerId,
     usage: outcome.usage ? addUsage(before, outcome.usage) : before,
     ranMs: agentStartedAt ? Math.max(0, Date.now() - Date.parse(agentStartedAt)) : 0,

@@ -25,7 +25,9 @@ export function agentList(io: Io, flags: ClientFlags): Promise<ExitCode> {
 }
 
 function toRows({ name, capabilities, workers }: Agent): string[][] {
-  const can = Object.entries(capabilities).flatMap(([word, does]) => (does === true ? [word] : []));
+  const { messages, ...others } = capabilities;
+  const can = Object.entries(others).flatMap(([word, does]) => (does === true ? [word] : []));
+  if (messages.length > 0) can.push(`messages (${messages.join(' ').toLowerCase()})`);
   const row = (worker: string, version: string, key: string) => [name, worker, version, key, can.join(', ') || '-'];
   if (workers.length === 0) return [row('none', '-', '-')];
   return workers.map(({ worker, available, version, hasKey }) =>

@@ -1,4 +1,4 @@
-import { StartBuildDocument } from '../client/generated.ts';
+import { type DefaultDecision, StartBuildDocument } from '../client/generated.ts';
 import type { ExitCode } from './exit-code.ts';
 import { findBuildId } from './find-build.ts';
 import { findProject } from './find-project.ts';
@@ -34,6 +34,11 @@ export interface BuildStartFlags extends ClientFlags {
   readonly maxTokens?: number;
   readonly maxCost?: number;
   readonly network?: ReturnType<typeof network>;
+  readonly askQuestions?: boolean;
+  readonly askApproval?: boolean;
+  readonly waitSeconds?: number;
+  readonly defaultAnswer?: string;
+  readonly defaultDecision?: DefaultDecision;
   readonly watch?: boolean;
   readonly plain?: boolean;
 }
@@ -66,6 +71,13 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     autoCommit: flags.commit ? null : false,
     autoPush: flags.push ? null : false,
     network: flags.network ?? null,
+    interaction: {
+      questions: flags.askQuestions ?? null,
+      approvals: flags.askApproval ?? null,
+      waitSeconds: flags.waitSeconds ?? null,
+      defaultAnswer: flags.defaultAnswer ?? null,
+      defaultDecision: flags.defaultDecision ?? null,
+    },
     runAfter: flags.runAfter?.toISOString() ?? null,
     limits: {
       wallSeconds: flags.wallSeconds ?? null,

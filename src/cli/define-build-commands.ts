@@ -5,11 +5,11 @@ import type { BuildLogsFlags } from './build-logs.ts';
 import type { BuildRetryFlags } from './build-retry.ts';
 import type { BuildStartFlags } from './build-start.ts';
 import type { BuildWatchFlags } from './build-watch.ts';
-import { clientFlags, limitOption, type Run } from './define-commands.ts';
+import { BUILD_ARGUMENT, clientFlags, limitOption, type Run } from './define-commands.ts';
+import { defineTalkCommands } from './define-talk-commands.ts';
 import { integer, moment, network, pairs, positiveNumber } from './parse-option.ts';
 import type { ClientFlags } from './session.ts';
 
-const BUILD = "the build: its id (build_…) or PROJECT#NUMBER, such as 'boats#3'";
 const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'];
 const DAY = 86_400;
 
@@ -17,14 +17,14 @@ export function defineBuildCommands(program: Command, run: Run): void {
   const build = program.command('build').description('start builds and see what becomes of them');
   defineStart(build, run);
 
-  watchFlags(clientFlags(build.command('watch').argument('<build>', BUILD)))
+  watchFlags(clientFlags(build.command('watch').argument('<build>', BUILD_ARGUMENT)))
     .description('show the progress of a build until its end; the exit code says how it ended')
     .addOption(cursor('only events after this one'))
     .action((id: string, flags: BuildWatchFlags) =>
       run(async (io) => (await import('./build-watch.ts')).buildWatch(io, id, flags)),
     );
 
-  clientFlags(build.command('logs').argument('<build>', BUILD))
+  clientFlags(build.command('logs').argument('<build>', BUILD_ARGUMENT))
     .description('print the output of a build')
     .option('-f, --follow', 'go on until the build ends')
     .addOption(cursor('only lines after this one'))
@@ -42,20 +42,20 @@ export function defineBuildCommands(program: Command, run: Run): void {
     .addOption(limitOption())
     .action((flags: BuildListFlags) => run(async (io) => (await import('./build-list.ts')).buildList(io, flags)));
 
-  clientFlags(build.command('show').argument('<build>', BUILD))
+  clientFlags(build.command('show').argument('<build>', BUILD_ARGUMENT))
     .description('show a build and its result')
     .action((id: string, flags: ClientFlags) =>
       run(async (io) => (await import('./build-show.ts')).buildShow(io, id, flags)),
     );
 
-  clientFlags(build.command('cancel').argument('<build>', BUILD))
+  clientFlags(build.command('cancel').argument('<build>', BUILD_ARGUMENT))
     .description('end a build; it is CANCELLED when all of its processes are gone')
     .option('--reason <text>', 'why, for those who look at it later')
     .action((id: string, flags: BuildCancelFlags) =>
       run(async (io) => (await import('./build-cancel.ts')).buildCancel(io, id, flags)),
     );
 
-  watchFlags(clientFlags(build.command('retry').argument('<build>', BUILD)))
+  watchFlags(clientFlags(build.command('retry').argument('<build>', BUILD_ARGUMENT)))
     .description('start a build again, as a new build; prints its id')
     .option('--resume-session', "go on with the agent's session instead of a new one")
     .option('--idempotency-key <key>', 'with the same key the same build is given, however often this is repeated')
@@ -63,6 +63,8 @@ export function defineBuildCommands(program: Command, run: Run): void {
     .action((id: string, flags: BuildRetryFlags) =>
       run(async (io) => (await import('./build-retry.ts')).buildRetry(io, id, flags)),
     );
+
+  defineTalkCommands(build, run);
 }
 
 function defineStart(build: Command, run: Run): void {
@@ -94,6 +96,11 @@ function defineStart(build: Command, run: Run): void {
     )
     .addOption(new Option('--max-cost <dollars>', 'US dollars, at most').argParser(positiveNumber))
     .addOption(new Option('--network <hosts>', 'what the agent may reach: all, none, or hosts').argParser(network))
+    .option('--ask-questions', 'the agent may ask questions: build answer')
+    .option('--ask-approval', 'the agent asks before it uses a tool that can do harm: build approve, build reject')
+    .addOption(seconds('--wait-seconds', 'that each question waits; by default 1800'))
+    .option('--default-answer <text>', 'the answer to questions that nobody answers')
+    .addOption(new Option('--default-decision <decision>', 'when nobody decides').choices(['APPROVE', 'REJECT']))
     .option('-w, --watch', 'show its progress until its end')
     .action((prompt: string | undefined, flags: BuildStartFlags) =>
       run(async (io) => (await import('./build-start.ts')).buildStart(io, prompt, flags)),

@@ -7,6 +7,8 @@ import { integer } from './parse-option.ts';
 /** Runs a command and keeps what it ends with. */
 export type Run = (command: (io: Io) => Promise<ExitCode>) => Promise<void>;
 
+export const BUILD_ARGUMENT = "the build: its id (build_…) or PROJECT#NUMBER, such as 'boats#3'";
+
 export function jsonFlag(command: Command): Command {
   return command.option('--json', 'print the answer as JSON on stdout, and errors as JSON on stderr');
 }

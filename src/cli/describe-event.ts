@@ -1,6 +1,7 @@
 /** An event in one line for a person. Everything in it may come from an agent, so everything is cleaned. */
 import type { BuildProgressEvent } from '../client/watch-build.ts';
 import { oneLine } from './clean-text.ts';
+import { describeQuestion } from './describe-question.ts';
 import { formatBytes, formatTime } from './format.ts';
 
 const SHORT_SHA = 10;
@@ -33,6 +34,14 @@ function describe(event: BuildProgressEvent): string {
       return `pushed ${event.sha.slice(0, SHORT_SHA)} to ${event.ref}`;
     case 'ArtifactCreated':
       return `kept ${event.name}, ${formatBytes(event.sizeBytes)}`;
+    case 'BuildMessageSent':
+      return `${event.sentBy} tells the agent (${event.mode.toLowerCase()}): ${event.text}`;
+    case 'BuildMessageDelivered':
+      return `the agent was given ${event.messageId} (${event.deliveredAs.toLowerCase()})`;
+    case 'BuildQuestionAsked':
+      return `the agent ${describeQuestion(event.question)}`;
+    case 'BuildQuestionClosed':
+      return `${event.questionId} ${event.state.toLowerCase()}${event.closedBy ? ` by ${event.closedBy}` : ''}`;
     case 'CancelRequested':
       return `cancel requested by ${event.requestedBy}${event.cancelReason ? `: ${event.cancelReason}` : ''}`;
     case 'BuildRetryScheduled':

@@ -53,7 +53,7 @@ export async function createView(io: Io, output: Output, { buildId, plain }: Fol
   if (plain || !isTTY || columns < MIN_COLUMNS || rows < MIN_ROWS || !io.stdout.hasColors?.())
     return createPlainView(output);
   const { createLiveView } = await import('./live-view.ts');
-  return createLiveView();
+  return createLiveView(output);
 }
 
 function exitCodeOf(status: string): ExitCode {

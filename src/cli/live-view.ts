@@ -1,8 +1,13 @@
-/** The progress of a build on a terminal: each phase is a task, with the last activity below the one that runs. */
+/**
+ * The progress of a build on a terminal: each phase is a task, with the last activity below the one that runs; and so is
+ * the waiting for people, below what is asked.
+ */
 import { Listr } from 'listr2';
 import { describeEvent } from './describe-event.ts';
-import { formatDuration } from './format.ts';
-import type { View } from './plain-view.ts';
+import { explainQuestion } from './describe-question.ts';
+import { formatDuration, formatTime } from './format.ts';
+import type { Output } from './output.ts';
+import { type AskedEvent, isOpen, type View } from './plain-view.ts';
 
 const ACTIVITY_LINES = 4;
 const TICK_MS = 1_000;
@@ -26,16 +31,33 @@ interface Running {
   end(ending: Ending): Promise<void>;
 }
 
-export function createLiveView(): View {
+export function createLiveView(output: Pick<Output, 'line'>): View {
   let running: Running | null = null;
-  const begin = async (phase: string) => {
+  let phase = 'QUEUED';
+  /** Ids of questions that nobody has answered yet. */
+  const open = new Set<string>();
+  const begin = async (title: string | null) => {
     await running?.end('done');
-    running = phase === 'DONE' ? null : runPhase(TITLES[phase] ?? phase);
+    running = title === null ? null : runPhase(title);
+  };
+  const beginPhase = async (next: string) => {
+    phase = next;
+    await begin(next === 'DONE' ? null : (TITLES[next] ?? next));
+  };
+  const ask = async ({ question, expiresAt }: AskedEvent) => {
+    open.add(question.id);
+    await begin(null);
+    for (const line of explainQuestion(question)) output.line(`  ${line}`);
+    await begin(`Waits for people until ${formatTime(expiresAt)}`);
   };
   return {
     async show(event) {
-      if (event.__typename === 'BuildPhaseChanged') return begin(event.to);
-      if (event.__typename === 'BuildQueued') await begin('QUEUED');
+      if (event.__typename === 'BuildPhaseChanged') return beginPhase(event.to);
+      if (isOpen(event)) return ask(event);
+      if (event.__typename === 'BuildQueued') await beginPhase('QUEUED');
+      if (event.__typename === 'BuildQuestionClosed' && open.delete(event.questionId) && open.size === 0) {
+        await beginPhase(phase);
+      }
       running?.tell(describeEvent(event));
       if (event.__typename !== 'BuildFinished') return;
       await running?.end(event.status === 'COMPLETED' ? 'done' : 'failed');

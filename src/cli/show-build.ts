@@ -2,12 +2,15 @@
 import { type BuildDetailFragment, ShowBuildDocument } from '../client/generated.ts';
 import { cleanText, oneLine } from './clean-text.ts';
 import { describeUsage } from './describe-event.ts';
+import { type AskedQuestion, explainQuestion } from './describe-question.ts';
 import { noBuild } from './find-build.ts';
 import { formatDuration, formatTable, formatTime } from './format.ts';
 import type { Output } from './output.ts';
 import type { Session } from './session.ts';
 
 const MAX_FILES = 20;
+/** The last ones; `--json` has all. */
+const MAX_MESSAGES = 20;
 const MAX_OUTPUT = 4_000;
 
 /** Throws CliError when there is no such build. */
@@ -35,7 +38,7 @@ export function showBuild(output: Output, build: BuildDetailFragment): void {
   const facts: [string, string | null | undefined][] = [
     ['Build', build.id],
     ['Phase', build.phase === 'DONE' ? null : build.phase],
-    ['Waits for', build.resumeAt && `${build.waitingFor} until ${formatTime(build.resumeAt)}`],
+    ['Waits for', waitsFor(build)],
     ['Prompt', oneLine(build.spec.prompt, 100)],
     ['Agent', [build.spec.provider, build.spec.model].filter(Boolean).join(' ')],
     ['Template', build.spec.template],
@@ -52,7 +55,32 @@ export function showBuild(output: Output, build: BuildDetailFragment): void {
     ['Artifacts', result?.artifacts.map(({ name }) => name).join(', ')],
   ];
   for (const [name, value] of facts) if (value) output.line(`  ${name.padEnd(10)} ${oneLine(value, 500)}`);
+  for (const question of build.questions) showQuestion(output, question);
+  showMessages(output, build.messages);
   if (result) showResult(output, result);
+}
+
+function waitsFor({ waitingFor, resumeAt, questions }: BuildDetailFragment): string | null {
+  const [until] = [resumeAt, ...questions.map(({ expiresAt }) => expiresAt)].filter((at) => at !== null).toSorted();
+  return waitingFor && until ? `${waitingFor} until ${formatTime(until)}` : waitingFor;
+}
+
+function showQuestion(output: Output, question: AskedQuestion): void {
+  output.line(`  ${'Question'.padEnd(10)} ${question.id}`);
+  for (const line of explainQuestion(question)) output.line(`    ${line}`);
+}
+
+function showMessages(output: Output, messages: BuildDetailFragment['messages']): void {
+  if (messages.length === 0) return;
+  output.line(`  Messages   ${messages.length}`);
+  const rows = messages
+    .slice(-MAX_MESSAGES)
+    .map(({ mode, state, deliveredAs, text }) => [
+      `    ${mode}`,
+      deliveredAs && deliveredAs !== mode ? `${state} as ${deliveredAs}` : state,
+      oneLine(text, 100),
+    ]);
+  output.line(formatTable(rows));
 }
 
 function showResult(output: Output, result: NonNullable<BuildDetailFragment['result']>): void {

@@ -15,6 +15,24 @@ export type AgentToolStatus =
   /** It worked. */
   | 'OK';
 
+/** The answer to what an agent asks. */
+export type AnswerBuildQuestionInput = {
+  /** For each of its `questions`, in order, the labels that were chosen, or something else in a text of at most 16 KiB. More than one only where `multiple` says so, at most 20. */
+  readonly answers: ReadonlyArray<ReadonlyArray<string>>;
+  /** The question: `question_…`, of kind QUESTION. */
+  readonly questionId: string;
+};
+
+/** Which use of a tool is allowed. */
+export type ApproveBuildInput = {
+  /** Also the next times that the agent wants to use this tool, as far as it can remember that. */
+  readonly always?: boolean;
+  /** For the agent, at most 16 KiB. */
+  readonly note?: string | null | undefined;
+  /** The question: `question_…`, of kind PERMISSION. */
+  readonly questionId: string;
+};
+
 /** Every member that is present narrows the list. */
 export type AuditLogFilter = {
   /** This mutation: `startBuild`. */
@@ -45,10 +63,18 @@ export type BuildEventType =
   | 'GIT_COMMITTED'
   /** The commit is on the remote. A milestone. */
   | 'GIT_PUSHED'
+  /** The agent was given it. */
+  | 'MESSAGE_DELIVERED'
+  /** Somebody told the agent something. */
+  | 'MESSAGE_SENT'
   /** The next phase. A milestone. */
   | 'PHASE_CHANGED'
   /** Slipway says what it is doing. */
   | 'PROGRESS'
+  /** The agent asks people, and waits. A milestone. */
+  | 'QUESTION_ASKED'
+  /** It does not wait for that any more. A milestone. */
+  | 'QUESTION_CLOSED'
   /** Accepted. A milestone, and always the first event. */
   | 'QUEUED'
   /** Back in the queue for another attempt. A milestone. */
@@ -100,6 +126,24 @@ export type BuildLimitsInput = {
   readonly wallSeconds?: number | null | undefined;
 };
 
+/** When the agent is given a message. */
+export type BuildMessageMode =
+  /** At once: what it is doing is broken off, and it goes on with the message. */
+  | 'INTERRUPT'
+  /** When its turn has ended, as the beginning of another one. */
+  | 'QUEUE'
+  /** Within its turn, between two steps; when the turn has ended where it does not listen before. */
+  | 'STEER';
+
+/** What became of a message. */
+export type BuildMessageState =
+  /** The agent was given it. */
+  | 'DELIVERED'
+  /** The agent will be given it. */
+  | 'PENDING'
+  /** The build has ended without it. */
+  | 'UNDELIVERED';
+
 /** What is being done for a build, in this order. */
 export type BuildPhase =
   /** The agent works. */
@@ -116,6 +160,28 @@ export type BuildPhase =
   | 'QUEUED'
   /** What the agent left is looked at: what changed, and whether it may be committed. */
   | 'VERIFYING';
+
+/** What kind of answer an agent waits for. */
+export type BuildQuestionKind =
+  /** It wants to use a tool: approveBuild, rejectBuild. */
+  | 'PERMISSION'
+  /** It wants to know something: answerBuildQuestion. */
+  | 'QUESTION';
+
+/** What became of a question, or of a request for permission. */
+export type BuildQuestionState =
+  /** Somebody answered it. */
+  | 'ANSWERED'
+  /** Somebody allowed it. */
+  | 'APPROVED'
+  /** Nobody answered in time: the agent was given the spec's default. */
+  | 'EXPIRED'
+  /** The agent waits for people. */
+  | 'OPEN'
+  /** Somebody refused it. */
+  | 'REJECTED'
+  /** The agent does not wait for an answer any more. */
+  | 'WITHDRAWN';
 
 /** What started a build. */
 export type BuildSource =
@@ -140,6 +206,8 @@ export type BuildSpecInput = {
   readonly branch?: string | null | undefined;
   /** Who is told about the end, by signed HTTP; by default the project's. */
   readonly callbackUrl?: string | null | undefined;
+  /** What the agent may ask people; by default nothing. */
+  readonly interaction?: InteractionInput | null | undefined;
   /** For filters and statistics: at most 32. */
   readonly labels?: ReadonlyArray<LabelInput> | null | undefined;
   /** Where it is stopped. */
@@ -230,6 +298,13 @@ export type DateTimeRange = {
   /** The first moment after it. */
   readonly to?: string | null | undefined;
 };
+
+/** What an agent is told when nobody says whether it may. */
+export type DefaultDecision =
+  /** It may. */
+  | 'APPROVE'
+  /** It may not. */
+  | 'REJECT';
 
 /** Which credential to delete. */
 export type DeleteCredentialInput = {
@@ -325,6 +400,20 @@ export type GitCredentialsInput = {
   readonly password: string;
   /** The user; many hosts take any name with a token. */
   readonly username: string;
+};
+
+/** What an agent may ask people while it runs, and what it is told when nobody answers. Needs an agent that can ask: see `AgentCapabilities`. */
+export type InteractionInput = {
+  /** It asks before it runs commands, uses the network, or writes outside of the checkout: approveBuild, rejectBuild. By default false: what it may do is decided by rule. */
+  readonly approvals?: boolean | null | undefined;
+  /** The answer to every question that nobody answers, at most 16 KiB; by default the agent is told that nobody answered, and goes on as it sees fit. */
+  readonly defaultAnswer?: string | null | undefined;
+  /** The decision when nobody makes one; by default REJECT. */
+  readonly defaultDecision?: DefaultDecision | null | undefined;
+  /** It may ask questions: answerBuildQuestion. By default false. */
+  readonly questions?: boolean | null | undefined;
+  /** Seconds that each question waits: 1 to 86400, by default 1800. Meanwhile no other clock runs. */
+  readonly waitSeconds?: number | null | undefined;
 };
 
 /** A label. */
@@ -459,6 +548,14 @@ export type RegistryInput = {
   readonly url: string;
 };
 
+/** Which use of a tool is refused. */
+export type RejectBuildInput = {
+  /** Why not. For the agent, at most 16 KiB. */
+  readonly note?: string | null | undefined;
+  /** The question: `question_…`, of kind PERMISSION. */
+  readonly questionId: string;
+};
+
 /** Which build to start again. */
 export type RetryBuildInput = {
   /** The build, which must be finished. */
@@ -489,6 +586,18 @@ export type SecretScanInput = {
   readonly allowPaths?: ReadonlyArray<string> | null | undefined;
   /** False looks for the build's own secrets only; by default true. */
   readonly enabled?: boolean | null | undefined;
+};
+
+/** What to tell the agent of a build. */
+export type SendBuildMessageInput = {
+  /** The build, whose agent has not finished. */
+  readonly buildId: string;
+  /** Names this message, so that sending it again is safe: the same key, text and mode give the first one of the build. At most 255 printable characters. */
+  readonly idempotencyKey?: string | null | undefined;
+  /** When. An agent that does not listen within its turn is given a STEER when the turn has ended. */
+  readonly mode?: BuildMessageMode;
+  /** What to tell it, at most 64 KiB. A build takes 100 messages. */
+  readonly text: string;
 };
 
 /** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning` and `registry`. */
@@ -540,7 +649,11 @@ export type BuildRowFragment = { readonly id: string, readonly number: number, r
 
 export type UsageFieldsFragment = { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null };
 
-export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } };
+export type MessageFieldsFragment = { readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null };
+
+export type QuestionFieldsFragment = { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> };
+
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
 
 export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
 
@@ -581,7 +694,22 @@ export type ShowBuildQueryVariables = Exact<{
 }>;
 
 
-export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+
+export type FindQuestionQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type FindQuestionQuery = { readonly node:
+    | { readonly __typename: 'Artifact' }
+    | { readonly __typename: 'Build' }
+    | { readonly __typename: 'BuildMessage' }
+    | { readonly __typename: 'BuildQuestion', readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }
+    | { readonly __typename: 'CallbackDelivery' }
+    | { readonly __typename: 'Project' }
+    | { readonly __typename: 'Worker' }
+   | null };
 
 export type LogEndQueryVariables = Exact<{
   id: string;
@@ -613,7 +741,7 @@ export type AuditRowFragment = { readonly id: string, readonly at: string, reado
 export type ListAgentsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ListAgentsQuery = { readonly agents: ReadonlyArray<{ readonly name: string, readonly capabilities: { readonly resume: boolean, readonly cost: boolean, readonly models: boolean, readonly messages: boolean, readonly permissions: boolean }, readonly workers: ReadonlyArray<{ readonly available: boolean, readonly version: string | null, readonly hasKey: boolean, readonly reason: string | null, readonly remedy: string | null, readonly worker: { readonly id: string, readonly name: string } }>, readonly drift: ReadonlyArray<{ readonly version: string, readonly name: string, readonly count: number, readonly firstSeenAt: string, readonly lastSeenAt: string }> }> };
+export type ListAgentsQuery = { readonly agents: ReadonlyArray<{ readonly name: string, readonly capabilities: { readonly resume: boolean, readonly cost: boolean, readonly models: boolean, readonly messages: ReadonlyArray<BuildMessageMode>, readonly questions: boolean, readonly permissions: boolean }, readonly workers: ReadonlyArray<{ readonly available: boolean, readonly version: string | null, readonly hasKey: boolean, readonly reason: string | null, readonly remedy: string | null, readonly worker: { readonly id: string, readonly name: string } }>, readonly drift: ReadonlyArray<{ readonly version: string, readonly name: string, readonly count: number, readonly firstSeenAt: string, readonly lastSeenAt: string }> }> };
 
 export type BuildEndQueryVariables = Exact<{
   id: string;
@@ -675,6 +803,55 @@ export type RetryBuildMutation = { readonly retryBuild:
     | { readonly __typename: 'RetryBuildPayload', readonly deduplicated: boolean, readonly build: { readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null } }
    };
 
+export type SendBuildMessageMutationVariables = Exact<{
+  input: SendBuildMessageInput;
+}>;
+
+
+export type SendBuildMessageMutation = { readonly sendBuildMessage:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SendBuildMessagePayload', readonly deduplicated: boolean, readonly buildMessage: { readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null } }
+   };
+
+export type AnswerBuildQuestionMutationVariables = Exact<{
+  input: AnswerBuildQuestionInput;
+}>;
+
+
+export type AnswerBuildQuestionMutation = { readonly answerBuildQuestion:
+    | { readonly __typename: 'AnswerBuildQuestionPayload', readonly question: { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> } }
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type ApproveBuildMutationVariables = Exact<{
+  input: ApproveBuildInput;
+}>;
+
+
+export type ApproveBuildMutation = { readonly approveBuild:
+    | { readonly __typename: 'ApproveBuildPayload', readonly question: { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> } }
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type RejectBuildMutationVariables = Exact<{
+  input: RejectBuildInput;
+}>;
+
+
+export type RejectBuildMutation = { readonly rejectBuild:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RejectBuildPayload', readonly question: { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> } }
+   };
+
 export type CreateTokenMutationVariables = Exact<{
   input: CreateApiTokenInput;
 }>;
@@ -724,8 +901,12 @@ export type WatchBuildSubscription = { readonly buildProgress:
     | { readonly __typename: 'AgentStarted', readonly provider: string, readonly model: string | null, readonly agentVersion: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'ArtifactCreated', readonly name: string, readonly sizeBytes: number, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildFinished', readonly status: BuildStatus, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly failureReason: string | null, readonly failureMessage: string | null }
+    | { readonly __typename: 'BuildMessageDelivered', readonly messageId: string, readonly deliveredAs: BuildMessageMode, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildMessageSent', readonly messageId: string, readonly mode: BuildMessageMode, readonly text: string, readonly sentBy: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildPhaseChanged', readonly from: BuildPhase, readonly to: BuildPhase, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildProgressed', readonly message: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
+    | { readonly __typename: 'BuildQuestionAsked', readonly questionId: string, readonly expiresAt: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly question: { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> } }
+    | { readonly __typename: 'BuildQuestionClosed', readonly questionId: string, readonly state: BuildQuestionState, readonly closedBy: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildQueued', readonly runAfter: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
     | { readonly __typename: 'BuildRetryScheduled', readonly message: string, readonly resumeAt: string | null, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number, readonly retryReason: string }
     | { readonly __typename: 'BuildStarted', readonly workerName: string, readonly cursor: string, readonly type: BuildEventType, readonly at: string, readonly attempt: number }
@@ -831,6 +1012,44 @@ export const UsageFieldsFragmentDoc = new TypedDocumentString(`
   turns
 }
     `, {"fragmentName":"UsageFields"}) as unknown as TypedDocumentString<UsageFieldsFragment, unknown>;
+export const QuestionFieldsFragmentDoc = new TypedDocumentString(`
+    fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
+}
+    `, {"fragmentName":"QuestionFields"}) as unknown as TypedDocumentString<QuestionFieldsFragment, unknown>;
+export const MessageFieldsFragmentDoc = new TypedDocumentString(`
+    fragment MessageFields on BuildMessage {
+  id
+  mode
+  text
+  state
+  deliveredAs
+  sentBy
+  sentAt
+  deliveredAt
+}
+    `, {"fragmentName":"MessageFields"}) as unknown as TypedDocumentString<MessageFieldsFragment, unknown>;
 export const BuildDetailFragmentDoc = new TypedDocumentString(`
     fragment BuildDetail on Build {
   ...BuildRow
@@ -884,6 +1103,13 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
       maxTokens
       maxCostUsd
     }
+    interaction {
+      questions
+      approvals
+      waitSeconds
+      defaultAnswer
+      defaultDecision
+    }
     runAfter
   }
   result {
@@ -915,6 +1141,12 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
     url
     status
   }
+  questions(state: OPEN) {
+    ...QuestionFields
+  }
+  messages {
+    ...MessageFields
+  }
 }
     fragment BuildRow on Build {
   id
@@ -944,6 +1176,40 @@ fragment UsageFields on Usage {
   cacheWriteTokens
   costUsd
   turns
+}
+fragment MessageFields on BuildMessage {
+  id
+  mode
+  text
+  state
+  deliveredAs
+  sentBy
+  sentAt
+  deliveredAt
+}
+fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
 }`, {"fragmentName":"BuildDetail"}) as unknown as TypedDocumentString<BuildDetailFragment, unknown>;
 export const ProjectRowFragmentDoc = new TypedDocumentString(`
     fragment ProjectRow on Project {
@@ -1108,6 +1374,40 @@ fragment UsageFields on Usage {
   costUsd
   turns
 }
+fragment MessageFields on BuildMessage {
+  id
+  mode
+  text
+  state
+  deliveredAs
+  sentBy
+  sentAt
+  deliveredAt
+}
+fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
+}
 fragment BuildDetail on Build {
   ...BuildRow
   waitingFor
@@ -1160,6 +1460,13 @@ fragment BuildDetail on Build {
       maxTokens
       maxCostUsd
     }
+    interaction {
+      questions
+      approvals
+      waitSeconds
+      defaultAnswer
+      defaultDecision
+    }
     runAfter
   }
   result {
@@ -1191,7 +1498,46 @@ fragment BuildDetail on Build {
     url
     status
   }
+  questions(state: OPEN) {
+    ...QuestionFields
+  }
+  messages {
+    ...MessageFields
+  }
 }`) as unknown as TypedDocumentString<ShowBuildQuery, ShowBuildQueryVariables>;
+export const FindQuestionDocument = new TypedDocumentString(`
+    query FindQuestion($id: ID!) {
+  node(id: $id) {
+    __typename
+    ... on BuildQuestion {
+      ...QuestionFields
+    }
+  }
+}
+    fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
+}`) as unknown as TypedDocumentString<FindQuestionQuery, FindQuestionQueryVariables>;
 export const LogEndDocument = new TypedDocumentString(`
     query LogEnd($id: ID!) {
   build(id: $id) {
@@ -1253,6 +1599,7 @@ export const ListAgentsDocument = new TypedDocumentString(`
       cost
       models
       messages
+      questions
       permissions
     }
     workers {
@@ -1438,6 +1785,173 @@ export const RetryBuildDocument = new TypedDocumentString(`
     commitSha
   }
 }`) as unknown as TypedDocumentString<RetryBuildMutation, RetryBuildMutationVariables>;
+export const SendBuildMessageDocument = new TypedDocumentString(`
+    mutation SendBuildMessage($input: SendBuildMessageInput!) {
+  sendBuildMessage(input: $input) {
+    __typename
+    ... on SendBuildMessagePayload {
+      buildMessage {
+        ...MessageFields
+      }
+      deduplicated
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment MessageFields on BuildMessage {
+  id
+  mode
+  text
+  state
+  deliveredAs
+  sentBy
+  sentAt
+  deliveredAt
+}`) as unknown as TypedDocumentString<SendBuildMessageMutation, SendBuildMessageMutationVariables>;
+export const AnswerBuildQuestionDocument = new TypedDocumentString(`
+    mutation AnswerBuildQuestion($input: AnswerBuildQuestionInput!) {
+  answerBuildQuestion(input: $input) {
+    __typename
+    ... on AnswerBuildQuestionPayload {
+      question {
+        ...QuestionFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
+}`) as unknown as TypedDocumentString<AnswerBuildQuestionMutation, AnswerBuildQuestionMutationVariables>;
+export const ApproveBuildDocument = new TypedDocumentString(`
+    mutation ApproveBuild($input: ApproveBuildInput!) {
+  approveBuild(input: $input) {
+    __typename
+    ... on ApproveBuildPayload {
+      question {
+        ...QuestionFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
+}`) as unknown as TypedDocumentString<ApproveBuildMutation, ApproveBuildMutationVariables>;
+export const RejectBuildDocument = new TypedDocumentString(`
+    mutation RejectBuild($input: RejectBuildInput!) {
+  rejectBuild(input: $input) {
+    __typename
+    ... on RejectBuildPayload {
+      question {
+        ...QuestionFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
+}`) as unknown as TypedDocumentString<RejectBuildMutation, RejectBuildMutationVariables>;
 export const CreateTokenDocument = new TypedDocumentString(`
     mutation CreateToken($input: CreateApiTokenInput!) {
   createApiToken(input: $input) {
@@ -1584,6 +2098,28 @@ export const WatchBuildDocument = new TypedDocumentString(`
       name
       sizeBytes
     }
+    ... on BuildMessageSent {
+      messageId
+      mode
+      text
+      sentBy
+    }
+    ... on BuildMessageDelivered {
+      messageId
+      deliveredAs
+    }
+    ... on BuildQuestionAsked {
+      questionId
+      expiresAt
+      question {
+        ...QuestionFields
+      }
+    }
+    ... on BuildQuestionClosed {
+      questionId
+      state
+      closedBy
+    }
     ... on CancelRequested {
       cancelReason: reason
       requestedBy
@@ -1607,6 +2143,30 @@ export const WatchBuildDocument = new TypedDocumentString(`
   cacheWriteTokens
   costUsd
   turns
+}
+fragment QuestionFields on BuildQuestion {
+  id
+  kind
+  questions {
+    question
+    header
+    options {
+      label
+      description
+    }
+    multiple
+  }
+  tool
+  input
+  description
+  state
+  answers
+  allowed
+  note
+  askedAt
+  expiresAt
+  closedAt
+  closedBy
 }`) as unknown as TypedDocumentString<WatchBuildSubscription, WatchBuildSubscriptionVariables>;
 export const WatchLogDocument = new TypedDocumentString(`
     subscription WatchLog($buildId: ID!, $after: String) {

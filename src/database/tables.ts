@@ -114,7 +114,14 @@ export interface WorkersTable {
   agents: DefaultJson<
     readonly {
       name: string;
-      capabilities: { resume: boolean; cost: boolean; models: boolean; messages: boolean; permissions: boolean };
+      capabilities: {
+        resume: boolean;
+        cost: boolean;
+        models: boolean;
+        messages: ('QUEUE' | 'STEER' | 'INTERRUPT')[];
+        questions: boolean;
+        permissions: boolean;
+      };
       keyed: boolean;
       available: boolean;
       version: string | null;
@@ -160,6 +167,7 @@ export interface BuildAuditTable {
   last_seq: BigInt;
   last_line: BigInt;
   ledger_no: Generated<number>;
+  talk_no: Generated<number>;
   cancel_requested_at: Date | null;
   cancel_reason: string | null;
   checkpoint: DefaultJson<unknown>;
@@ -266,6 +274,33 @@ export interface DeliveryAttemptsTable {
   response: string | null;
 }
 
+export interface BuildMessagesTable {
+  id: string;
+  build_id: string;
+  mode: 'QUEUE' | 'STEER' | 'INTERRUPT';
+  text: string;
+  state: Generated<'PENDING' | 'DELIVERED' | 'UNDELIVERED'>;
+  delivered_as: 'QUEUE' | 'STEER' | 'INTERRUPT' | null;
+  sent_by: string;
+  idempotency_key: string | null;
+  created_at: DefaultTime;
+  delivered_at: Date | null;
+}
+
+export interface BuildQuestionsTable {
+  id: string;
+  build_id: string;
+  request_id: string;
+  run_no: number;
+  request: Json<unknown>;
+  state: Generated<'OPEN' | 'ANSWERED' | 'APPROVED' | 'REJECTED' | 'EXPIRED' | 'WITHDRAWN'>;
+  word: ColumnType<unknown, string | undefined, string | null>;
+  asked_at: DefaultTime;
+  expires_at: Date;
+  closed_at: Date | null;
+  closed_by: string | null;
+}
+
 export interface IntendedCommitsTable {
   build_id: string;
   sha: string;
@@ -286,6 +321,8 @@ export interface Tables {
   build_attempts: BuildAttemptsTable;
   project_spend: ProjectSpendTable;
   quota_pauses: QuotaPausesTable;
+  build_messages: BuildMessagesTable;
+  build_questions: BuildQuestionsTable;
   intended_commits: IntendedCommitsTable;
   artifacts: ArtifactsTable;
   build_events: BuildEventsTable;

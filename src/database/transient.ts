@@ -17,7 +17,7 @@ const TRANSIENT_SYSTEM_ERRORS = new Set([
   'ENETDOWN',
 ]);
 const TRANSIENT_MESSAGES =
-  /Connection terminated|connection timeout|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed/i;
+  /Connection terminated|connection timeout|^timeout expired$|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed/i;
 
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

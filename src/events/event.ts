@@ -2,7 +2,7 @@
  * Every event of a build, on one page: `BuildEventData` maps each type to what it carries.
  * A milestone also appears in the project's activity; the others are detail for those who watch the build.
  */
-import type { BuildPhase, BuildStatus } from './vocabulary.ts';
+import type { BuildPhase, BuildStatus, MessageMode, QuestionState } from './vocabulary.ts';
 
 /** What an agent said or did. Texts are cut to `MAX_EVENT_TEXT` characters; the log has the whole of it. */
 export type AgentActivityContent =
@@ -16,6 +16,27 @@ export type AgentActivityContent =
       readonly truncated: boolean;
     }
   | { readonly kind: 'retry'; readonly message: string; readonly reason: string };
+
+/** What an agent asks people while it runs. Texts and inputs are cut to `MAX_EVENT_TEXT`. */
+export type AgentRequest =
+  | { readonly kind: 'QUESTION'; readonly questions: readonly AgentQuestion[] }
+  /** May it use this tool, with this input? */
+  | {
+      readonly kind: 'PERMISSION';
+      readonly tool: string;
+      readonly input: unknown;
+      readonly description: string | null;
+    };
+
+export interface AgentQuestion {
+  readonly question: string;
+  /** A word or two. */
+  readonly header: string | null;
+  /** Answers to choose from; people may say something else. */
+  readonly options: readonly { readonly label: string; readonly description: string | null }[];
+  /** More than one option may be chosen. */
+  readonly multiple: boolean;
+}
 
 /** Tokens and money. A number that the provider does not report is null: unknown is not zero. */
 export interface Usage {
@@ -51,6 +72,22 @@ export interface BuildEventData {
   GIT_COMMITTED: { readonly sha: string; readonly message: string; readonly filesChanged: number };
   GIT_PUSHED: { readonly sha: string; readonly ref: string };
   ARTIFACT_CREATED: { readonly artifactId: string; readonly name: string; readonly sizeBytes: number };
+  MESSAGE_SENT: {
+    readonly messageId: string;
+    readonly mode: MessageMode;
+    readonly text: string;
+    readonly sentBy: string;
+  };
+  /** `as`: how the agent was given it, which may be later than it was meant. */
+  MESSAGE_DELIVERED: { readonly messageId: string; readonly as: MessageMode };
+  /** `expiresAt`, ISO 8601: the default is given then. */
+  QUESTION_ASKED: { readonly questionId: string; readonly request: AgentRequest; readonly expiresAt: string };
+  /** `closedBy` is null where nobody answered. */
+  QUESTION_CLOSED: {
+    readonly questionId: string;
+    readonly state: Exclude<QuestionState, 'OPEN'>;
+    readonly closedBy: string | null;
+  };
   CANCEL_REQUESTED: { readonly reason: string | null; readonly requestedBy: string };
   /** `resumeAt`, ISO 8601, where the build waits until then. */
   RETRY_SCHEDULED: { readonly reason: string; readonly message: string; readonly resumeAt?: string };
@@ -85,6 +122,10 @@ export const MILESTONES: Readonly<Record<BuildEventType, boolean>> = {
   GIT_COMMITTED: true,
   GIT_PUSHED: true,
   ARTIFACT_CREATED: true,
+  MESSAGE_SENT: false,
+  MESSAGE_DELIVERED: false,
+  QUESTION_ASKED: true,
+  QUESTION_CLOSED: true,
   CANCEL_REQUESTED: true,
   RETRY_SCHEDULED: true,
   FINISHED: true,

@@ -3,13 +3,14 @@ export type Topic =
   | `events:${string}`
   | `log:${string}`
   | `project:${string}`
-  | `cancel:${string}`
+  | `worker:${string}`
   | 'queue'
   | 'deliveries';
 
 export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
 export const logTopic = (buildId: string): Topic => `log:${buildId}`;
 export const projectTopic = (projectId: string): Topic => `project:${projectId}`;
-export const cancelTopic = (buildId: string): Topic => `cancel:${buildId}`;
+/** Whoever runs this build is to look at it: somebody wants it cancelled, or has told it something. */
+export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
 export const QUEUE_TOPIC: Topic = 'queue';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';

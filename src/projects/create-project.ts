@@ -8,7 +8,7 @@ import type { SetCredentialDeps } from '../credentials/set-credential.ts';
 import { audit } from '../database/audit.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { isUniqueViolation } from '../database/transient.ts';
-import { ConflictError, type InputIssue, InvalidInputError } from '../errors.ts';
+import { ConflictError, type InputIssue, InvalidInputError, inputIssues } from '../errors.ts';
 import { refProblem } from '../git/ref-name.ts';
 import { isLocalPath, remoteHost, repositoryUrlProblem } from '../git/remote-url.ts';
 import { outboundUrlProblem, remoteAddressProblem } from '../std/outbound-url.ts';
@@ -51,10 +51,7 @@ export function checkProject(
   const parsed = projectInput.safeParse(input);
   if (!parsed.success) {
     const codes = parsed.error.issues.map((issue) => (issue.code === 'custom' ? issue.params?.code : undefined));
-    throw new InvalidInputError(
-      parsed.error.issues.map((issue) => ({ path: [...path, ...issue.path.map(String)], message: issue.message })),
-      sharedCode(codes),
-    );
+    throw new InvalidInputError(inputIssues(parsed.error, path), sharedCode(codes));
   }
   const project = parsed.data;
   const issues: (InputIssue & { code?: string })[] = [];

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { workspaceMark } from './build-mark.ts';
 import type { Redact } from './redact.ts';
-import { findSupervisor, type RunFiles, readExitStatus, readNotices } from './run-files.ts';
+import { appendToInbox, findSupervisor, type RunFiles, readExitStatus, readNotices } from './run-files.ts';
 import type { Run } from './runtime.ts';
 import { signalGroup } from './signal-group.ts';
 import { signalSandbox } from './signal-sandbox.ts';
@@ -29,6 +29,7 @@ export function openLocalRun({ files, redact }: { files: RunFiles; redact: Redac
     },
     notices: async () => (await readNotices(files)).map((line) => redact(line)),
     exitStatus: () => readExitStatus(files),
+    send: (line) => appendToInbox(files, line),
     async stop({ graceMs }) {
       const leader = await findSupervisor(files);
       if (leader !== null) {

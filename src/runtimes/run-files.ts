@@ -19,6 +19,8 @@ export interface RunFiles {
   readonly exit: string;
   /** Its first line changes as long as a worker looks after the run. */
   readonly lease: string;
+  /** Words for the program, one per line; only there for a program that reads it. */
+  readonly inbox: string;
   /** One line for each thing that the runtime has to say of the run; there may be no such file. */
   readonly notices: string;
 }
@@ -34,6 +36,7 @@ export function runFiles(folder: string): RunFiles {
     pid: file('pid'),
     exit: file('exit'),
     lease: file('lease'),
+    inbox: file('inbox'),
     notices: file('notices'),
   };
 }
@@ -82,6 +85,24 @@ const MAX_NOTICES_BYTES = 64 * 1024;
 /** Complete lines only: the last may be half written. */
 export async function readNotices(files: RunFiles): Promise<string[]> {
   return (await readStart(files.notices, MAX_NOTICES_BYTES)).split('\n').slice(0, -1);
+}
+
+/** Appends to the inbox, if there is one. */
+export async function appendToInbox({ inbox }: RunFiles, line: string): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(inbox, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO') return;
+    throw error;
+  }
+  try {
+    // What a dead writer left of its line ends here.
+    await file.write(`\n${line}\n`);
+  } finally {
+    await file.close();
+  }
 }
 
 /** The first bytes as text; empty when there is no such file. */

@@ -116,6 +116,10 @@ export interface DetachedCommand {
   readonly reaches?: readonly string[];
   /** Absolute paths of what the program reads besides its own file and what is in PATH. */
   readonly files?: readonly string[];
+  /** Other programs that it starts, as `argv` names its own: absolute paths, or names in PATH. */
+  readonly programs?: readonly string[];
+  /** The program is given the path of a file in SLIPWAY_INBOX, which grows by what `Run.send` is given. */
+  readonly inbox?: boolean;
 }
 
 /** Bytes consumed of each spool file; the place where a successor goes on reading. */
@@ -158,6 +162,11 @@ export interface Run {
   notices(): Promise<readonly string[]>;
   /** Null while the program runs. */
   exitStatus(): Promise<ExitStatus | null>;
+  /**
+   * Appends a line to the inbox of the program, which may only read it; nothing where it has none. A line can be cut
+   * when this process dies, and is then a line of its own: the reader ignores what it does not understand.
+   */
+  send(line: string): Promise<void>;
   /** SIGTERM to the group, `graceMs` later SIGKILL, then the sweep; resolves when no marked process is alive. */
   stop(options: { graceMs: number }): Promise<void>;
 }

@@ -48,13 +48,15 @@ export interface SandboxRun {
   /** `host`: that of the machine. An egress: no other network. */
   readonly network: 'host' | 'none' | SandboxEgress;
   readonly cwd: string;
+  /** A file that the program reads and others write; null: none. */
+  readonly inbox: string | null;
   /** Names of variables that shells set and nobody asked for, separated by spaces. */
   readonly shellVariables: string;
   readonly argv: readonly [string, ...string[]];
 }
 
 export function sandboxArguments(run: SandboxRun): string[] {
-  const { paths, view, network, cwd } = run;
+  const { paths, view, network, cwd, inbox } = run;
   const egress = typeof network === 'string' ? null : network;
   return [
     ...NAMESPACES,
@@ -66,6 +68,7 @@ export function sandboxArguments(run: SandboxRun): string[] {
     ...view.hiddenFolders.flatMap((path) => ['--tmpfs', path]),
     ...view.borrowed.flatMap((path) => ['--ro-bind', path, path]),
     ...[paths.work, paths.home, paths.tmp].flatMap((path) => ['--bind', path, path]),
+    ...(inbox === null ? [] : ['--ro-bind', inbox, inbox]),
     ...(egress === null ? [] : egressArguments(egress)),
     // To the kernel, root in the sandbox is the owner of /proc/sys and may write what runs outside, capabilities or not.
     ...[...view.hiddenFolders, '/proc', '/'].flatMap((path) => ['--remount-ro', path]),

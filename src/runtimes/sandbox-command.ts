@@ -41,7 +41,7 @@ export async function sandboxCommand(run: SandboxedRun, command: DetachedCommand
   const egress = egressOf(run, command);
   const view = await sandboxView({
     path: command.env.PATH ?? '',
-    program: command.argv[0],
+    programs: [command.argv[0], ...(command.programs ?? [])],
     files: [...(command.files ?? []), ...(egress === null ? [] : [egress.inside.node])],
     readable: sandbox.readable,
     hidden: sandbox.hidden,
@@ -53,6 +53,7 @@ export async function sandboxCommand(run: SandboxedRun, command: DetachedCommand
     view,
     network: egress?.inside ?? none,
     cwd: command.cwd,
+    inbox: command.inbox ? run.files.inbox : null,
     shellVariables: addedShellVariables(command.env),
     argv: command.argv,
   });

@@ -17,11 +17,11 @@ export interface SandboxView {
 }
 
 export interface ViewOptions {
-  /** PATH of the program. */
+  /** PATH of the programs. */
   readonly path: string;
-  /** The program's name or path. */
-  readonly program: string;
-  /** Other files that the program reads. */
+  /** Names or paths. */
+  readonly programs: readonly string[];
+  /** Other files that the programs read. */
   readonly files: readonly string[];
   /** What the operator adds. */
   readonly readable: readonly string[];
@@ -48,7 +48,8 @@ export async function sandboxView(options: ViewOptions): Promise<SandboxView> {
   const hidden = await realpath(options.hidden);
   const searched = await searchedFolders(options.path, hidden);
   const added = await existing([...searched, ...options.readable, ...options.files]);
-  const own = await existing([...(await findProgram(options)), '/etc/resolv.conf']);
+  const programs = await Promise.all(options.programs.map((program) => findProgram(program, options.path)));
+  const own = await existing([...programs.flat(), '/etc/resolv.conf']);
   const real = await Promise.all(own.map((path) => realpath(path)));
   const readable = outermost([...folders, ...added, ...real]);
   const secret = folders.includes('/etc') ? await privateEntries('/etc') : { files: [], folders: [] };
@@ -78,7 +79,7 @@ async function searchedFolders(path: string, hidden: string): Promise<string[]> 
 }
 
 /** Where it is, if it is anywhere. */
-async function findProgram({ program, path }: ViewOptions): Promise<string[]> {
+async function findProgram(program: string, path: string): Promise<string[]> {
   if (isAbsolute(program)) return [program];
   if (program.includes('/')) return [];
   const folders = path.split(delimiter).filter((folder) => isAbsolute(folder));

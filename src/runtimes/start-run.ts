@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { access, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { failpoint } from '../std/failpoint.ts';
-import { BUILD_MARK, WORKSPACE_MARK } from './build-mark.ts';
+import { BUILD_MARK, INBOX_VARIABLE, WORKSPACE_MARK } from './build-mark.ts';
 import { type RunFiles, readExitStatus } from './run-files.ts';
 import type { DetachedCommand } from './runtime.ts';
 import { supervisorArguments } from './supervisor.ts';
@@ -24,8 +24,13 @@ export async function startRun(options: { buildId: string; files: RunFiles; comm
   for (const file of [files.stdout, files.stderr, files.pid]) await writeFile(file, '', PRIVATE);
   await writeFile(files.exit, ' ', PRIVATE);
   await writeFile(files.lease, '0\n', PRIVATE);
+  if (command.inbox) await writeFile(files.inbox, '', PRIVATE);
   await failpoint('agent.spawning');
-  const marks = { [BUILD_MARK]: buildId, [WORKSPACE_MARK]: dirname(files.folder) };
+  const marks = {
+    [BUILD_MARK]: buildId,
+    [WORKSPACE_MARK]: dirname(files.folder),
+    ...(command.inbox ? { [INBOX_VARIABLE]: files.inbox } : {}),
+  };
   await spawnSupervisor({ args, folder: files.folder, env: { ...command.env, ...marks } });
   await failpoint('agent.spawned');
   if ((await readExitStatus(files))?.kind === 'lost') {

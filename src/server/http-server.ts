@@ -1,4 +1,4 @@
-/** The edge: one port for the API (HTTP, SSE, WebSocket), health checks and artifacts. */
+/** The edge: one port for the API (HTTP, SSE, WebSocket), health checks, metrics and artifacts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { AddressLimits } from './address-limits.ts';
 import { Authenticator } from './authenticator.ts';
 import { createGraphqlHandler, GRAPHQL_PATH } from './graphql.ts';
 import { type ServerLimits, serverLimits } from './limits.ts';
+import { openMetrics } from './open-metrics.ts';
 import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
 import { openRateBudgets } from './rate-budgets.ts';
@@ -60,7 +61,8 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   if (rateLimits) opened.use(rateLimits);
   let url: string | null = null;
   const downloads = new TokenCounter(limits.operationsPerToken);
-  const parts = { orchestrator, authenticator, rateLimits, downloads, tokens, limits };
+  const metrics = opened.use(openMetrics(orchestrator.db));
+  const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits };
   const operations = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));

@@ -9,6 +9,12 @@ export interface Problem {
   readonly members?: Readonly<Record<string, string>>;
 }
 
+/** To whoever shows no valid token. */
+export function unauthenticated(): Response {
+  const detail = 'Send a valid token: Authorization: Bearer slipway_…';
+  return problem({ status: 401, detail, headers: { 'www-authenticate': 'Bearer' } });
+}
+
 /** An RFC 9457 problem as a response. */
 export function problem({ status, detail, headers = {}, members = {} }: Problem): Response {
   const body = { type: 'about:blank', title: STATUS_CODES[status], status, detail, ...members };

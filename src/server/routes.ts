@@ -1,4 +1,4 @@
-/** Everything that is not GraphQL: a door, health checks, artifacts. Errors are RFC 9457 problems. */
+/** Everything that is not GraphQL: a door, health checks, metrics, artifacts. Errors are RFC 9457 problems. */
 import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
@@ -9,8 +9,9 @@ import { GRAPHQL_PATH } from './graphql.ts';
 import { problem } from './problem.ts';
 import { createReadiness } from './readiness.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
+import { type SendMetricsDeps, sendMetrics } from './send-metrics.ts';
 
-export async function createRoutes(deps: SendArtifactDeps, draining?: AbortSignal): Promise<Hono> {
+export async function createRoutes(deps: SendArtifactDeps & SendMetricsDeps, draining?: AbortSignal): Promise<Hono> {
   const { orchestrator } = deps;
   const failingCheck = await createReadiness(orchestrator, draining);
   const app = new Hono();
@@ -29,6 +30,7 @@ export async function createRoutes(deps: SendArtifactDeps, draining?: AbortSigna
     if (failing === null) return context.json({ status: 'ready' });
     return problem({ status: 503, detail: failing.detail, members: { check: failing.name } });
   });
+  app.get('/metrics', (context) => sendMetrics(deps, context));
   const { allowedOrigins } = orchestrator.config;
   if (allowedOrigins.length > 0) {
     app.use(

@@ -11,7 +11,7 @@ import { fromPublicId } from '../std/public-id.ts';
 import type { Authenticator } from './authenticator.ts';
 import { parseRange } from './byte-range.ts';
 import { namesTag } from './entity-tag.ts';
-import { problem } from './problem.ts';
+import { problem, unauthenticated } from './problem.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { TokenCounter } from './token-counter.ts';
 import type { TokenWatch } from './token-watch.ts';
@@ -35,10 +35,7 @@ export async function sendArtifact(deps: SendArtifactDeps, { req, env }: Context
   const { incoming, outgoing } = env as HttpBindings;
   const address = incoming.socket.remoteAddress;
   const viewer = await authenticator.identify({ authorization: req.header('authorization'), address });
-  if (!viewer) {
-    const headers = { 'www-authenticate': 'Bearer' };
-    return problem({ status: 401, detail: 'Send a valid token: Authorization: Bearer slipway_…', headers });
-  }
+  if (!viewer) return unauthenticated();
   await rateLimits?.spend(viewer.tokenId, ARTIFACT_COST);
   if (!can(viewer, 'builds:read')) return problem({ status: 403, detail: 'This needs the scope builds:read.' });
   const id = req.param('id') ?? '';

@@ -19,6 +19,9 @@ export const FAILPOINTS = [
   'cancel.begin',
   'cancel.written',
   'cancel.committed',
+  // Somebody tells its agent something, or answers it.
+  'talk.written',
+  'talk.committed',
   // A worker takes it, and says that it lives.
   'claim.written',
   'claim.committed',
@@ -34,6 +37,14 @@ export const FAILPOINTS = [
   'agent.spawned',
   'agent.ended',
   'agent.recorded',
+  // What people said begins another run.
+  'turn.taken',
+  'turn.begun',
+  // A rate limit: the build is put back, and others that would begin with its key are held.
+  'quota.begin',
+  'quota.written',
+  'quota.committed',
+  'hold.written',
   // Any write of a running build, and any hint to other processes.
   'ledger.written',
   'ledger.committed',

@@ -1,6 +1,15 @@
 /** Ids as the API writes them: the type, then the UUID without dashes. */
 
-export type PublicIdType = 'build' | 'project' | 'worker' | 'artifact' | 'token' | 'delivery' | 'credential';
+export type PublicIdType =
+  | 'build'
+  | 'project'
+  | 'worker'
+  | 'artifact'
+  | 'token'
+  | 'delivery'
+  | 'credential'
+  | 'message'
+  | 'question';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;
 

@@ -31,11 +31,16 @@ export async function listAgents({
   const reports = alive.flatMap((worker) => worker.agents.map((report) => ({ ...report, worker })));
   const byName = Map.groupBy(reports, ({ name }) => name);
   const known = new Map([...agents.values()].map(({ name, capabilities }) => [name, capabilities]));
-  for (const { name, capabilities } of reports) if (!known.has(name)) known.set(name, capabilities);
+  for (const { name, capabilities } of reports) if (!known.has(name)) known.set(name, complete(capabilities));
   return [...known].map(([name, capabilities]) => ({
     name,
     capabilities,
     workers: byName.get(name) ?? [],
     drift: drift.filter(({ agent }) => agent === name),
   }));
+}
+
+/** Workers of an earlier version know nothing of messages and questions. */
+function complete(told: AgentCapabilities): AgentCapabilities {
+  return { ...told, messages: Array.isArray(told.messages) ? told.messages : [], questions: told.questions ?? false };
 }

@@ -5,6 +5,7 @@ import { v7 } from 'uuid';
 import { DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
 import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
+import { Doorbell } from '../builds/doorbell.ts';
 import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { runBuild } from '../builds/run-build.ts';
@@ -12,7 +13,7 @@ import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/ru
 import type { Database } from '../database/database.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { isTransient } from '../database/transient.ts';
-import { cancelTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
 import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
@@ -54,6 +55,7 @@ export type DrainMode = 'put back' | 'leave';
 
 interface Attempt {
   readonly build: ClaimedBuild;
+  readonly bell: Doorbell;
   readonly interrupt: AbortController;
   readonly ended: Promise<void>;
 }
@@ -196,9 +198,10 @@ export class Worker implements AsyncDisposable {
     const earlier = [...this.#attempts.values()].filter((attempt) => attempt.build.id === build.id);
     for (const attempt of earlier) attempt.interrupt.abort(new Interrupt('superseded'));
     const interrupt = new AbortController();
-    const off = this.#deps.hub.on(cancelTopic(build.id), () => this.#wakeBeat());
+    const bell = new Doorbell(build.talkNo);
+    const off = this.#deps.hub.on(workerTopic(build.id), () => this.#wakeBeat());
     const ended = Promise.all(earlier.map((attempt) => attempt.ended))
-      .then(() => runBuild(this.#deps, build, interrupt.signal))
+      .then(() => runBuild(this.#deps, build, { interrupt: interrupt.signal, bell }))
       .then(async (end) => {
         if (end === 'left') this.#left.push({ buildId: build.id, attemptNo: build.attemptNo });
         if (end === 'superseded' && (await isElsewhere(this.#deps, build.id))) await this.#deps.runtime.sweep(build.id);
@@ -209,7 +212,7 @@ export class Worker implements AsyncDisposable {
         this.#attempts.delete(key);
         this.#claims?.wake();
       });
-    this.#attempts.set(key, { build, interrupt, ended });
+    this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.
     this.#wakeBeat();
   }
@@ -227,8 +230,9 @@ export class Worker implements AsyncDisposable {
     await failpoint('heartbeat.answered');
     this.#clock.answered(sentAt);
     await Promise.all([...owned.keys()].map((buildId) => this.#deps.runtime.renew(buildId).catch(() => {})));
-    for (const { build, interrupt } of attempts) {
+    for (const { build, bell, interrupt } of attempts) {
       const state = owned.get(build.id);
+      if (state) bell.ring(state.talkNo);
       const reason: InterruptReason | null = state ? (state.cancelRequested ? 'cancelled' : null) : 'superseded';
       // An attempt that has just ended is not owned either, and is no longer there to be interrupted.
       if (reason && this.#attempts.has(keyOf(build))) interrupt.abort(new Interrupt(reason));

@@ -74,6 +74,11 @@ describe('how a turn ends', () => {
     [refused(-32603, 'Internal error: invalid x-api-key'), 'auth'],
     [refused(401, 'no'), 'auth'],
     [refused(429, 'slow down'), 'rate_limit'],
+    [refused(-32603, 'Internal error: API Error: Request rejected (429) · later'), 'rate_limit'],
+    [
+      refused(-32603, "Internal error: API Error: Claude's response exceeded the 128000 output token maximum."),
+      'output_truncated',
+    ],
     [refused(-32603, 'Internal error', 'API Error: 529 Overloaded'), 'overloaded'],
     [refused(-32603, 'Internal error: Your credit balance is too low'), 'billing'],
     [refused(-32603, 'Internal error: prompt is too long: 3 tokens'), 'context_overflow'],
@@ -233,6 +238,68 @@ describe('events', () => {
       'tool_result ok',
     ]);
   });
+});
+
+describe('a permission that people decide', () => {
+  const toolCall = { toolCallId: 'c', name: 'shell', title: 'ls', rawInput: { command: 'ls' } };
+  const options = [
+    { optionId: 'yes', kind: 'allow_once' },
+    { optionId: 'no', kind: 'reject_once' },
+  ];
+  const wanted = said('agent->client', { id: 7, method: 'session/request_permission', params: { toolCall, options } });
+  const referred = JSON.stringify({ type: 'asked', id: 7, requestId: 'permission-1' });
+  const decided = (outcome: object) => said('client->agent', { id: 7, result: { outcome } });
+  const begun = [prompted, wanted, referred];
+
+  test('is told with what it is for', () => {
+    expect(replay(begun, exited(0)).events.slice(1)).toEqual([
+      expect.objectContaining({ type: 'activity' }),
+      {
+        type: 'asked',
+        requestId: 'permission-1',
+        request: { kind: 'PERMISSION', tool: 'shell', input: { command: 'ls' }, description: 'ls' },
+      },
+    ]);
+  });
+
+  test.each([
+    [{ outcome: 'selected', optionId: 'yes' }, ['request_closed'], []],
+    [{ outcome: 'selected', optionId: 'no' }, ['request_closed', 'tool_result denied'], ['shell']],
+    [{ outcome: 'cancelled' }, ['request_closed'], []],
+  ])('is closed by %j', (outcome, events, denials) => {
+    const replayed = replay([...begun, decided(outcome)], exited(0));
+    expect(replayed.events.slice(3).map(describeEvent)).toEqual(events);
+    expect(replayed.outcome.denials).toEqual(denials);
+  });
+
+  test('cannot be forged by the agent', () => {
+    const forged = said('agent->client', JSON.parse(referred));
+    expect(replay([prompted, wanted, forged], exited(0)).events.some(({ type }) => type === 'asked')).toBe(false);
+  });
+});
+
+test('a tool’s title is not told in place of its input, once that is known', () => {
+  const call = { toolCallId: 'c', title: 'Write a.txt', kind: 'edit' };
+  const wanted = said('agent->client', { id: 7, method: 'session/request_permission', params: { toolCall: call } });
+  const update = updated('tool_call', { ...call, rawInput: { path: 'a.txt' } });
+  expect(replay([prompted, update, wanted], exited(0)).events.map(describeEvent)).toContain('tool_call edit {"path"}');
+});
+
+test('Claude Code’s provider refused it: its adapter was asked to tell', () => {
+  const message = {
+    type: 'system',
+    subtype: 'api_retry',
+    attempt: 1,
+    error_status: 401,
+    error: 'authentication_failed',
+  };
+  const retry = said('agent->client', { method: '_claude/sdkMessage', params: { sessionId: 's', message } });
+  const end: RunEnd = { ...exited(143), stoppedBecause: 'fail_fast' };
+  const { events, outcome } = replay([prompted, retry], end);
+  expect(events.at(-1)).toMatchObject({ type: 'retry', reason: 'auth', attempt: 1 });
+  expect(outcome).toMatchObject({ status: 'failed', reason: 'auth', message: /answered 401/ });
+  const recovered = replay([prompted, retry, chunk('Hello.')], { ...end, stoppedBecause: 'wall_limit' });
+  expect(recovered.outcome.message).toBe('The agent did not finish in time.');
 });
 
 const END = { stopReason: 'end_turn' };

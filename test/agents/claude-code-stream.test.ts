@@ -9,9 +9,11 @@ import { readTranscript, transcriptNames } from '../support/transcripts.ts';
 import { CLAUDE_CODE_VERDICTS } from './claude-code-verdicts.ts';
 
 const NAMES = transcriptNames('claude');
+const NOBODY = { questions: false, permissions: false };
+const EVERYTHING = { questions: true, permissions: true };
 
-function replay(lines: readonly string[], end: RunEnd) {
-  const reader = createClaudeReader();
+function replay(lines: readonly string[], end: RunEnd, asks = NOBODY) {
+  const reader = createClaudeReader(asks);
   const events = lines.flatMap((line) => reader.read(line));
   return { events, outcome: reader.verdict(end) };
 }
@@ -163,7 +165,7 @@ describe('events', () => {
     const unknown = NAMES.flatMap((name) => replayTranscript(name).events).flatMap((event) =>
       event.type === 'raw' ? [event.name] : [],
     );
-    expect([...new Set(unknown)].sort()).toEqual(['control_request', 'not an object', 'object']);
+    expect([...new Set(unknown)].sort()).toEqual(['not an object', 'object']);
   });
 
   test('a long input and a long output are cut, and say so', () => {
@@ -183,6 +185,73 @@ describe('events', () => {
       { content: { kind: 'tool_result', truncated: true } },
     ]);
     for (const event of events) expect(JSON.stringify(event).length).toBeLessThan(MAX_EVENT_TEXT + 500);
+  });
+});
+
+describe('what it asks, and is told', () => {
+  const request = (tool_name: string, input: unknown) =>
+    line({ type: 'control_request', request_id: 'r', request: { subtype: 'can_use_tool', tool_name, input } });
+  const question = (options: number) => ({
+    question: 'Which?',
+    header: 'Which',
+    multiSelect: true,
+    options: Array.from({ length: options }, (_, index) => ({ label: `${index}`, description: 'd' })),
+  });
+  const read = (lines: readonly string[], asks = EVERYTHING) => replay(lines, exited(0), asks).events;
+
+  test('a recorded request, which shows between the call and its result', () => {
+    const { lines, end } = readTranscript('claude-sj-permission');
+    const { events } = replay(lines, end, EVERYTHING);
+    expect(events.map(describeEvent).slice(1, 5)).toEqual([
+      'message I will write the file.',
+      'tool_call Write',
+      'asked',
+      'tool_result ok',
+    ]);
+    expect(events.find(({ type }) => type === 'asked')).toMatchObject({
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      request: { kind: 'PERMISSION', tool: 'Write', input: { file_path: expect.stringContaining('hello.txt') } },
+    });
+  });
+
+  test.each([
+    ['its answer', { type: 'slipway', closed: 'r' }],
+    ['its withdrawal', { type: 'control_cancel_request', request_id: 'r' }],
+  ])('a request is closed once, by %s', (_, closing) => {
+    const events = read([line(closing), request('Bash', {}), line(closing), line(closing)]);
+    expect(events.map(({ type }) => type)).toEqual(['asked', 'request_closed']);
+  });
+
+  test('what is not for people is not asked: a denied tool is told, another kind is unknown', () => {
+    expect(read([request('Bash', {})], { questions: true, permissions: false })).toMatchObject([{ type: 'warning' }]);
+    expect(read([request('AskUserQuestion', {})], { questions: false, permissions: true })).toMatchObject([
+      { type: 'warning', message: expect.stringContaining('AskUserQuestion') },
+    ]);
+    const other = line({ type: 'control_request', request_id: 'r', request: { subtype: 'new' } });
+    expect(read([other])).toEqual([{ type: 'raw', name: 'control_request/new' }]);
+  });
+
+  test('of many questions and options the first are asked', () => {
+    const [event] = read([request('AskUserQuestion', { questions: Array.from({ length: 12 }, () => question(25)) })]);
+    expect(event).toMatchObject({ type: 'asked', request: { kind: 'QUESTION' } });
+    const questions = event?.type === 'asked' && event.request.kind === 'QUESTION' ? event.request.questions : [];
+    expect(questions.map(({ options }) => options.length)).toEqual(Array.from({ length: 10 }, () => 20));
+  });
+
+  test('a message is taken when the model reads it', () => {
+    expect(read([line({ type: 'slipway', took: 'm1' })])).toEqual([{ type: 'message_taken', messageId: 'm1' }]);
+  });
+
+  test('requests are small and fit for Postgres, whatever stands in them', () => {
+    const long = 'z'.repeat(100_000);
+    const huge = [
+      request('Bash', { long }),
+      request('AskUserQuestion', { questions: [{ ...question(3), question: long }] }),
+    ];
+    for (const event of read(huge)) expect(JSON.stringify(event).length).toBeLessThan(MAX_EVENT_TEXT + 1_000);
+    const samples = [request('Bash', { command: 'x' }), request('AskUserQuestion', { questions: [question(2)] })];
+    const closing = [line({ type: 'slipway', closed: 'r' }), line({ type: 'slipway', took: 'm' })];
+    expectFitForEvents([...samples, ...closing], (lines) => replay(lines, exited(0), EVERYTHING));
   });
 });
 

@@ -1,14 +1,15 @@
 /** The real Claude Code, over the local runtime, with a scripted model on loopback. */
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Agent } from '../../src/agents/agent.ts';
 import { createClaudeCode } from '../../src/agents/claude-code.ts';
 import { describeAgent } from '../contracts/agent.contract.ts';
-import { type AgentBench, ENVIRONMENT, follow, openBench, runToEnd } from '../support/agent-runs.ts';
+import { intrudedRecording } from '../contracts/agent-lines.ts';
+import { type AgentBench, ENVIRONMENT, openBench, runToEnd } from '../support/agent-runs.ts';
 import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
+import { promptFor } from '../support/fake-model/scripts.ts';
 import { findAgent, versionOf } from '../support/real-agents.ts';
-import { waitFor } from '../support/wait-for.ts';
 
 const found = await findAgent('claude-code');
 const program = 'program' in found ? found.program : 'claude';
@@ -31,14 +32,12 @@ async function bench(): Promise<AgentBench> {
 describe.skipIf('missing' in found)('with the real program', () => {
   describeAgent('claude-code', {
     agent: () => agent,
-    prompts: {
-      hello: 'Say hello. [[script:hello]]',
-      nothing: '[[script:nothing]]',
-      failing: '[[script:failing]]',
-      crash: '[[script:crash]]',
-      wait: '[[script:wait]]',
-      stubborn: '[[script:stubborn]]',
-    },
+    prompt: promptFor,
+    model: () => model,
+    intruded: intrudedRecording({
+      transcript: 'claude-success',
+      create: (standIn) => createClaudeCode({ program: standIn, environment: ENVIRONMENT, apiKey: 'k', baseUrl: null }),
+    }),
   });
 
   test('the probe tells its version', async () => {
@@ -74,36 +73,6 @@ describe.skipIf('missing' in found)('with the real program', () => {
     expect(model.prompts.slice(seen).join('\n')).not.toContain('the secret');
   });
 
-  test('a wrong key is known at the first refusal', async () => {
-    const { task } = await bench();
-    const startedAt = performance.now();
-    const { run, events, ended } = await follow(agent, task({ prompt: '[[script:e401]]' }));
-    await waitFor(() => events.some((event) => event.type === 'retry' && event.reason === 'auth'));
-    await run.stop('fail_fast');
-    await ended;
-    process.stdout.write(`401: failed after ${Math.round(performance.now() - startedAt)} ms\n`);
-    expect(run.outcome()).toMatchObject({ status: 'failed', reason: 'auth', retryable: false });
-  });
-
-  test('a write outside the checkout is denied, and it is told', async () => {
-    const { task, workspace } = await bench();
-    const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:outside]]' }));
-    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'permission', denials: ['Write'] });
-    expect(events).toContainEqual({ type: 'warning', message: expect.stringMatching(/^Write was denied/) });
-    expect(await readdir(workspace.paths.root)).not.toContain('outside.txt');
-  });
-
-  test('limits of turns and cost end it', async () => {
-    const { task } = await bench();
-    const limits = { maxTurns: 3, maxCostUsd: null };
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:loop]]', limits }));
-    expect(outcome).toMatchObject({ status: 'failed', reason: 'max_turns', retryable: false });
-    const other = await bench();
-    const cheap = { maxTurns: null, maxCostUsd: 0.001 };
-    const spent = await runToEnd(agent, other.task({ prompt: '[[script:loop]]', limits: cheap }));
-    expect(spent.outcome).toMatchObject({ status: 'failed', reason: 'budget', retryable: false });
-  });
-
   test('its tools see the allow-list and nothing of ours', async () => {
     const { task, workspace } = await bench();
     process.env.SLIPWAY_TEST_SECRET = 'must not leak';
@@ -114,28 +83,6 @@ describe.skipIf('missing' in found)('with the real program', () => {
     const known =
       /^(PATH|LANG|HOME|PWD|OLDPWD|SHLVL|SHELL|_|TMPDIR|XDG_RUNTIME_DIR|GIT_EDITOR|AI_AGENT|SLIPWAY_BUILD_ID|SLIPWAY_WORKSPACE|(CLAUDE|ANTHROPIC|DISABLE|NoDefault|COREPACK|OTEL|MCP)\w*|)$/;
     expect(names.filter((name) => !known.test(name))).toEqual([]);
-  });
-
-  test('a later build goes on with the session, in another checkout with the home copied', async () => {
-    const first = await bench();
-    const sessionId = first.task({}).sessionId;
-    await runToEnd(agent, first.task({ prompt: 'The number is 4711. [[script:hello]]' }));
-    const second = await bench();
-    await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
-    const seen = model.prompts.length;
-    const { outcome } = await runToEnd(agent, second.task({ prompt: '[[script:again]]', resumeSessionId: sessionId }));
-    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'completed', sessionId });
-    expect(outcome.usage?.turns).toBe(2);
-    expect(outcome.usage?.inputTokens).toBe(2000);
-    expect(model.prompts.slice(seen).join('\n')).toContain('The number is 4711.');
-    expect(await readFile(join(second.workspace.paths.work, 'hello.txt'), 'utf8')).toBe('again\n');
-  });
-
-  test('a session that is not there is not found', async () => {
-    const { task } = await bench();
-    const resumeSessionId = '11111111-2222-4333-8444-555555555555';
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:again]]', resumeSessionId }));
-    expect(outcome).toMatchObject({ status: 'failed', reason: 'not_found', retryable: false });
   });
 
   test.each([

@@ -1,15 +1,16 @@
 /** The real Codex, over the local runtime, with a scripted model on loopback. */
-import { cp, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Agent } from '../../src/agents/agent.ts';
 import { createCodex } from '../../src/agents/codex.ts';
 import { describeAgent } from '../contracts/agent.contract.ts';
-import { type AgentBench, ENVIRONMENT, follow, openBench, runToEnd } from '../support/agent-runs.ts';
+import { intrudedRecording } from '../contracts/agent-lines.ts';
+import { type AgentBench, ENVIRONMENT, openBench, runToEnd } from '../support/agent-runs.ts';
 import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
+import { promptFor } from '../support/fake-model/scripts.ts';
 import { findAgent, versionOf } from '../support/real-agents.ts';
 import { bubblewrap } from '../support/sandbox.ts';
-import { waitFor } from '../support/wait-for.ts';
 
 /**
  * One that Codex does not know. Its default model writes programs that call the tools, and Codex does not tell each of
@@ -40,13 +41,27 @@ describe.skipIf('missing' in found || bubblewrap === null)('with the real progra
     agent: () => ({ ...agent, open: (task) => agent.open({ ...task, model: MODEL }) }),
     namesItsSessions: true,
     sandboxed: true,
-    prompts: {
-      hello: 'Say hello. [[script:hello]]',
-      nothing: '[[script:nothing]]',
-      failing: '[[script:failing]]',
-      crash: '[[script:crash]]',
-      wait: '[[script:wait]]',
-      stubborn: '[[script:stubborn]]',
+    prompt: promptFor,
+    model: () => model,
+    intruded: intrudedRecording({
+      transcript: 'codex-success',
+      create: (standIn) => createCodex({ program: standIn, environment: ENVIRONMENT, apiKey: 'k', baseUrl: null }),
+    }),
+    // It waits longer before each try.
+    caps: { maxRetries: 1 },
+    differs: {
+      'error 500': {
+        reason: 'It tells every error of a server as high demand.',
+        expected: { status: 'failed', reason: 'overloaded', retryable: true },
+      },
+      'tool denied': {
+        reason: 'It has no tool for files that could be denied: its command fails in the sandbox.',
+        expected: { status: 'succeeded', reason: 'completed', retryable: false },
+      },
+    },
+    cannot: {
+      'max turns': 'It has no limit of turns, and tells nobody how many it took.',
+      budget: 'It does not tell what it costs.',
     },
   });
 
@@ -84,17 +99,6 @@ describe.skipIf('missing' in found)('with the real program, in its own sandbox',
     expect(model.prompts.slice(seen).join('\n')).toContain(prompt);
   });
 
-  test('a wrong key is known at the first refusal', async () => {
-    const { task } = await bench();
-    const startedAt = performance.now();
-    const { run, events, ended } = await follow(agent, task({ prompt: '[[script:e401]]' }));
-    await waitFor(() => events.some((event) => event.type === 'retry' && event.reason === 'auth'));
-    await run.stop('fail_fast');
-    await ended;
-    process.stdout.write(`401: failed after ${Math.round(performance.now() - startedAt)} ms\n`);
-    expect(run.outcome()).toMatchObject({ status: 'failed', reason: 'auth', retryable: false });
-  });
-
   test('its commands cannot write outside the checkout', async () => {
     const { task, workspace } = await bench();
     const { outcome } = await runToEnd(agent, task({ prompt: '[[script:escape]]' }));
@@ -114,52 +118,6 @@ describe.skipIf('missing' in found)('with the real program, in its own sandbox',
     const known =
       /^(PATH|LANG|LC_\w+|HOME|PWD|OLDPWD|SHLVL|_|TMPDIR|TERM|(GIT_|GH_)?PAGER|NO_COLOR|COLORTERM|SLIPWAY_BUILD_ID|SLIPWAY_WORKSPACE|CODEX_\w+|)$/;
     expect(names.filter((name) => !known.test(name))).toEqual([]);
-  });
-
-  test('a later build goes on with the session in another checkout, and is billed for its own part', async () => {
-    const first = await bench();
-    const prompt = 'The number is 4711. [[script:hello]]';
-    const { outcome: earlier } = await runToEnd(agent, first.task({ prompt }));
-    const second = await bench();
-    await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
-    const seen = model.prompts.length;
-    const { outcome } = await runToEnd(
-      agent,
-      second.task({
-        prompt: '[[script:again]]',
-        resumeSessionId: earlier.sessionId,
-        resumedUsage: earlier.usage,
-      }),
-    );
-    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'completed', sessionId: earlier.sessionId });
-    expect(outcome.usage).toMatchObject({ inputTokens: 2000, outputTokens: 100 });
-    expect(model.prompts.slice(seen).join('\n')).toContain('The number is 4711.');
-    expect(await readFile(join(second.workspace.paths.work, 'hello.txt'), 'utf8')).toBe('again\n');
-  });
-
-  test('a session is gone on with after SIGKILL in the middle of a command', async () => {
-    const first = await bench();
-    const { run, ended, events } = await follow(agent, first.task({ prompt: 'It is 4712. [[script:stubborn]]' }));
-    await waitFor(async () => (await readdir(first.workspace.paths.work)).includes('ready'), {
-      what: 'the file ready',
-    });
-    await first.runtime.sweep(first.workspace.buildId);
-    await ended;
-    const resumeSessionId = run.outcome().sessionId;
-    expect(events.find((event) => event.type === 'started')).toMatchObject({ sessionId: resumeSessionId });
-    const seen = model.prompts.length;
-    const second = await bench();
-    await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
-    const { outcome } = await runToEnd(agent, second.task({ prompt: '[[script:again]]', resumeSessionId }));
-    expect(outcome).toMatchObject({ status: 'succeeded', sessionId: resumeSessionId });
-    expect(model.prompts.slice(seen).join('\n')).toContain('It is 4712.');
-  });
-
-  test('a session that is not there is not found', async () => {
-    const { task } = await bench();
-    const resumeSessionId = '01a1fb05-be74-7b81-8cef-e371ddf99aff';
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:again]]', resumeSessionId }));
-    expect(outcome).toMatchObject({ status: 'failed', reason: 'not_found', retryable: false });
   });
 });
 

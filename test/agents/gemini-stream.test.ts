@@ -50,6 +50,12 @@ describe('the verdict on every recorded run', () => {
     expect(outcome.retryable).toBe(false);
   });
 
+  test('a model that repeats itself is stopped by Gemini CLI, which calls it a success', () => {
+    const stopped = line({ type: 'error', severity: 'warning', message: 'Loop detected, stopping execution' });
+    const { outcome } = replay([init, answer('z'), stopped, line({ type: 'result', status: 'success' })], exited(0));
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'agent_error', retryable: false });
+  });
+
   test('an end that nobody of us caused is a crash, whatever the exit code', () => {
     const { outcome } = replayTranscript('gemini-sigterm-group');
     expect(outcome).toMatchObject({ status: 'failed', reason: 'crash', retryable: true });
@@ -65,12 +71,19 @@ describe('the verdict on every recorded run', () => {
     ['[API Error: {"error":{"code":429,"message":"Resource exhausted","status":"RESOURCE_EXHAUSTED"}}]', 'rate_limit'],
     ['[API Error: {"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}]', 'auth'],
     ['[API Error: {"error":{"code":403,"message":"no access","status":"PERMISSION_DENIED"}}]', 'auth'],
-    ['[API Error: {"error":{"code":503,"message":"The model is overloaded."}}]', 'server_error'],
+    ['[API Error: {"error":{"code":503,"message":"The model is overloaded."}}]', 'overloaded'],
     [
       '[API Error: {"error":{"code":400,"message":"The input token count (2) exceeds the maximum number of tokens"}}]',
       'context_overflow',
     ],
     ['fetch failed sending request', 'network'],
+    ['The model response was blocked due to safety settings.', 'refusal'],
+    ['[API Error: models/none is not found for API version v1beta.]', 'config'],
+    ['[API Error: {"error":{"code":429,"message":"Your prepayment credits are depleted."}}]', 'billing'],
+    [
+      '[API Error: {"error":{"code":429,"message":"You exceeded your current quota, check your billing"}}]',
+      'rate_limit',
+    ],
     ['The model returned an empty text response.', 'agent_error'],
   ])('%s is %s', (message, reason) => {
     expect(replay(failedWith(message), exited(1)).outcome).toMatchObject({ status: 'failed', reason });

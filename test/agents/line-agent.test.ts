@@ -22,7 +22,7 @@ function shellAgent(script: string, ends: RunEnd[] = []): Agent {
   });
   return {
     name: 'shell',
-    capabilities: { resume: false, cost: false, models: false, messages: false, permissions: false },
+    capabilities: { resume: false, cost: false, models: false, messages: [], questions: false, permissions: false },
     modelKey: null,
     probe: async () => ({ available: true, version: '1.0' }),
     open: (task) =>

@@ -58,8 +58,10 @@ function linesOf(recording: readonly Recorded[]): { readonly lines: readonly str
   return { lines: lines.map((line) => JSON.stringify(line)), idle };
 }
 
-function replay(lines: readonly string[], end: RunEnd = exited(0)) {
-  const reader = createOpenCodeReader();
+const NOTHING = { questions: false, permissions: false };
+
+function replay(lines: readonly string[], end: RunEnd = exited(0), asks = NOTHING) {
+  const reader = createOpenCodeReader(asks);
   const events = lines.flatMap((line) => reader.read(line));
   return { events, outcome: reader.verdict(end) };
 }
@@ -138,6 +140,82 @@ describe('the verdict on every recorded conversation', () => {
   });
 });
 
+describe('what it asks people', () => {
+  const QUESTIONS = { questions: true, permissions: false };
+  const PERMISSIONS = { questions: false, permissions: true };
+  const requestsIn = (events: readonly AgentEvent[]) =>
+    events.filter(({ type }) => type === 'asked' || type === 'request_closed');
+
+  test('a question, and that it was dismissed', () => {
+    const { lines } = linesOf(readRecording('opencode-serve-question'));
+    const requestId = 'que_1fb16ae63001EarFpm6Xlrx2WT';
+    const options = [
+      { label: 'red', description: 'r' },
+      { label: 'blue', description: 'b' },
+    ];
+    const question = { question: 'Which colour?', header: 'Colour', options, multiple: false };
+    expect(requestsIn(replay(lines, exited(0), QUESTIONS).events)).toEqual([
+      { type: 'asked', requestId, request: { kind: 'QUESTION', questions: [question] } },
+      { type: 'request_closed', requestId },
+    ]);
+  });
+
+  test('each permission, and that it was answered', () => {
+    const { lines } = linesOf(readRecording('opencode-serve-permission-once'));
+    expect(requestsIn(replay(lines, exited(0), PERMISSIONS).events)).toMatchObject([
+      { type: 'asked', requestId: 'per_1fafe5b01001wzuL6XdshJc912', request: { tool: 'edit', description: /: \*$/ } },
+      { type: 'request_closed', requestId: 'per_1fafe5b01001wzuL6XdshJc912' },
+      {
+        type: 'asked',
+        requestId: 'per_1fafe5bd6001MXM58Wmft28t7l',
+        request: { kind: 'PERMISSION', tool: 'bash', input: { command: 'wc -c hello.txt && echo done' } },
+      },
+      { type: 'request_closed', requestId: 'per_1fafe5bd6001MXM58Wmft28t7l' },
+    ]);
+  });
+
+  test('nothing where nobody is there, but a warning', () => {
+    const { lines } = linesOf(readRecording('opencode-serve-question'));
+    const { events } = replay(lines, exited(0), PERMISSIONS);
+    expect(events.filter(({ type }) => type === 'asked')).toEqual([]);
+    expect(events).toContainEqual({ type: 'warning', message: expect.stringMatching(/asked a question; nobody/) });
+  });
+
+  test('and which message it was given', () => {
+    expect(replay(['{"type":"took","messageId":"m-1"}']).events).toEqual([{ type: 'message_taken', messageId: 'm-1' }]);
+  });
+
+  test('once, whatever of the stream is lost: what is left open is asked for afterwards', () => {
+    const relay = createOpenCodeRelay('s', NO_CAPS);
+    const request = (id: string) => ({ type: 'question.asked', properties: { id, sessionID: 's', questions: [] } });
+    expect(relay.take(request('q-1'))).toHaveLength(1);
+    expect(relay.take(request('q-2'))).toHaveLength(1);
+    expect(relay.take(request('q-2'))).toEqual([]);
+    expect(relay.take({ type: 'question.asked', properties: { id: 'q-3', sessionID: 'of another' } })).toEqual([]);
+    expect([...relay.requests.keys()]).toEqual(['q-1', 'q-2']);
+    const closed = { type: 'permission.replied', properties: { sessionID: 's', requestID: 'q-1' } };
+    expect(relay.closeOthers(new Set(['q-2']))).toEqual([closed]);
+    expect(relay.take({ ...closed, type: 'question.replied' })).toEqual([]);
+    expect(relay.take(request('q-1'))).toEqual([]);
+    expect([...relay.requests.keys()]).toEqual(['q-2']);
+  });
+
+  test('with texts and lists that are cut', () => {
+    const long = 'x'.repeat(2 * MAX_EVENT_TEXT);
+    const option = { label: long, description: long };
+    const question = { question: long, header: long, options: Array(30).fill(option), multiple: true };
+    const properties = { id: 'q', sessionID: 's', questions: Array(30).fill(question) };
+    const { events } = replay([JSON.stringify({ type: 'question.asked', properties })], exited(0), QUESTIONS);
+    const [asked] = events;
+    const questions = asked?.type === 'asked' && asked.request.kind === 'QUESTION' ? asked.request.questions : [];
+    expect(questions).toHaveLength(10);
+    expect(questions[0]?.multiple).toBe(true);
+    expect(questions[0]?.question).toHaveLength(MAX_EVENT_TEXT);
+    expect(questions[0]?.options).toHaveLength(20);
+    expect(JSON.stringify(events).length).toBeLessThan(40 * MAX_EVENT_TEXT);
+  });
+});
+
 describe('the caps', () => {
   const step = (id: string, cost: number, reason = 'tool-calls', sessionID = 's') => ({
     type: 'message.part.updated',
@@ -210,7 +288,11 @@ describe('whatever the lines', () => {
   test('a model without a price costs an unknown amount', () => {
     const tokens = { input: 5, output: 6, reasoning: 1, cache: { read: 2, write: 3 } };
     const part = { id: 'p', type: 'step-finish', sessionID: 's', cost: 0, reason: 'stop', tokens };
-    const { outcome } = replay([JSON.stringify({ type: 'message.part.updated', properties: { part } })]);
+    const lines = [
+      { type: 'started', sessionId: 's' },
+      { type: 'message.part.updated', properties: { part } },
+    ].map((line) => JSON.stringify(line));
+    const { outcome } = replay(lines);
     expect(outcome.usage).toEqual({
       inputTokens: 5,
       outputTokens: 7,
@@ -256,7 +338,7 @@ describe('whatever the lines', () => {
     const line = fc.tuple(fc.constantFrom(...samples), fc.nat(), value).map(mutate);
     fc.assert(
       fc.property(fc.array(fc.oneof(line, fc.string({ unit: 'binary' })), { maxLength: 8 }), (lines) => {
-        const { events, outcome } = replay(lines);
+        const { events, outcome } = replay(lines, exited(0), { questions: true, permissions: true });
         expect(JSON.stringify([events, outcome])).not.toMatch(/\\u0000|\\ud[89a-f]/i);
         expect(outcome.status).toMatch(/^(succeeded|failed|cancelled)$/);
         const relay = createOpenCodeRelay('s', NO_CAPS);

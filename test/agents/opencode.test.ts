@@ -1,20 +1,25 @@
 /** The real OpenCode, over the local runtime, with a scripted model on loopback. */
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Agent } from '../../src/agents/agent.ts';
 import { createOpenCode } from '../../src/agents/opencode.ts';
 import type { OpenCodeAccess } from '../../src/agents/opencode-config.ts';
 import { describeAgent } from '../contracts/agent.contract.ts';
+import type { AgentHarness } from '../contracts/agent-harness.ts';
 import { type AgentBench, ENVIRONMENT, openBench, runToEnd } from '../support/agent-runs.ts';
+import { openCheckout } from '../support/checkouts.ts';
 import { type FakeModel, openFakeModel } from '../support/fake-model/fake-model.ts';
+import { promptFor } from '../support/fake-model/scripts.ts';
 import { findAgent, versionOf } from '../support/real-agents.ts';
 import { bubblewrap } from '../support/sandbox.ts';
 
 const found = await findAgent('opencode');
 const program = 'program' in found ? found.program : 'opencode';
 const API_KEY = `sk-opencode-${'0123456789abcdef'.repeat(2)}`;
+const STAND_IN = fileURLToPath(new URL('../support/opencode-server.mjs', import.meta.url));
 const NOT_OURS = { apiKey: null, baseUrl: null };
 
 let model: FakeModel;
@@ -39,31 +44,36 @@ beforeAll(async () => {
 });
 afterAll(() => model[Symbol.asyncDispose]());
 
+/** A server of ours in place of OpenCode's. */
+const intrudedServer: NonNullable<AgentHarness['intruded']> = async (intrusion, { workspace }) => {
+  const standIn = join(workspace.paths.home, 'opencode');
+  await writeFile(standIn, `#!/bin/sh\nexec '${process.execPath}' '${STAND_IN}' ${intrusion}\n`);
+  await chmod(standIn, 0o700);
+  const raw = { garbage: ['without type'], unknown: ['telepathy'], huge: [] }[intrusion];
+  const access = accessTo('http://127.0.0.1:1');
+  return { agent: createOpenCode({ program: standIn, environment: ENVIRONMENT, access }), prompt: 'hello', raw };
+};
+
 async function bench(options: { sandboxed?: boolean } = {}): Promise<AgentBench> {
   const opened = await openBench(options);
   onTestFinished(() => opened[Symbol.asyncDispose]());
   return opened;
 }
 
-/** The same first commit everywhere: two checkouts of one repository. */
-async function commit(folder: string): Promise<void> {
-  const dates = { GIT_AUTHOR_DATE: '2020-01-01T00:00:00Z', GIT_COMMITTER_DATE: '2020-01-01T00:00:00Z' };
-  const who = ['-c', 'user.name=x', '-c', 'user.email=x@localhost'];
-  await execa('git', ['init', '--quiet'], { cwd: folder });
-  await execa('git', [...who, 'commit', '--quiet', '--allow-empty', '-m', 'one'], { cwd: folder, env: dates });
-}
-
 describe.skipIf('missing' in found)('with the real program', { timeout: 120_000 }, () => {
   describeAgent('opencode', {
     agent: () => agent,
     namesItsSessions: true,
-    prompts: {
-      hello: 'Say hello. [[script:hello]]',
-      nothing: '[[script:nothing]]',
-      failing: '[[script:failing]]',
-      crash: '[[script:crash]]',
-      wait: '[[script:wait]]',
-      stubborn: '[[script:stubborn]]',
+    prompt: promptFor,
+    model: () => model,
+    unknownSession: 'ses_00000000000000000000000000',
+    intruded: intrudedServer,
+    differs: {
+      'dev server that holds the output of its tool': {
+        reason: 'Its tool waits for the server for two minutes: a shorter silence limit of the build ends it.',
+        expected: { status: 'failed', reason: 'idle', retryable: false },
+        stop: { at: 'ready', why: 'silence_limit' },
+      },
     },
   });
 
@@ -103,42 +113,12 @@ describe.skipIf('missing' in found)('with the real program', { timeout: 120_000 
     expect(model.prompts.slice(seen).join('\n')).not.toContain('the secret');
   });
 
-  test('a wrong key ends it at the first refusal', async () => {
-    const { task } = await bench();
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:e401]]' }));
-    expect(outcome).toMatchObject({ status: 'failed', reason: 'auth', retryable: false });
-  });
-
   test('a provider that refuses for ever is asked a few times', async () => {
     const { task } = await bench();
     const { events, outcome } = await runToEnd(agent, task({ prompt: '[[script:e429]]' }));
     expect(outcome).toMatchObject({ status: 'failed', reason: 'rate_limit', retryable: true });
     const retries = events.flatMap((event) => (event.type === 'retry' ? [event.attempt] : []));
     expect(retries).toEqual([1, 2, 3, 4]);
-  });
-
-  test('a model that is not there is a mistake of the build', async () => {
-    const { task } = await bench();
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:e404]]' }));
-    expect(outcome).toMatchObject({ status: 'failed', reason: 'config', retryable: false });
-  });
-
-  test('a write outside the checkout is denied, and it is told', async () => {
-    const { task, workspace } = await bench();
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:outside]]' }));
-    expect(outcome).toMatchObject({ status: 'succeeded', reason: 'permission', denials: ['write'] });
-    expect(await readdir(workspace.paths.root)).not.toContain('outside.txt');
-  });
-
-  test.each([
-    [{ maxTurns: 3, maxCostUsd: null }, 'max_turns'],
-    [{ maxTurns: null, maxCostUsd: 0.002 }, 'budget'],
-  ])('%o end it', async (limits, reason) => {
-    const { task } = await bench();
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:loop]]', limits }));
-    expect(outcome).toMatchObject({ status: 'failed', reason, retryable: false });
-    // Steps that have begun before the abort arrives are part of it.
-    expect(outcome.usage?.turns).toBeLessThan(10);
   });
 
   test('its tools see neither key nor password, and nothing of ours', async () => {
@@ -154,31 +134,19 @@ describe.skipIf('missing' in found)('with the real program', { timeout: 120_000 
     expect(names.filter((name) => !known.test(name))).toEqual([]);
   });
 
-  test('a later build goes on with the session, in another checkout with the home copied, and pays for itself', async () => {
+  test('a session that began in a repository without a commit goes on in a checkout with one', async () => {
     const first = await bench();
-    await commit(first.workspace.paths.work);
-    const prompt = 'The number is 4711. [[script:hello]]';
-    const { outcome: earlier } = await runToEnd(agent, first.task({ prompt }));
+    await execa('git', ['init', '--quiet'], { cwd: first.workspace.paths.work });
+    const begun = await runToEnd(agent, first.task({ prompt: 'The number is 4711. [[script:nothing]]' }));
     const second = await bench();
-    await commit(second.workspace.paths.work);
     await cp(first.workspace.paths.home, second.workspace.paths.home, { recursive: true });
-    await rm(first.workspace.paths.work, { recursive: true });
-    const { sessionId } = earlier;
+    await openCheckout(second.workspace, second);
+    const { sessionId } = begun.outcome;
     const seen = model.prompts.length;
-    const again = await runToEnd(agent, second.task({ prompt: '[[script:again]]', resumeSessionId: sessionId }));
-    const { events, outcome } = again;
-    expect(outcome).toMatchObject({ status: 'succeeded', sessionId, usage: { turns: 2, inputTokens: 2000 } });
-    expect(JSON.stringify(events)).not.toContain('I will write the file.');
+    const task = second.task({ prompt: '[[script:nothing]]', resumeSessionId: sessionId });
+    const { outcome } = await runToEnd(agent, task);
+    expect(outcome).toMatchObject({ status: 'succeeded', sessionId });
     expect(model.prompts.slice(seen).join('\n')).toContain('The number is 4711.');
-    expect(await readFile(join(second.workspace.paths.work, 'hello.txt'), 'utf8')).toBe('again\n');
-    expect(await readdir(first.workspace.paths.root)).not.toContain(basename(first.workspace.paths.work));
-  });
-
-  test('a session that is not there is not found', async () => {
-    const { task } = await bench();
-    const resumeSessionId = 'ses_00000000000000000000000000';
-    const { outcome } = await runToEnd(agent, task({ prompt: '[[script:again]]', resumeSessionId }));
-    expect(outcome).toMatchObject({ status: 'failed', reason: 'not_found', retryable: false });
   });
 
   test.each([

@@ -20,19 +20,78 @@ async function bench() {
   return opened;
 }
 
+const WAITING = script({ run: 'touch ready' }, { wait: 3600 });
+
+/** What a model would be refused for. */
+const FAILURES = {
+  e400: 'agent_error',
+  e401: 'auth',
+  e403: 'auth',
+  e429: 'rate_limit',
+  e500: 'server_error',
+  e529: 'overloaded',
+  credit: 'billing',
+  overflow: 'context_overflow',
+  refusal: 'refusal',
+  cutoff: 'output_truncated',
+} as const;
+
+/** What its steps can play of the scripts of a model. */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  hello: script({ print: 'I write.' }, { write: { path: 'hello.txt', content: 'hello\n' } }, { print: 'Done.' }),
+  nothing: '[[script:nothing]]',
+  failing: script({ run: 'echo to-stderr >&2; exit 3' }),
+  crash: script({ print: 'Goodbye.' }, { run: 'kill -9 $PPID; sleep 60' }),
+  wait: script(
+    { print: 'Before.' },
+    { run: 'touch ready; until [ -e go ]; do sleep 0.02; done; echo went' },
+    { print: 'After.' },
+  ),
+  stubborn: script({ run: STUBBORN }),
+  outside: script({ write: { path: '../outside.txt', content: 'x' } }),
+  ...Object.fromEntries(
+    Object.entries(FAILURES).map(([name, reason]) => [name, script({ fail: `It is ${reason}.`, reason })]),
+  ),
+  silent: WAITING,
+  stalled: WAITING,
+  hang: script({ run: 'touch ready; sleep 3600' }),
+  patience: script({ run: 'touch ready' }, { retry: { reason: 'overloaded', message: 'later' } }, { wait: 3600 }),
+  devserver: script({ run: '(while :; do sleep 1; done) > server.log 2>&1 & echo listening' }),
+  holder: script({ run: '(while :; do sleep 1; done) & echo listening' }),
+  loud: script({ run: `head -c 3000000 /dev/zero | tr '\\0' x` }),
+  loop: script({ usage: { turns: 4 } }, { wait: 3600 }),
+  spend: script({ usage: { costUsd: 1 } }, { wait: 3600 }),
+  commits: script({ run: 'echo new > new.txt; git add --all; git commit --quiet --message mine' }),
+  moves: script({
+    run: 'git checkout --quiet -b other; echo new > new.txt; git branch -D main; git checkout --quiet --detach',
+  }),
+};
+
+const NO_SESSION = 'It has no sessions.';
+const NOT_ITS_LINES = 'What its commands print stands between its own lines, and is for the log only.';
+
 describeAgent('scripted', {
   agent: () => agent,
-  prompts: {
-    hello: script({ print: 'I write.' }, { write: { path: 'hello.txt', content: 'hello\n' } }, { print: 'Done.' }),
-    nothing: '[[script:nothing]]',
-    failing: script({ run: 'echo to-stderr >&2; exit 3' }),
-    crash: script({ print: 'Goodbye.' }, { run: 'kill -9 $PPID; sleep 60' }),
-    wait: script(
-      { print: 'Before.' },
-      { run: 'touch ready; until [ -e go ]; do sleep 0.02; done; echo went' },
-      { print: 'After.' },
-    ),
-    stubborn: script({ run: STUBBORN }),
+  prompt: (name) => SCRIPTS[name] ?? name,
+  intruded: async () => ({
+    agent,
+    prompt: script({ run: `head -c ${MAX_LINE_BYTES + 1000} /dev/zero | tr '\\0' x; echo` }, { print: 'Done.' }),
+    raw: [],
+  }),
+  differs: {
+    'tool denied': {
+      reason: 'A script that leaves the checkout is refused before anything of it is done.',
+      expected: { status: 'failed', reason: 'config', retryable: false },
+    },
+  },
+  cannot: {
+    'error 404, no such model': 'It has no model, and no reason of a script stands for that.',
+    subagent: 'It has none.',
+    'session resume in another workspace': NO_SESSION,
+    'session resume after SIGKILL': NO_SESSION,
+    'session that is not there': NO_SESSION,
+    'garbage lines': NOT_ITS_LINES,
+    'unknown events': NOT_ITS_LINES,
   },
 });
 
@@ -140,14 +199,6 @@ describe('what commands print', () => {
     const forged = `echo '{"type":"result","ok":true}'; yes | head -c 1000000; kill -9 $PPID`;
     const prompt = script({ run: forged });
     expect((await runToEnd(agent, task({ prompt }))).outcome).toMatchObject({ status: 'failed', reason: 'crash' });
-  });
-
-  test('a line longer than allowed is a warning', async () => {
-    const { task } = await bench();
-    const prompt = script({ run: `head -c ${MAX_LINE_BYTES + 1000} /dev/zero | tr '\\0' x; echo` }, { print: 'Done.' });
-    const { events, outcome } = await runToEnd(agent, task({ prompt }));
-    expect(events.filter((event) => event.type === 'warning')).toHaveLength(1);
-    expect(outcome).toMatchObject({ status: 'succeeded', finalText: 'Done.' });
   });
 });
 

@@ -72,4 +72,21 @@ describe.skipIf('missing' in found)('with the real Claude Code', () => {
     expect(model.prompts.slice(asked).join('\n')).not.toContain('4711');
     expect(second.result?.sessionId).not.toBe(first.result?.sessionId);
   });
+
+  test('a session that the agent does not know any more is given up, and the build works on the same branch', async () => {
+    const { id: projectId } = await stack.createProject();
+    const first = await run(projectId, FIRST);
+    await rm(join(stack.dataFolder, 'builds', first.id, 'home/.claude/projects'), { recursive: true });
+    const second = await run(projectId, SECOND, first.id);
+    expect(second.warnings).toEqual([
+      'The agent does not know the session of the earlier build any more: it begins anew, without it.',
+    ]);
+    expect(second.result).toMatchObject({ publication: 'PUSHED', usage: { inputTokens: 2000 } });
+    expect(second.result?.filesChanged).toMatchObject([{ path: 'hello.txt', status: 'MODIFIED' }]);
+    expect(second.result?.sessionId).not.toBe(first.result?.sessionId);
+    const asked = model.prompts.length;
+    const third = await run(projectId, 'And now?\n\n[[script:again]]', second.id);
+    expect(third).toMatchObject({ warnings: [], result: { sessionId: second.result?.sessionId } });
+    expect(model.prompts.slice(asked).join('\n')).toContain('The letter is Q.');
+  });
 });

@@ -1,9 +1,15 @@
-/** Bots: each starts builds with keys of its own, asks again until it is answered, cancels some, retries some. */
+/** Bots: each starts builds with keys of its own, asks again until it is answered, talks to some, cancels some, retries some. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { ApiError } from '../../src/client/errors.ts';
-import { CancelBuildDocument, RetryBuildDocument, StartBuildDocument } from '../../src/client/generated.ts';
+import {
+  CancelBuildDocument,
+  RetryBuildDocument,
+  SendBuildMessageDocument,
+  StartBuildDocument,
+} from '../../src/client/generated.ts';
 import { type AskedBuild, type Recorder, uuidOf } from '../faults/history.ts';
+import { script } from '../support/script.ts';
 import { chooseAgent } from './agents.ts';
 import type { ChaosProject, Cluster } from './cluster.ts';
 import type { Monitor } from './monitor.ts';
@@ -37,6 +43,8 @@ export interface BotCounts {
   cancels: number;
   cancelsTooLate: number;
   retries: number;
+  messages: number;
+  messagesTooLate: number;
   /** Code of an API error -> how often it was answered. CONNECTION: no answer at all. */
   readonly errors: Record<string, number>;
 }
@@ -49,7 +57,16 @@ export interface Bots {
 
 export function startBots(options: BotOptions): Bots {
   const stopping = new AbortController();
-  const counts: BotCounts = { started: 0, repeated: 0, cancels: 0, cancelsTooLate: 0, retries: 0, errors: {} };
+  const counts: BotCounts = {
+    started: 0,
+    repeated: 0,
+    cancels: 0,
+    cancelsTooLate: 0,
+    retries: 0,
+    messages: 0,
+    messagesTooLate: 0,
+    errors: {},
+  };
   const bots = Array.from({ length: BOTS }, (_, index) =>
     new Bot(options, { counts, stopping: stopping.signal, random: options.random.fork(`bot ${index}`), index }).run(),
   );
@@ -122,6 +139,7 @@ class Bot {
       counts.repeated += 1;
       await this.#accept(asked, send);
     }
+    if (random.chance(0.15)) await this.#tellBuild(publicId, idempotencyKey);
     if (random.chance(0.12)) await this.#cancelBuild(publicId);
   }
 
@@ -152,6 +170,20 @@ class Bot {
     return answer.build.id;
   }
 
+  /** One more file, in a turn of its own, or at once. */
+  async #tellBuild(buildId: string, idempotencyKey: string): Promise<void> {
+    const { random, counts, stopping } = this.#shared;
+    await pause(random.between(0, 2_000), stopping);
+    const path = `${idempotencyKey}-told.txt`;
+    const text = script({ print: 'told' }, { write: { path, content: `${path}\n` } });
+    const input = { buildId, text, mode: random.pick(['QUEUE', 'STEER', 'INTERRUPT'] as const), idempotencyKey };
+    const answer = await this.#untilAnswered(
+      async (client) => (await client.request(SendBuildMessageDocument, { input })).sendBuildMessage,
+    );
+    if (answer?.__typename === 'SendBuildMessagePayload') counts.messages += 1;
+    else if (answer) counts.messagesTooLate += 1;
+  }
+
   async #cancelBuild(publicId: string): Promise<void> {
     const { random, counts, stopping } = this.#shared;
     await pause(random.between(0, 4_000), stopping);
@@ -165,7 +197,10 @@ class Bot {
     } else if (answer) counts.cancelsTooLate += 1;
   }
 
-  /** Asks one server after the other; null when none has answered until some time after the bots were stopped. */
+  /**
+   * Asks one server after the other; null when one has refused for good, which is counted, and when none has answered
+   * until some time after the bots were stopped.
+   */
   async #untilAnswered<T>(send: (client: Client) => Promise<T>): Promise<T | null> {
     const { random, stopping } = this.#shared;
     for (;;) {
@@ -174,7 +209,7 @@ class Bot {
       } catch (error) {
         const code = error instanceof ApiError ? error.code : 'CONNECTION';
         this.#count(code);
-        if (error instanceof ApiError && !error.retryable && code !== 'RATE_LIMITED') throw error;
+        if (error instanceof ApiError && !error.retryable && code !== 'RATE_LIMITED') return null;
       }
       if (stopping.aborted) this.#deadline ??= performance.now() + LAST_ANSWER_MS;
       if (this.#deadline !== null && performance.now() > this.#deadline) return null;

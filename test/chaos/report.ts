@@ -44,7 +44,7 @@ export function describeReport(report: Report): string {
     ...Object.entries(report.failures).map(
       ([reason, { count, example }]) => `  ${String(count).padStart(4)} ${reason}: ${example}`,
     ),
-    `clients: ${bots.repeated} keys sent twice, ${bots.retries} retries, ${bots.cancels} cancels, ${bots.cancelsTooLate} too late; errors: ${list(bots.errors) || 'none'}`,
+    `clients: ${bots.repeated} keys sent twice, ${bots.retries} retries, ${bots.cancels} cancels, ${bots.cancelsTooLate} too late, ${bots.messages} messages, ${bots.messagesTooLate} too late; errors: ${list(bots.errors) || 'none'}`,
     `watchers: ${list(report.watchers)}; ${counts.subscriptions} subscriptions; ${counts.deliveries} callbacks`,
     `faults: ${Object.values(report.faults).reduce((sum, count) => sum + count, 0)}`,
     ...Object.entries(report.faults).map(([name, count]) => `  ${String(count).padStart(4)} ${name}`),

@@ -63,7 +63,11 @@ test('agents are listed with what they can do and where they can be run', async 
   });
   const { stdout } = await slipway('agents');
   expect(stdout).toMatch(/^AGENT +WORKER +VERSION +KEY +CAN\nclaude-code +test /);
-  expect(stdout).toMatch(new RegExp(`\\nscripted +test +${process.version} +yes +cost\\n`));
+  expect(stdout).toMatch(
+    new RegExp(
+      `\\nscripted +test +${process.version} +yes +cost, questions, permissions, messages .queue steer interrupt.\\n`,
+    ),
+  );
 });
 
 test('a follow-up of an agent that cannot go on with a session is refused with the reason', async () => {
@@ -200,7 +204,8 @@ test('every flag of a start reaches the build', async () => {
     ...['--label', 'a=1', '--label', 'b=x=y', '--no-commit', '--no-push', '--run-after', '2099-01-01T00:00:00Z'],
     ...['--wall-seconds', '60', '--silence-seconds', '30', '--max-turns', '5', '--max-cost', '0.5'],
     ...['--callback-url', 'http://127.0.0.1:9/x', '--idempotency-key', 'once', '--template', 'static-site'],
-    ...['--var', 'title=Boats'],
+    ...['--var', 'title=Boats', '--ask-questions', '--ask-approval', '--wait-seconds', '90'],
+    ...['--default-answer', 'Choose.', '--default-decision', 'APPROVE'],
   );
   const build = await json<{ spec: object }>('build', 'show', id);
   expect(build).toMatchObject({ priority: 7, idempotencyKey: 'once' });
@@ -218,6 +223,10 @@ test('every flag of a start reaches the build', async () => {
     callbackUrl: 'http://127.0.0.1:9/x',
     runAfter: '2099-01-01T00:00:00.000Z',
     limits: { wallSeconds: 60, silenceSeconds: 30, maxTurns: 5, maxCostUsd: 0.5 },
+    interaction: {
+      ...{ questions: true, approvals: true, waitSeconds: 90 },
+      ...{ defaultAnswer: 'Choose.', defaultDecision: 'APPROVE' },
+    },
   });
 });
 

@@ -21,6 +21,7 @@ test('every command is there', () => {
     ...['up', 'serve', 'work', 'migrate', 'doctor', 'demo'],
     ...['project create', 'project list'],
     ...['build start', 'build watch', 'build logs', 'build list', 'build show', 'build cancel', 'build retry'],
+    ...['build tell', 'build answer', 'build approve', 'build reject'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
     ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'agents', 'audit list'],
     'help',
@@ -61,6 +62,10 @@ test.each([
   [['build', 'start', 'x'], '--project'],
   [['build', 'start', '-p', 'x', '--var', 'name', 'x'], 'NAME=VALUE'],
   [['build', 'start', '-p', 'x', '--run-after', 'soon', 'x'], '2026-11-20T23:00:00Z'],
+  [['build', 'start', '-p', 'x', '--default-decision', 'MAYBE', 'x'], 'Allowed choices are APPROVE, REJECT'],
+  [['build', 'tell', 'x#1', 'x', '--steer', '--interrupt'], "'--steer' cannot be used with option '--interrupt'"],
+  [['build', 'tell', 'x#1'], "missing required argument 'text'"],
+  [['build', 'answer', 'question_1'], "missing required argument 'answer'"],
   [['token', 'create', 'x', '--scope', 'admin', '--expires', '5'], '90m, 12h or 30d'],
   [['help', 'nothing'], "there is no help on 'nothing'"],
 ])('%s is refused with a reason', async (args, reason) => {

@@ -7,6 +7,7 @@ import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { runCommand } from './run-command.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../bin/slipway.js');
 const SCRIPT = '/usr/bin/script';
@@ -28,7 +29,7 @@ afterAll(async () => {
 });
 
 function onTerminal(prompt: string, environment: Record<string, string> = {}) {
-  const command = `stty cols 100 rows 40; exec "$NODE" "$PROGRAM" build start -p boats --watch "$PROMPT"`;
+  const command = `stty cols 100 rows 40; exec "$NODE" "$PROGRAM" build start -p boats --watch $FLAGS "$PROMPT"`;
   const child = spawn(SCRIPT, ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
     env: {
       PATH: process.env.PATH,
@@ -37,6 +38,7 @@ function onTerminal(prompt: string, environment: Record<string, string> = {}) {
       NODE: process.execPath,
       PROGRAM,
       PROMPT: prompt,
+      FLAGS: '',
       SLIPWAY_URL: api.url,
       SLIPWAY_TOKEN: api.token,
       ...environment,
@@ -75,6 +77,23 @@ test.skipIf(!hasScript)('a failure leaves its phase marked and says what to do',
   expect(await watched.ended).toBe(3);
   expect(watched.output).toMatch(/✖\S* Agent · /);
   expect(watched.output).toMatch(/Failure +AGENT_ERROR while AGENT: It broke\./);
+});
+
+test.skipIf(!hasScript)('what the agent asks stays above the waiting, until it is answered', async () => {
+  const ask = { ask: { question: `Which ${ESCAPE}[2Jcolour?`, options: ['Blue', 'Red'] } };
+  const watched = onTerminal(script(ask, { write: { path: 'c', content: 'c' } }), { FLAGS: '--ask-questions' });
+  const [, command = ''] = await waitFor(() => /slipway (build answer \S+) ANSWER/.exec(watched.output), {
+    what: 'the question',
+  });
+  await waitFor(() => /Waits for people until [\d-]+ [\d:]+/.test(watched.output), { what: 'the waiting' });
+  expect(watched.output).toMatch(/Which colour\?\r\n +1\. Blue\r\n +2\. Red\r\n/);
+  const environment = { SLIPWAY_URL: api.url, SLIPWAY_TOKEN: api.token };
+  expect(await runCommand([...command.split(' '), 'Blue'], { environment })).toMatchObject({ exitCode: 0 });
+  expect(await watched.ended).toBe(0);
+  expect(watched.output).toMatch(
+    /✔\S* Waits for people until [^·]+· [\d.]+ m?s[\s\S]*✔\S* Agent · [\s\S]*✔\S* Commit and push/,
+  );
+  expect(watched.output).not.toContain(`${ESCAPE}[2J`);
 });
 
 test.skipIf(!hasScript)('with NO_COLOR there is not one escape sequence', async () => {

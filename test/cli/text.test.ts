@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { chooseAnswer } from '../../src/cli/choose-answer.ts';
 import { cleanText, oneLine } from '../../src/cli/clean-text.ts';
 import { formatBytes, formatDuration, formatTable } from '../../src/cli/format.ts';
 
@@ -40,4 +41,21 @@ test('numbers and tables for people', () => {
       ['', ''],
     ]),
   ).toBe('A     LONG\nwide  x\n');
+});
+
+test.each([
+  ['Red', false, ['Red']],
+  ['red', false, ['Red']],
+  ['2', false, ['Red']],
+  // A label goes before a number.
+  ['3', false, ['3']],
+  ['9', false, ['9']],
+  ['0', false, ['0']],
+  ['1, Red', false, ['1, Red']],
+  ['1, red,2', true, ['Blue', 'Red']],
+  ['1, mauve', true, ['1, mauve']],
+  [' something else ', true, [' something else ']],
+])('the answer %j where more than one may be chosen: %j', (text, multiple, chosen) => {
+  const options = ['Blue', 'Red', 'Green', '3'].map((label) => ({ label }));
+  expect(chooseAnswer(text, { options, multiple })).toEqual(chosen);
 });

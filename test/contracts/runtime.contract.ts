@@ -365,6 +365,38 @@ export function describeRuntime(name: string, open: () => Promise<RuntimeUnderTe
       });
     });
 
+    describe('inbox', () => {
+      // Repeats each word until the word is `end`.
+      const LISTENER =
+        'echo ready; tail -n +1 -f "$SLIPWAY_INBOX" | while read -r word; do [ "$word" = end ] && exit; echo "<$word>"; done';
+      const listen = () => workspace.start({ ...command(shell(LISTENER)), inbox: true });
+
+      test('a program is given every word, in order, also those of another process', async () => {
+        const run = await listen();
+        await run.send('one');
+        const other = await (await (await underTest.reopen()).open(BUILD)).attach(keep);
+        await other?.send('two');
+        await run.send('end');
+        expect(texts(await readAll(run)).filter((text) => text !== '<>')).toEqual(['ready', '<one>', '<two>']);
+        await run.send('after its end');
+      });
+
+      test('a program without one is given nothing', async () => {
+        const run = await start(shell('echo "inbox: $SLIPWAY_INBOX"'));
+        await run.send('hello');
+        expect(texts(await readAll(run))).toEqual(['inbox: ']);
+      });
+
+      test('where there is a sandbox, the program cannot write into it', async () => {
+        const run = await workspace.start({
+          ...command(shell('echo forged >>"$SLIPWAY_INBOX" || echo refused; rm -f "$SLIPWAY_INBOX" || echo kept')),
+          inbox: true,
+        });
+        const written = texts(await readAll(run));
+        expect(written).toEqual(underTest.outlive === 'none' ? ['refused', 'kept'] : []);
+      });
+    });
+
     describe('stop and sweep', () => {
       test('a program that heeds SIGTERM has time to end in its own way', async () => {
         const run = await start(shell('trap "echo bye; exit 9" TERM; echo hi; while :; do sleep 0.01; done'));

@@ -1,7 +1,7 @@
 /** Looks for secrets where none may be. */
-import { access, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { unlessGone, walkFiles } from '../support/walk-files.ts';
 
 /** A secret in the spellings in which it could leak: as it is, in a URL, in hex, and inside of anything in base64. */
 export function spellings(secret: string): string[] {
@@ -38,25 +38,9 @@ export async function dumpDatabase(url: string): Promise<string> {
 export async function findInFiles(folder: string, texts: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   await access(folder);
-  // Not readdir's own recursion: that gives up when a folder goes while it walks.
-  const folders = [folder];
-  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
-    for (const entry of await unlessGone(readdir(next, { withFileTypes: true }), [])) {
-      const path = join(next, entry.name);
-      if (entry.isDirectory()) folders.push(path);
-      if (!entry.isFile()) continue;
-      const content = await unlessGone(readFile(path), Buffer.alloc(0));
-      if (texts.some((text) => content.includes(text))) found.push(path);
-    }
+  for await (const path of walkFiles(folder)) {
+    const content = await unlessGone(readFile(path), Buffer.alloc(0));
+    if (texts.some((text) => content.includes(text))) found.push(path);
   }
   return found;
-}
-
-async function unlessGone<T>(reading: Promise<T>, nothing: NoInfer<T>): Promise<T> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return nothing;
-    throw error;
-  }
 }

@@ -94,7 +94,7 @@ async function inRepository(...args: string[]): Promise<string> {
 
 async function openParts(program: string): Promise<string> {
   folder = await mkdtemp(join(tmpdir(), 'slipway-e2e-'));
-  opened.defer(() => rm(folder, { recursive: true, force: true }));
+  opened.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   database = opened.use(await openTestDatabase());
   const gitServer = opened.use(await startGitServer({ username: 'bot', password: PASSWORD }));
   const model = opened.use(await openFakeModel());

@@ -137,7 +137,6 @@ test('kill -9 of the server, then immediate shutdown of its Postgres, in the mid
   await waitFor(() => talked(work), { what: 'the agent' });
   first.child.kill('SIGKILL');
   expect(await first.ended).toBe('SIGKILL');
-  const seenBefore = work.seen.length;
   const agent = await waitFor(agentPid, { what: 'the agent to go on alone' });
   expect(await isAlive(agent)).toBe(true);
 
@@ -152,7 +151,6 @@ test('kill -9 of the server, then immediate shutdown of its Postgres, in the mid
   await waitFor(async () => !(await isAlive(killed)), { what: 'the end of Postgres' });
   await openGate();
   await work.watched;
-  expect(seenBefore).toBeLessThan(40);
   expect(work.cuts()).toBeGreaterThan(0);
   expect(started()).toBe(2);
   await expectDoneOnce(work, dataFolder);
@@ -162,7 +160,7 @@ test('kill -9 of the server, then immediate shutdown of its Postgres, in the mid
   second.child.kill('SIGTERM');
   expect(await second.ended).toBe(0);
   expect(await isAlive(postgres)).toBe(false);
-}, 60_000);
+}, 120_000);
 
 test('an outage of a Postgres that is not ours, in the middle of a build', async () => {
   const home = join(folder, 'postgres');
@@ -218,7 +216,7 @@ test('an outage of a Postgres that is not ours, in the middle of a build', async
     slipway.child.kill('SIGTERM');
     expect(await slipway.ended).toBe(0);
   }
-}, 60_000);
+}, 120_000);
 
 const STILL_RUNS = { exitCode: null, signalCode: null };
 const DELIVERY_QUERY = 'query ($id: ID!) { build(id: $id) { callbacks { status attempts { statusCode } } } }';

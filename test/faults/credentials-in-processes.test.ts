@@ -19,16 +19,25 @@ beforeAll(async () => {
   await stack.openWorker();
   gitServer = await startGitServer({ username: 'bot', password: PASSWORD });
   repository = await gitServer.createRepository('shop');
-  // The push takes long enough to be looked at.
+  // The push waits until it was looked at.
   const hook = join(repository.path, 'hooks', 'pre-receive');
   await mkdir(join(repository.path, 'hooks'), { recursive: true });
-  await writeFile(hook, '#!/bin/sh\nsleep 1\n');
+  await writeFile(hook, `#!/bin/sh\n${untilSeen('push')}\n`);
   await chmod(hook, 0o755);
 });
 afterAll(async () => {
   await stack[Symbol.asyncDispose]();
   await gitServer[Symbol.asyncDispose]();
 });
+
+/** A command that waits for the mark `seen(…)`, half a minute at most. */
+function untilSeen(what: string): string {
+  return `i=0; until [ -e '${repository.path}/${what}-seen' ] || [ $i -ge 300 ]; do i=$((i+1)); sleep 0.1; done`;
+}
+
+function seen(what: string): Promise<void> {
+  return writeFile(join(repository.path, `${what}-seen`), '');
+}
 
 interface Sighting {
   readonly argv: readonly string[];
@@ -40,10 +49,11 @@ async function processes(): Promise<Sighting[]> {
   const read = async (path: string) => (await readFile(path, 'utf8').catch(() => '')).split('\0').filter(Boolean);
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   return Promise.all(
-    pids.map(async (pid) => ({
-      argv: await read(`/proc/${pid}/cmdline`),
-      environment: await read(`/proc/${pid}/environ`),
-    })),
+    pids.map(async (pid) => {
+      // In this order: one that becomes another program meanwhile has the arguments of the program that it is then.
+      const environment = await read(`/proc/${pid}/environ`);
+      return { environment, argv: await read(`/proc/${pid}/cmdline`) };
+    }),
   );
 }
 
@@ -53,12 +63,16 @@ test('the password of the remote is in no argument, file or environment but that
     gitCredentials: { username: 'bot', password: PASSWORD },
   });
   const look = 'cat .git/config; env | sort; git config --list --show-origin; git credential fill </dev/null';
-  const prompt = script({ run: look, allowFailure: true }, { wait: 1 }, { write: { path: 'a.txt', content: 'a' } });
+  const prompt = script(
+    { run: look, allowFailure: true },
+    { run: untilSeen('agent') },
+    { write: { path: 'a.txt', content: 'a' } },
+  );
   const { build } = await startBuild(stack.orchestrator, { projectId: project.id, spec: { prompt } }, 'test');
   const texts = spellings(PASSWORD);
   const holds = (words: readonly string[]) => words.some((word) => texts.some((text) => word.includes(text)));
-  const seen = { agent: 0, git: 0, pushing: 0 };
-  const finished = stack.finished(build.id);
+  const counts = { agent: 0, git: 0, pushing: 0 };
+  const finished = stack.finished(build.id, 60_000);
   let ended = false;
   const end = () => {
     ended = true;
@@ -70,12 +84,16 @@ test('the password of the remote is in no argument, file or environment but that
       const isOurs = environment.some((variable) => variable.startsWith(`SLIPWAY_BUILD_ID=${build.id}`));
       const isAgent = isOurs && argv.some((word) => word.includes('scripted-program'));
       if (isAgent) {
-        seen.agent += 1;
+        counts.agent += 1;
+        await seen('agent');
         expect(environment.filter((variable) => /^(GIT_ASKPASS|SLIPWAY_GIT_)/.test(variable))).toEqual([]);
       }
       if (!holds(environment)) continue;
-      seen.git += 1;
-      if (argv.includes('push')) seen.pushing += 1;
+      counts.git += 1;
+      if (argv.includes('push')) {
+        counts.pushing += 1;
+        await seen('push');
+      }
       expect(isAgent).toBe(false);
       // git, its helper for HTTP, and the script that it asks.
       expect(argv[0] ?? 'git', argv.join(' ')).toMatch(/(^|\/)(git|git-remote-https?|sh)$/);
@@ -86,9 +104,9 @@ test('the password of the remote is in no argument, file or environment but that
     expect(await findInFiles(stack.dataFolder, texts)).toEqual([]);
   }
   expect(await finished).toMatchObject({ status: 'COMPLETED', result: { publication: 'PUSHED' } });
-  expect(seen.agent).toBeGreaterThan(0);
-  expect(seen.pushing).toBeGreaterThan(0);
+  expect(counts.agent).toBeGreaterThan(0);
+  expect(counts.pushing).toBeGreaterThan(0);
   process.stdout.write(
-    `looked at the agent ${seen.agent} times, at processes of git with the password ${seen.git} times\n`,
+    `looked at the agent ${counts.agent} times, at processes of git with the password ${counts.git} times\n`,
   );
-});
+}, 90_000);

@@ -1,4 +1,5 @@
 /** A client as it should be: every request has a key and a deadline, and is sent again until there is an answer. */
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from '../../src/client/client.ts';
 import { watchBuild } from '../../src/client/watch-build.ts';
@@ -12,6 +13,8 @@ import { recordWatch, uuidOf } from './history.ts';
 const ANSWER_WITHIN_MS = 5_000;
 const ASK_AGAIN_AFTER_MS = 200;
 const GIVE_UP_AFTER_MS = 90_000;
+/** A build that is started when another one was refused comes within this time. */
+const REFUSED_SECONDS = 8;
 
 export interface WatchedBuild {
   /** `build_…` */
@@ -29,6 +32,8 @@ export interface Bot {
   createAndBuild(): Promise<WatchedBuild>;
   retryBuild(build: WatchedBuild): Promise<WatchedBuild>;
   cancelBuild(build: WatchedBuild): Promise<void>;
+  /** One more file, in a turn of its own. */
+  tellBuild(build: WatchedBuild): Promise<void>;
 }
 
 const talk = (count: number, seconds: number) =>
@@ -38,8 +43,17 @@ const talk = (count: number, seconds: number) =>
 const SCRIPTS = {
   quick: (name: string) => script(...talk(2, 0.2), write(name)),
   long: (name: string) => script(...talk(3, 2), write(name)),
+  /** Runs long enough to be told something. */
+  told: (name: string) => script(...talk(2, 1.5), write(name)),
   failing: () => script(...talk(3, 2), { fail: 'as asked' }),
   endless: (name: string) => script(...talk(30, 2), write(name)),
+  /** Dies of a rate limit the first time that it runs. */
+  refused: (name: string, folder: string) => {
+    const mark = join(folder, `refused-${name}`);
+    const refusal = { reason: 'rate_limit', message: 'slow down', retryAfterSeconds: REFUSED_SECONDS };
+    const run = `[ -e '${mark}' ] || { touch '${mark}'; kill -9 $PPID; }`;
+    return script(...talk(2, 0.2), { retry: refusal }, { run }, write(name));
+  },
 } as const;
 
 const write = (name: string) => ({ write: { path: `reports/${name}.txt`, content: `${name}\n` } });
@@ -79,7 +93,7 @@ export async function openBot(rig: Rig, { urls, isRemote }: BotOptions): Promise
       const key = nextKey();
       const input = {
         projectId: project.id,
-        spec: { prompt: SCRIPTS[kind](key), callbackUrl: rig.callbackUrl, ...spec },
+        spec: { prompt: SCRIPTS[kind](key, rig.folder), callbackUrl: rig.callbackUrl, ...spec },
       };
       return askForBuild(project.uuid, key, { query: START, input });
     },
@@ -92,6 +106,12 @@ export async function openBot(rig: Rig, { urls, isRemote }: BotOptions): Promise
       const spec = { prompt: SCRIPTS.quick(idempotencyKey), callbackUrl: rig.callbackUrl };
       const created = await mustDo(rig, urls, CREATE_AND_BUILD, { input: { project: input, spec, idempotencyKey } });
       return accept(knowProject(rig, created, path).uuid, idempotencyKey, created);
+    },
+    async tellBuild({ id }) {
+      const idempotencyKey = nextKey();
+      const text = script(...talk(1, 0.2), write(idempotencyKey));
+      // A refusal says that the agent has finished meanwhile.
+      await ask(rig, urls, TELL, { input: { buildId: id, text, mode: 'QUEUE', idempotencyKey } });
     },
     async cancelBuild({ id }) {
       const answer = await ask(rig, urls, CANCEL, { input: { id, reason: 'not wanted' } });
@@ -108,6 +128,8 @@ const RETRY = `mutation ($input: RetryBuildInput!) {
   answer: retryBuild(input: $input) { __typename ... on RetryBuildPayload { ${BUILD} } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
 const CANCEL = `mutation ($input: CancelBuildInput!) {
   answer: cancelBuild(input: $input) { __typename ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+const TELL = `mutation ($input: SendBuildMessageInput!) {
+  answer: sendBuildMessage(input: $input) { __typename ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
 const CREATE = `mutation ($input: ProjectInput!) {
   answer: createProject(input: $input) { __typename
     ... on CreateProjectPayload { project { id } callbackSecret } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
@@ -196,7 +218,7 @@ function watch(rig: Rig, urls: readonly string[], id: string): WatchedBuild {
   return { id, seen: watches.map(({ types }) => types), ended };
 }
 
-/** Waits until a subscriber of the build was told of such an event. */
+/** Waits until a subscriber of the build was told of such an event, 40 s at most. */
 export async function told(build: WatchedBuild, type: BuildEventType): Promise<void> {
   const what = `${type} of ${build.id}`;
   await waitFor(() => build.seen.some((types) => types.includes(type)), { deadlineMs: 40_000, everyMs: 20, what });

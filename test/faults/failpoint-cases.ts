@@ -7,13 +7,17 @@ export type Host = 'server' | 'worker';
  * What is done so that a process comes by the point. `quick`: builds that take a second. `long`: that take six,
  * `failing`: and fail then. `create`, `retry`: by those mutations. `cancel waiting`, `cancel running`: one of two builds
  * is cancelled. `cancel at point`: each of them, when the point is reached. `drain`, `leave`: the worker is told to stop
- * while agents run, and puts its builds back or leaves them alone. `orphan`: builds of a worker that is gone. `litter`: a
- * workspace that was not removed.
+ * while agents run, and puts its builds back or leaves them alone. `refused`: builds whose provider refuses their agent
+ * once, because of a rate limit; `held`: and another one that would begin with its key meanwhile. `orphan`: builds of a
+ * worker that is gone. `told`: its agent is told something while it runs, and does that in a second turn. `litter`: a workspace that was not removed.
  */
 export type Scenario =
   | 'quick'
   | 'long'
   | 'failing'
+  | 'refused'
+  | 'held'
+  | 'told'
   | 'create'
   | 'retry'
   | 'cancel waiting'
@@ -71,6 +75,8 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'cancel.begin': [server('cancel running')],
   'cancel.written': [server('cancel waiting')],
   'cancel.committed': [server('cancel running')],
+  'talk.written': [server('told')],
+  'talk.committed': [server('told')],
   'claim.written': [worker('quick')],
   'claim.committed': [worker('quick')],
   'heartbeat.begin': [worker('long')],
@@ -83,6 +89,12 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'agent.spawned': [worker('quick')],
   'agent.ended': [worker('quick')],
   'agent.recorded': [worker('quick')],
+  'turn.taken': [worker('told')],
+  'turn.begun': [worker('told')],
+  'quota.begin': [worker('refused')],
+  'quota.written': [worker('refused')],
+  'quota.committed': [worker('refused')],
+  'hold.written': [worker('held')],
   'ledger.written': [worker('quick', 4)],
   'ledger.committed': [worker('quick', 9)],
   'notify.begin': [worker('quick', 3), server('quick')],
@@ -151,6 +163,19 @@ const FURTHER: readonly (Partial<FailpointCase> & Pick<FailpointCase, 'point' | 
     ] as const
   ).map((point) => ({ point, fault: 'delay:1500', scenario: 'cancel at point' }) as const),
   { point: 'agent.recorded', fault: 'kill', scenario: 'cancel at point' },
+  // What waited for its provider is taken up again, and that goes wrong.
+  { point: 'quota.committed', fault: 'kill', scenario: 'refused', successor: 'elsewhere' },
+  { point: 'claim.written', fault: 'kill', pass: 2, scenario: 'refused' },
+  { point: 'prepare.begin', fault: 'kill', pass: 2, scenario: 'refused', successor: 'same folder' },
+  { point: 'agent.spawned', fault: 'pause', pass: 2, scenario: 'refused', wake: 'takeover' },
+  // What people said is delivered by whoever comes next.
+  { point: 'turn.taken', fault: 'kill', scenario: 'told', successor: 'same folder' },
+  { point: 'turn.taken', fault: 'kill', scenario: 'told', successor: 'elsewhere' },
+  { point: 'agent.spawned', fault: 'kill', pass: 2, scenario: 'told', successor: 'same folder' },
+  { point: 'talk.written', fault: 'reset', host: 'server', scenario: 'told' },
+  { point: 'quota.written', fault: 'reset', scenario: 'refused' },
+  { point: 'quota.written', fault: 'delay:1500', scenario: 'cancel at point' },
+  { point: 'quota.begin', fault: 'delay:1500', scenario: 'cancel at point' },
 ];
 
 /** Every case once; what comes first takes longest. */

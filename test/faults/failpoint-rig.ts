@@ -10,6 +10,7 @@ import { createApiToken } from '../../src/auth/api-token.ts';
 import type { CallbackPayload } from '../../src/callbacks/callback.ts';
 import { openService, type Service } from '../../src/cli/open-service.ts';
 import { readConfig } from '../../src/config/config.ts';
+import { isTransient } from '../../src/database/transient.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openReceiver } from '../callbacks/receiver.ts';
 import { type SlipwayProcess, startSlipway } from '../cli/slipway-process.ts';
@@ -82,8 +83,10 @@ export async function openRig(git: GitServer, gitPassword: string): Promise<Rig>
   const environmentOf = (name: string) => ({ ...environment(database.url), SLIPWAY_DATA: join(folder, name) });
   const open = async (name: string, parts: { api: boolean; work: boolean }) => {
     const config = readConfig({ PATH: process.env.PATH, ...environmentOf(name) });
-    const logger = createLogger('silent');
-    return openService({ config, logger, databaseUrl: database.url, ...parts });
+    const options = { config, logger: createLogger('silent'), databaseUrl: database.url, ...parts };
+    // As whoever keeps a service running does: on a machine that is very busy no connection may come about in time.
+    const tryToOpen = () => openService(options).catch(unlessTransient);
+    return waitFor(tryToOpen, { deadlineMs: 60_000, everyMs: 500, what: `the service ${name}` });
   };
   const service = opened.use(await open('api', { api: true, work: false }));
   const input = { name: 'bot', scopes: ['admin'] as const, projectIds: null, expiresAt: null, createdBy: 'test' };
@@ -116,6 +119,11 @@ export async function openRig(git: GitServer, gitPassword: string): Promise<Rig>
   };
 }
 
+function unlessTransient(error: unknown): null {
+  if (!isTransient(error)) throw error;
+  return null;
+}
+
 const MASTER_KEY = Buffer.from('the master key of the failpoints').toString('base64');
 const MODEL_KEY = 'sk-ant-the-key-of-the-model-9f2c';
 
@@ -138,7 +146,18 @@ function environment(databaseUrl: string): Record<string, string> {
   };
 }
 
-async function startHost(host: Host, options: ProcessOptions, env: Record<string, string>): Promise<HostProcess> {
+/** A fault has happened. */
+const HIT = /^failpoint /m;
+
+/** Once more when it ends before it is ready, which a busy machine can make it do. */
+async function startHost(...start: Parameters<typeof startOnce>): Promise<HostProcess> {
+  const first = await startOnce(...start);
+  const { stdout, stderr, child } = first;
+  const isGone = child.exitCode !== null && stdout === '' && !HIT.test(stderr);
+  return isGone ? startOnce(...start) : first;
+}
+
+async function startOnce(host: Host, options: ProcessOptions, env: Record<string, string>): Promise<HostProcess> {
   const command = host === 'server' ? 'serve' : 'work';
   const started = startSlipway([command, '--json'], {
     ...env,
@@ -150,8 +169,11 @@ async function startHost(host: Host, options: ProcessOptions, env: Record<string
     gone = true;
   });
   // A fault at its start may end it, or hold it, before it is ready.
-  const isReady = () => gone || started.stdout.includes('\n') || /^failpoint /m.test(started.stderr);
-  await waitFor(isReady, { deadlineMs: 60_000, everyMs: 50, what: `slipway ${command}` });
+  const isReady = () => gone || started.stdout.includes('\n') || HIT.test(started.stderr);
+  await waitFor(isReady, { deadlineMs: 60_000, everyMs: 50, what: `slipway ${command}` }).catch((error: unknown) => {
+    started.child.kill('SIGKILL');
+    throw error;
+  });
   const { url = null } = started.stdout.includes('\n') ? (JSON.parse(started.stdout) as { url?: string }) : {};
   return Object.assign(started, { url });
 }

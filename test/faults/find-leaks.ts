@@ -5,13 +5,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { opendir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
 import { sql } from 'kysely';
 import type { Database } from '../../src/database/database.ts';
 import { spellings } from '../e2e/find-secrets.ts';
+import { unlessGone, walkFiles } from '../support/walk-files.ts';
 
 const LOG_CHUNKS_AT_A_TIME = 200;
 const decompress = promisify(zstdDecompress);
@@ -76,15 +75,8 @@ async function searchLogs(db: Database, needles: readonly string[]): Promise<str
 /** Files that are gone when they are read hold nothing; links are not followed. */
 async function searchFiles(folder: string, needles: readonly string[]): Promise<string[]> {
   const found: string[] = [];
-  const entries = await opendir(folder, { recursive: true }).catch(() => []);
-  for await (const entry of entries) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const hit = await holds(createReadStream(path), needles).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false;
-      throw error;
-    });
-    if (hit) found.push(path);
+  for await (const path of walkFiles(folder)) {
+    if (await unlessGone(holds(createReadStream(path), needles), false)) found.push(path);
   }
   return found;
 }

@@ -23,7 +23,7 @@ const NO_URL = [
 ];
 
 function start(callbackUrl: string) {
-  const deps = { config: readConfig({}), templates: [], providers: ['scripted'] };
+  const deps = { config: readConfig({}), templates: [], providers: ['scripted'], agents: new Map() };
   const project = { defaultBranch: 'main', template: null, settings: {} };
   return resolveSpec(deps, project, { prompt: 'x', provider: 'scripted', callbackUrl }, ['spec']);
 }

@@ -179,7 +179,7 @@ export async function post(
     headers: { 'content-type': 'application/json', authorization: target.authorization, ...headers },
     body: isRaw ? (body as string | null) : JSON.stringify(body),
     redirect: 'manual',
-    signal: AbortSignal.timeout(15_000),
+    signal: AbortSignal.timeout(30_000),
   });
   return readHostileAnswer(response.status, Object.fromEntries(response.headers), await response.text());
 }

@@ -32,9 +32,16 @@ interface EventRecord {
   readonly at: Date;
   /** Of FINISHED. */
   readonly status: string | null;
+  /** Of RETRY_SCHEDULED. */
+  readonly reason: string | null;
+  readonly resumeAt: string | null;
   /** Of PHASE_CHANGED. */
   readonly from: string | null;
   readonly to: string | null;
+  /** Of what people and the agent say to each other. */
+  readonly messageId: string | null;
+  readonly questionId: string | null;
+  readonly as: string | null;
 }
 
 interface AttemptRecord {
@@ -102,8 +109,13 @@ function readEvents(db: Database, ids: readonly string[]): Promise<EventRecord[]
     .select([
       sql<BuildEventType>`type`.as('type'),
       sql<string | null>`data ->> 'status'`.as('status'),
+      sql<string | null>`data ->> 'reason'`.as('reason'),
+      sql<string | null>`data ->> 'resumeAt'`.as('resumeAt'),
       sql<string | null>`data ->> 'from'`.as('from'),
       sql<string | null>`data ->> 'to'`.as('to'),
+      sql<string | null>`data ->> 'messageId'`.as('messageId'),
+      sql<string | null>`data ->> 'questionId'`.as('questionId'),
+      sql<string | null>`data ->> 'as'`.as('as'),
     ])
     .where('build_id', 'in', ids)
     .orderBy('seq')
@@ -111,12 +123,12 @@ function readEvents(db: Database, ids: readonly string[]): Promise<EventRecord[]
 }
 
 export interface RecordViolation {
-  readonly promise: 'events' | 'ended' | 'fence';
+  readonly promise: 'events' | 'ended' | 'fence' | 'talk';
   readonly detail: string;
 }
 
 export function judgeRecord(row: RecordRow): RecordViolation[] {
-  return [...judgeNumbers(row), ...judgeEnd(row), ...judgeAttempts(row), ...judgeFence(row)];
+  return [...judgeNumbers(row), ...judgeEnd(row), ...judgeAttempts(row), ...judgeFence(row), ...judgeTalk(row)];
 }
 
 /** Events are 1..last_seq, log lines 1..last_line. */
@@ -155,15 +167,45 @@ function judgeAttempts({ build, events, attempts }: RecordRow): RecordViolation[
   }
   const open = attempts.filter(({ outcome }) => outcome === null);
   if (open.length !== (build.status === 'RUNNING' ? 1 : 0)) wrong(`${open.length} open attempts (${build.status})`);
-  const putBack = events.filter(({ type }) => type === 'RETRY_SCHEDULED').length;
-  const expected = attempts.length - (build.status === 'PENDING' || attempts.length === 0 ? 0 : 1);
+  const putBack = events.filter((event) => event.type === 'RETRY_SCHEDULED' && !isHold(event, events)).length;
+  const endedWaiting = events.some((event) => endsWait(event, events));
+  const expected = attempts.length - (build.status === 'PENDING' || attempts.length === 0 || endedWaiting ? 0 : 1);
   if (putBack !== expected) wrong(`put back ${putBack} times in ${attempts.length} attempts (${build.status})`);
   return violations;
 }
 
-/** Of a waiting build nobody writes but who asks for its end. */
-const WHILE_WAITING: ReadonlySet<BuildEventType> = new Set(['STARTED', 'CANCEL_REQUESTED']);
-/** Once in an attempt. */
+const MOVES: ReadonlySet<BuildEventType> = new Set(['STARTED', 'RETRY_SCHEDULED']);
+
+/** When the build began or was put back last before this event. */
+function moveBefore({ seq }: EventRecord, events: readonly EventRecord[]): EventRecord | undefined {
+  return events.findLast((event) => event.seq < seq && MOVES.has(event.type));
+}
+
+/** A build that waits already is told to wait for its key: nobody has had it in hands. */
+function isHold(event: EventRecord, events: readonly EventRecord[]): boolean {
+  if (event.type !== 'RETRY_SCHEDULED' || event.reason !== 'QUOTA') return false;
+  return moveBefore(event, events)?.type !== 'STARTED';
+}
+
+/** A build that waits for its provider is cancelled at once: it has no process that could live. */
+function endsWait(event: EventRecord, events: readonly EventRecord[]): boolean {
+  if (event.type !== 'FINISHED' || event.status !== 'CANCELLED') return false;
+  return moveBefore(event, events)?.reason === 'QUOTA';
+}
+
+const WHILE_WAITING: ReadonlySet<BuildEventType> = new Set([
+  'STARTED',
+  'CANCEL_REQUESTED',
+  'MESSAGE_SENT',
+  'QUESTION_CLOSED',
+]);
+
+/** Of a waiting build nobody writes but who begins with it, wants its end, or holds it for its provider. */
+function mayComeMeanwhile(event: EventRecord, events: readonly EventRecord[]): boolean {
+  return WHILE_WAITING.has(event.type) || isHold(event, events) || endsWait(event, events);
+}
+
+/** Once in an attempt; the agent once more for every turn that begins with messages. */
 const ONCE: ReadonlySet<BuildEventType> = new Set(['STARTED', 'AGENT_STARTED', 'GIT_COMMITTED', 'GIT_PUSHED']);
 
 /**
@@ -187,7 +229,7 @@ function judgeFence({ events, chunks }: RecordRow): RecordViolation[] {
       seen = new Set();
     } else if (event.attemptNo !== attempt) {
       wrong(`${name} comes in attempt ${attempt}`);
-    } else if (waiting && attempt > 0 && !WHILE_WAITING.has(event.type)) {
+    } else if (waiting && attempt > 0 && !mayComeMeanwhile(event, events)) {
       wrong(`${name} comes while nobody runs the build`);
     }
     if (event.type === 'PHASE_CHANGED') {
@@ -196,6 +238,7 @@ function judgeFence({ events, chunks }: RecordRow): RecordViolation[] {
     }
     if (ONCE.has(event.type) && seen.has(event.type)) wrong(`${name} comes twice`);
     seen.add(event.type);
+    if (event.type === 'MESSAGE_DELIVERED' && event.as !== 'STEER') seen.delete('AGENT_STARTED');
     if (event.type === 'RETRY_SCHEDULED') waiting = true;
   }
   let last = 0;
@@ -203,5 +246,24 @@ function judgeFence({ events, chunks }: RecordRow): RecordViolation[] {
     if (chunk.attemptNo < last) wrong(`log line ${chunk.firstLine} of attempt ${chunk.attemptNo} follows ${last}`);
     last = chunk.attemptNo;
   }
+  return violations;
+}
+
+/** What people told a build that completed was delivered, once; a question is closed once, and is open only in a build that goes on. */
+function judgeTalk({ build, events }: RecordRow): RecordViolation[] {
+  const violations: RecordViolation[] = [];
+  const wrong = (detail: string) => violations.push({ promise: 'talk', detail });
+  const ids = (type: BuildEventType, id: 'messageId' | 'questionId') =>
+    events.flatMap((event) => (event.type === type ? [event[id]] : []));
+  const delivered = ids('MESSAGE_DELIVERED', 'messageId');
+  const closed = ids('QUESTION_CLOSED', 'questionId');
+  for (const list of [delivered, closed]) {
+    if (new Set(list).size !== list.length) wrong('a message was delivered twice, or a question closed twice');
+  }
+  const unheard = ids('MESSAGE_SENT', 'messageId').filter((id) => !delivered.includes(id));
+  if (build.status === 'COMPLETED' && unheard.length > 0) wrong(`it completed without ${unheard.length} messages`);
+  const open = ids('QUESTION_ASKED', 'questionId').filter((id) => !closed.includes(id));
+  const isOver = build.status !== 'PENDING' && build.status !== 'RUNNING';
+  if (isOver && open.length > 0) wrong(`it is over, and ${open.length} questions are open`);
   return violations;
 }

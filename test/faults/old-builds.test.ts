@@ -59,6 +59,13 @@ function quantiles(times: readonly number[]) {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
+/** The best of two looks: what the machine does besides passes, what the database costs does not. */
+async function measureTwice(): Promise<Figures> {
+  const [one, other] = [await measure(), await measure()];
+  const better = (step: keyof Figures) => (one[step].p50 < other[step].p50 ? one[step] : other[step]);
+  return { start: better('start'), claim: better('claim'), finish: better('finish') };
+}
+
 async function addMonths(): Promise<void> {
   const { db } = stack.orchestrator;
   const parts = 20;
@@ -69,11 +76,11 @@ async function addMonths(): Promise<void> {
   await sql`analyze`.execute(db);
 }
 
-it('a database of months is as fast as an empty one', { timeout: 180_000 }, async () => {
+it('a database of months is as fast as an empty one', { timeout: 240_000 }, async () => {
   await measure();
-  const before = await measure();
+  const before = await measureTwice();
   await addMonths();
-  const after = await measure();
+  const after = await measureTwice();
   const ratios = { start: 0, claim: 0, finish: 0 };
   for (const step of ['start', 'claim', 'finish'] as const) {
     ratios[step] = after[step].p50 / before[step].p50;

@@ -198,6 +198,8 @@ test.each([
   ['an attempt without a row', () => ['delete from build_attempts'], 'fence'],
   ['an attempt that stays open', () => ['update build_attempts set outcome = null, ended_at = null'], 'fence'],
   ['a log of a superseded attempt', logOfEarlierAttempt, 'fence'],
+  ['a message that nobody heard', () => insertBeforeEnd('MESSAGE_SENT', 1, '{"messageId":"m"}'), 'talk'],
+  ['a question that outlives its build', () => insertBeforeEnd('QUESTION_ASKED', 1, '{"questionId":"q"}'), 'talk'],
   ['a gap in the events', () => [`delete from build_events where build_id = '${published}' and seq = 3`], 'events'],
   ['an event too few', () => [`update build_audit set last_seq = last_seq + 1 where id = '${published}'`], 'events'],
   ['a gap in the log', () => ['update build_logs set first_line = first_line + 1'], 'events'],

@@ -20,6 +20,7 @@ export const PROMISES = {
   stuck: 'every build ends, and none waits without reason',
   ended: 'one end per build, and it is the last event',
   commits: 'at most one commit per build on its remote, intended, and there when the build says so',
+  talk: 'what people tell a build that completes was delivered once, and no question outlives its build',
   fence: 'nothing is written by a superseded attempt',
   events: 'events are 1..N for every reader',
   callbacks: 'every finished build is reported, under one id, signed',
@@ -172,7 +173,7 @@ async function judgeRecords(all: Case) {
 
 /** When any build was claimed or ended after the faults, in milliseconds: while that goes on, waiting has a reason. */
 async function readMoves({ db, faultEndedAt }: Case): Promise<{ now: number; moves: readonly number[] }> {
-  const clock = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
+  const { rows: clock } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
   const rows = await db
     .selectFrom('build_events')
     .select('at')
@@ -180,7 +181,7 @@ async function readMoves({ db, faultEndedAt }: Case): Promise<{ now: number; mov
     .where('at', '>=', faultEndedAt)
     .orderBy('at')
     .execute();
-  return { now: clock.rows[0]?.now.getTime() ?? Date.now(), moves: rows.map(({ at }) => at.getTime()) };
+  return { now: clock[0]?.now.getTime() ?? Date.now(), moves: rows.map(({ at }) => at.getTime()) };
 }
 
 /** The longest stretch in milliseconds in which a running build was silent, or a waiting one while nothing else moved. */
@@ -195,7 +196,8 @@ function longestWait(
     if (event.type === 'STARTED') waiting = false;
     if (event.type === 'RETRY_SCHEDULED') waiting = true;
     if (event.type === 'FINISHED') break;
-    const start = Math.max(event.at.getTime(), from, waiting ? runAfter : 0);
+    const resumeAt = event.resumeAt === null ? 0 : Date.parse(event.resumeAt);
+    const start = Math.max(event.at.getTime(), from, waiting ? Math.max(runAfter, resumeAt) : 0);
     const end = events[index + 1]?.at.getTime() ?? now;
     if (end <= start) continue;
     const marks = waiting ? moves.filter((at) => at > start && at < end) : [];

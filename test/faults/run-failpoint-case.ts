@@ -102,9 +102,17 @@ async function play({ entry, bot, armed }: Stage): Promise<void> {
     case 'quick':
     case 'long':
     case 'failing':
+    case 'refused':
       return startAll(bot, entry, entry.scenario);
     case 'cancel at point':
-      return startAll(bot, entry, 'quick');
+      return startAll(bot, entry, entry.point.startsWith('quota.') ? 'refused' : 'quick');
+    case 'held': {
+      await told(await bot.startBuild('refused'), 'RETRY_SCHEDULED');
+      return void (await bot.startBuild('quick'));
+    }
+    case 'told': {
+      return bot.tellBuild(await bot.startBuild('told'));
+    }
     case 'create':
       return void (await Promise.all([bot.createAndBuild(), bot.createAndBuild()]));
     case 'litter':
@@ -135,8 +143,10 @@ async function play({ entry, bot, armed }: Stage): Promise<void> {
   }
 }
 
+type BuildKind = Parameters<Bot['startBuild']>[0];
+
 /** One build for each mistake, which may end it, and a neighbour where several builds are on their way together. */
-async function startAll(bot: Bot, entry: FailpointCase, kind: 'quick' | 'long' | 'failing'): Promise<void> {
+async function startAll(bot: Bot, entry: FailpointCase, kind: BuildKind): Promise<void> {
   const { fault, also, point } = entry;
   const hasNeighbour = fault === 'fail' || (fault === 'kill' && /^(accept|claim|heartbeat|agent|ledger)/.test(point));
   const count = (hasNeighbour ? 2 : 1) + also.length;
@@ -189,11 +199,11 @@ async function waitToWake({ entry, bot, rig }: Stage): Promise<void> {
 /** Everything has come to its end, and nobody is left who could still do something. */
 async function settle({ bot, rig }: Stage): Promise<void> {
   let open = bot.builds.length;
-  for (const { ended } of bot.builds) {
-    void ended.then(() => {
-      open -= 1;
-    });
-  }
+  const close = () => {
+    open -= 1;
+  };
+  // Of a subscriber that has given up there is no end: then this fails by its deadline.
+  for (const { ended } of bot.builds) ended.then(close, () => {});
   await waitFor(() => open === 0, { deadlineMs: END_DEADLINE_MS, everyMs: 50, what: 'the end of all builds' });
   await untilDelivered(rig);
   await rig.shutDown();
@@ -235,7 +245,7 @@ function judgeAgents({ entry, bot }: Stage): string[] {
  */
 async function judgeOutcomes({ entry, rig, bot }: Stage): Promise<string[]> {
   const { fault, host, scenario } = entry;
-  const isEnd = (point: string) => /^(prepare|agent|ledger|publish.committed)/.test(point);
+  const isEnd = (point: string) => /^(prepare|agent|turn|quota|ledger|publish.committed)/.test(point);
   const ends = host === 'worker' && fault === 'fail' ? pointsOf(entry).filter(isEnd).length : 0;
   const allowed = new Set<string | null>([
     ...(ends > 0 ? ['INTERNAL'] : []),

@@ -17,7 +17,7 @@ import { startWorkerProcess } from '../support/worker-process.ts';
 
 const SANDBOX = { SLIPWAY_SANDBOX: 'bubblewrap' };
 
-describe.skipIf(bubblewrap === null)('builds in the sandbox', () => {
+describe.skipIf(bubblewrap === null)('builds in the sandbox', { timeout: 150_000 }, () => {
   let stack: TestStack;
   let server: Server;
   let port: number;
@@ -93,7 +93,7 @@ describe.skipIf(bubblewrap === null)('builds in the sandbox', () => {
     ];
     const build = await start(steps, { network: listed() });
     await waitFor(() => requests.includes('/gate'), { deadlineMs: 30_000, what: 'the agent at the gate' });
-    await waitFor(async () => (await warnings(build)).length > 0, { deadlineMs: 10_000, what: 'the warning' });
+    await waitFor(async () => (await warnings(build)).length > 0, { deadlineMs: 30_000, what: 'the warning' });
     worker.kill('SIGKILL');
     await stack.openWorker();
     await waitFor(async () => (await eventsOf(build)).filter(({ type }) => type === 'STARTED').length === 2, {

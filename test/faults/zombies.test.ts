@@ -60,7 +60,7 @@ test('a worker that was stopped for 40 s ends its agent when it comes back, and 
   zombie.kill('SIGCONT');
   const resumedAt = performance.now();
   const isDead = async () => (await scene.processesOf(build)).length === 0;
-  await waitFor(isDead, { deadlineMs: 15_000, what: 'the end of the agent of the zombie' });
+  await waitFor(isDead, { deadlineMs: 30_000, what: 'the end of the agent of the zombie' });
   console.log(`SIGCONT to the end of the zombie's agent: ${Math.round(performance.now() - resumedAt)} ms`);
   expect(await scene.eventTypes(build)).toEqual(before);
   expect(await scene.find(build)).toMatchObject({ status: 'RUNNING', attemptNo: 2, pushIntentSha: null });

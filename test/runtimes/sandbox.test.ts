@@ -160,7 +160,7 @@ describe.skipIf(bubblewrap === null)('in the sandbox', () => {
     async (network) => {
       const run = await start(`env -i setsid sleep ${LONG} & echo alive; sleep ${LONG}`, { network });
       await waitFor(async () => (await run.outputBytes()) > 0);
-      expect((await alive()).length).toBeGreaterThan(2);
+      await waitFor(async () => (await alive()).length > 2, { what: 'all of the sandbox' });
       const pid = Number.parseInt(await readFile(join(workspace.paths.root, 'run', 'pid'), 'utf8'), 10);
       process.kill(pid, 'SIGKILL');
       await waitFor(async () => (await alive()).length === 0, { what: 'the end of the sandbox' });

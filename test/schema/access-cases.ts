@@ -22,7 +22,8 @@ const count = { needs: ['stats:read'], reach: 'project' } as const;
 const rule = { needs: ['admin'], reach: 'unlimited' } as const;
 
 const mutation = (call: string) => `mutation { result: ${call} { __typename ... on UserError { code message } } }`;
-const BUILD = 'id number spec { prompt } project { id slug }';
+const BUILD =
+  'id number spec { prompt } project { id slug } messages { id text } questions { id questions { question } }';
 const REGISTRY = 'registry: { url: "https://npm.example.com/", token: "short" }';
 
 const QUERIES: readonly AccessCase[] = [
@@ -41,8 +42,8 @@ const QUERIES: readonly AccessCase[] = [
   {
     field: 'query nodes',
     ...read,
-    source: ({ ours: { project, finished, artifact, delivery } }) =>
-      `{ nodes(ids: ["${project}", "${finished}", "${artifact}", "${delivery}"]) { id } }`,
+    source: ({ ours: { project, finished, artifact, delivery, message, question } }) =>
+      `{ nodes(ids: ["${project}", "${finished}", "${artifact}", "${delivery}", "${message}", "${question}"]) { id } }`,
   },
   { field: 'query build', ...read, source: ({ ours }) => `{ build(id: "${ours.running}") { ${BUILD} } }` },
   {
@@ -111,6 +112,26 @@ const MUTATIONS: readonly AccessCase[] = [
     field: 'mutation redeliverCallback',
     ...write,
     source: ({ ours }) => mutation(`redeliverCallback(input: { buildId: "${ours.finished}" })`),
+  },
+  {
+    field: 'mutation sendBuildMessage',
+    ...write,
+    source: ({ ours }) => mutation(`sendBuildMessage(input: { buildId: "${ours.running}", text: "" })`),
+  },
+  {
+    field: 'mutation answerBuildQuestion',
+    ...write,
+    source: ({ ours }) => mutation(`answerBuildQuestion(input: { questionId: "${ours.question}", answers: [] })`),
+  },
+  {
+    field: 'mutation approveBuild',
+    ...write,
+    source: ({ ours }) => mutation(`approveBuild(input: { questionId: "${ours.question}" })`),
+  },
+  {
+    field: 'mutation rejectBuild',
+    ...write,
+    source: ({ ours }) => mutation(`rejectBuild(input: { questionId: "${ours.question}" })`),
   },
   {
     field: 'mutation updateProject',
@@ -209,12 +230,16 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'AuditEntry.project': () => '{ auditLog { nodes { project { id } } } }',
   'Build.artifacts': 'same project',
   'Build.callbacks': 'same project',
+  'Build.messages': 'same project',
   'Build.project': 'same project',
+  'Build.questions': 'same project',
   'Build.retries': 'same project',
   'Build.retryOf': 'same project',
   // Workers belong to no project.
   'Build.worker': 'same project',
   'BuildEvent.build': 'same project',
+  'BuildMessage.build': 'same project',
+  'BuildQuestion.build': 'same project',
   'CallbackDelivery.build': 'same project',
   'Credential.project': 'same project',
   'IdempotencyConflictError.existing': ({ ours }) =>

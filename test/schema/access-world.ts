@@ -2,10 +2,12 @@
 import { v7 } from 'uuid';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import { createApiToken, revokeApiToken } from '../../src/auth/api-token.ts';
+import { sendMessage } from '../../src/builds/send-message.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { setCredential } from '../../src/credentials/set-credential.ts';
 import { archiveProject } from '../../src/projects/change-project.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
+import { askByHand, question } from '../support/ask.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import type { TestStack } from '../support/orchestrator.ts';
 import { finish, print } from './finish.ts';
@@ -23,6 +25,9 @@ export interface Belongings {
   readonly waiting: string;
   readonly artifact: string;
   readonly delivery: string;
+  /** To the agent of the running build, and what that asks. */
+  readonly message: string;
+  readonly question: string;
 }
 
 export interface World {
@@ -65,6 +70,9 @@ async function createBelongings(
   await finish(orchestrator, finished);
   const running = await start('running');
   await claimByHand(stack, workerId);
+  const text = { buildId: running, text: `${mark} message`, mode: 'QUEUE' } as const;
+  const { message } = await sendMessage(orchestrator, text, 'test');
+  const asked = await askByHand(stack, running, { kind: 'QUESTION', questions: [question(`${mark} question`)] });
   const waiting = await start('waiting');
   const file = { buildId: finished, contentType: 'text/plain', sizeBytes: 1, sha256: '' };
   const artifact = v7();
@@ -92,5 +100,7 @@ async function createBelongings(
     waiting: toPublicId('build', waiting),
     artifact: toPublicId('artifact', artifact),
     delivery: toPublicId('delivery', delivery.id),
+    message: toPublicId('message', message.id),
+    question: toPublicId('question', asked),
   };
 }

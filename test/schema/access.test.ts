@@ -131,6 +131,7 @@ describe('a token that is limited to a project', () => {
       `startBuild(input: { projectId: "${project}", spec: { prompt: "x" } })`,
       `cancelBuild(input: { id: "${build}" })`,
       `retryBuild(input: { id: "${build}" })`,
+      `sendBuildMessage(input: { buildId: "${build}", text: "x" })`,
       `redeliverCallback(input: { buildId: "${build}" })`,
       `updateProject(input: { id: "${project}", name: "x" })`,
       `archiveProject(input: { id: "${project}" })`,

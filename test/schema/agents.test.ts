@@ -1,7 +1,7 @@
 /** What the API says of agents: on which worker, in which version, and what they say that is not known. */
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Agent } from '../../src/agents/agent.ts';
+import type { Agent, AgentCapabilities } from '../../src/agents/agent.ts';
 import { openLineRun } from '../../src/agents/line-agent.ts';
 import { outcomeOf, succeeded } from '../../src/agents/verdict.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
@@ -23,7 +23,10 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-const CAPABILITIES = { resume: false, cost: false, models: true, messages: false, permissions: false };
+const CAPABILITIES = {
+  ...{ resume: false, cost: false, models: true },
+  ...{ messages: ['QUEUE'], questions: false, permissions: false },
+} satisfies AgentCapabilities;
 
 /** Says one thing that its adapter knows, and two of a kind that it does not. */
 function chattyAgent(): Agent {
@@ -79,12 +82,12 @@ it('tells of every agent what it can do, and on which worker that lives', async 
   const one = await addWorker('one', [report('claude-code', LACKING), report('acp:mine')]);
   const two = await addWorker('two', [report('claude-code', { keyed: false })]);
   const { agents } = await api.data(`{ agents {
-    name capabilities { resume cost models messages permissions }
+    name capabilities { resume cost models messages questions permissions }
     workers { worker { id name } available version hasKey reason remedy } drift { name } } }`);
   const [first] = agents;
   expect(first).toEqual({
     name: 'claude-code',
-    capabilities: { resume: true, cost: true, models: true, messages: false, permissions: false },
+    capabilities: stack.orchestrator.agents.get('claude-code')?.capabilities,
     workers: [
       {
         worker: { id: toPublicId('worker', two), name: 'two' },
@@ -105,6 +108,15 @@ it('tells of every agent what it can do, and on which worker that lives', async 
   expect(later.agents[0].workers).toEqual([{ version: '2.0.0' }]);
   expect(later.workers.nodes).toEqual([{ providers: [{ version: '2.0.0' }] }]);
   await markStopped(stack.orchestrator.db, [one]);
+});
+
+it('understands a worker of an earlier version', async () => {
+  const capabilities = { resume: true, cost: false, models: true, messages: false, permissions: false };
+  const old = await addWorker('old', [{ ...report('acp:old'), capabilities: capabilities as never }]);
+  const { agents } = await api.data('{ agents { name capabilities { resume messages questions permissions } } }');
+  const able = { resume: true, messages: [], questions: false, permissions: false };
+  expect(agents.at(-1)).toEqual({ name: 'acp:old', capabilities: able });
+  await markStopped(stack.orchestrator.db, [old]);
 });
 
 it('says in a dry run why no worker can run the agent', async () => {

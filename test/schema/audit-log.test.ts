@@ -6,7 +6,10 @@ import { schema } from '../../schema/index.ts';
 import { createApiToken } from '../../src/auth/api-token.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { setCredential } from '../../src/credentials/set-credential.ts';
+import type { AgentRequest } from '../../src/events/event.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
+import { askByHand, question } from '../support/ask.ts';
+import { claimByHand, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { Api, viewer } from './api.ts';
 import { finish } from './finish.ts';
@@ -47,8 +50,22 @@ async function newCredential(): Promise<string> {
 
 const REGISTRY = `registry: { url: "https://npm.example.com/", token: "${'x'.repeat(20)}" }`;
 
+/** A question of a build that runs. */
+async function newQuestion(request: AgentRequest): Promise<string> {
+  const projectId = (await stack.createProject()).id;
+  const input = { projectId, spec: { prompt: 'work', priority: 100 } };
+  const { build } = await startBuild(stack.orchestrator, input, 'test');
+  await claimByHand(stack, await registerByHand(stack));
+  return toPublicId('question', await askByHand(stack, build.id, request));
+}
+
+const PERMISSION: AgentRequest = { kind: 'PERMISSION', tool: 'Bash', input: null, description: null };
+
 /** For every mutation an input that it accepts. */
 const EFFECTS: Readonly<Record<string, () => Promise<string>>> = {
+  answerBuildQuestion: async () =>
+    `questionId: "${await newQuestion({ kind: 'QUESTION', questions: [question('What?')] })}", answers: [["That."]]`,
+  approveBuild: async () => `questionId: "${await newQuestion(PERMISSION)}"`,
   archiveProject: async () => `id: "${await newProject()}"`,
   cancelBuild: async () => `id: "${await newBuild({ finished: false })}"`,
   createAndBuild: async () => 'project: { name: "Made and built" }, spec: { prompt: "work" }, idempotencyKey: "1"',
@@ -56,9 +73,11 @@ const EFFECTS: Readonly<Record<string, () => Promise<string>>> = {
   createProject: async () => 'name: "Made"',
   deleteCredential: async () => `projectId: "${await newCredential()}", name: "npm"`,
   redeliverCallback: async () => `buildId: "${await newBuild({ finished: true })}"`,
+  rejectBuild: async () => `questionId: "${await newQuestion(PERMISSION)}"`,
   retryBuild: async () => `id: "${await newBuild({ finished: true })}"`,
   revokeApiToken: async () => `id: "${await newToken()}"`,
   rotateApiToken: async () => `id: "${await newToken()}"`,
+  sendBuildMessage: async () => `buildId: "${await newBuild({ finished: false })}", text: "Hello."`,
   setCredential: async () => `projectId: "${await newProject()}", name: "npm", ${REGISTRY}`,
   startBuild: async () => `projectId: "${await newProject()}", spec: { prompt: "work" }`,
   updateProject: async () => `id: "${await newProject()}", name: "Changed"`,

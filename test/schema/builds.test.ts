@@ -212,7 +212,8 @@ describe('the course of a build', () => {
 const END = /* GraphQL */ `
   query ($id: ID!) {
     build(id: $id) {
-      status phase durationMs queuedMs usage { inputTokens costUsd } failure { reason remedy retryable }
+      status phase durationMs queuedMs usage { inputTokens costUsd } usageByPhase { phase usage { turns } }
+      failure { reason remedy retryable }
       result { success output error { reason phase } commitSha publication filesChanged { path status additions }
                durationMs usage { turns } sessionId artifacts { id } }
       artifacts { nodes { id name url sizeBytes contentType } }
@@ -241,6 +242,7 @@ describe('a finished build', () => {
       status: 'COMPLETED',
       phase: 'DONE',
       usage: { inputTokens: 5_000_000_000, costUsd: 0.25 },
+      usageByPhase: [{ phase: 'AGENT', usage: { turns: 2 } }],
       failure: null,
       result: { success: true, output: 'done', error: null, commitSha: 'c0ffee', filesChanged: [{ status: 'ADDED' }] },
       artifacts: {

@@ -170,6 +170,8 @@ describe('every node type', () => {
     const ids: Record<string, { id: string; reach: AccessCase['reach'] }> = {
       Artifact: { id: ours.artifact, reach: 'project' },
       Build: { id: ours.waiting, reach: 'project' },
+      BuildMessage: { id: ours.message, reach: 'project' },
+      BuildQuestion: { id: ours.question, reach: 'project' },
       CallbackDelivery: { id: ours.delivery, reach: 'project' },
       Project: { id: ours.project, reach: 'project' },
       Worker: { id: worker, reach: 'everyone' },

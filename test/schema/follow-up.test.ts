@@ -127,3 +127,48 @@ describe('is refused', () => {
     }
   });
 });
+
+describe('validateBuild', () => {
+  const VALIDATE = /* GraphQL */ `
+    query ($projectId: ID!, $spec: BuildSpecInput!, $resumeFrom: ID) {
+      validateBuild(projectId: $projectId, spec: $spec, resumeFrom: $resumeFrom) {
+        spec { prompt provider branch resumeSessionOf }
+        issues { path message }
+      }
+    }
+  `;
+  const ask = (resumeFrom: string, more: Record<string, unknown> = {}, operation: Operation = {}) =>
+    api.run(VALIDATE, { ...operation, variables: { projectId, spec, resumeFrom, ...more } });
+  const validate = async (...asked: Parameters<typeof ask>) => (await ask(...asked)).data.validateBuild;
+
+  it('shows the spec with what it takes over from the earlier build', async () => {
+    const resumeFrom = await ended({ branch: 'work' });
+    expect(await validate(resumeFrom)).toEqual({
+      spec: { prompt: 'second', provider: 'claude-code', branch: 'work', resumeSessionOf: resumeFrom },
+      issues: [],
+    });
+  });
+
+  it('lists what startBuild would refuse, by its own arguments', async () => {
+    const resumeFrom = await ended();
+    const other = { ...spec, provider: 'scripted', branch: 'other' };
+    const pathsOf = ({ issues }: { issues: { path: string[] }[] }) => issues.map(({ path }) => path.join('.'));
+    expect(pathsOf(await validate(resumeFrom, { spec: other }))).toEqual(['spec.provider', 'spec.branch']);
+    expect(pathsOf(await validate(await ended({ provider: 'scripted' })))).toEqual(['resumeFrom']);
+    expect(pathsOf(await validate(resumeFrom, { projectId: await addProject() }))).toEqual(['resumeFrom']);
+    const { build } = await start({ spec: { prompt: 'first', provider: 'claude-code' } });
+    expect((await validate(build.id)).issues).toEqual([
+      { path: ['resumeFrom'], message: expect.stringContaining('still PENDING') },
+    ]);
+  });
+
+  it('says no more of a build that may not be seen than of one that is not', async () => {
+    const resumeFrom = await ended();
+    const other = await addProject();
+    const limited = viewer({ projectIds: [fromPublicId('project', other) ?? ''] });
+    for (const id of [resumeFrom, toPublicId('build', v7())]) {
+      const { errors } = await ask(id, { projectId: other }, { viewer: limited });
+      expect(errors).toMatchObject([{ message: `There is no build ${id}.`, extensions: { code: 'NOT_FOUND' } }]);
+    }
+  });
+});

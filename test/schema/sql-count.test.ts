@@ -5,10 +5,12 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import { retryBuild } from '../../src/builds/retry-build.ts';
+import { sendMessage } from '../../src/builds/send-message.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { connectionSettings, type Database } from '../../src/database/database.ts';
 import type { Tables } from '../../src/database/tables.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
+import { askByHand, question } from '../support/ask.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { Api } from './api.ts';
 import { finish } from './finish.ts';
@@ -20,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-/** A project with builds that have a worker, artifacts, a callback and a retry each. */
+/** A project with builds that have a worker, artifacts, a callback, a message, a question and a retry each. */
 async function addProject(builds: number): Promise<void> {
   const { orchestrator } = stack;
   const workerId = v7();
@@ -30,6 +32,8 @@ async function addProject(builds: number): Promise<void> {
   for (let count = 0; count < builds; count += 1) {
     const spec = { prompt: 'work', callbackUrl: 'http://127.0.0.1:9/' };
     const { build } = await startBuild(orchestrator, { projectId, spec }, 'test');
+    await sendMessage(orchestrator, { buildId: build.id, text: 'Go on.', mode: 'QUEUE' }, 'test');
+    await askByHand(stack, build.id, { kind: 'QUESTION', questions: [question('What?')] });
     await finish(orchestrator, build.id);
     await orchestrator.db.updateTable('build_audit').set({ worker_id: workerId }).where('id', '=', build.id).execute();
     const artifact = { buildId: build.id, contentType: 'text/plain', sizeBytes: 1, sha256: '' };
@@ -71,6 +75,12 @@ const OPERATIONS: [string, string, number][] = [
     'builds with their specs and results',
     '{ builds(first: 50) { nodes { spec { prompt model labels { key } } result { output filesChanged { path } } } } }',
     3,
+  ],
+  [
+    'builds with what was said',
+    `{ builds(first: 20) { nodes { messages { text build { id } } questions { id state } open: questions(state: OPEN) { id }
+       events(first: 9) { nodes { ... on BuildQuestionAsked { question { id } } } } } } }`,
+    6,
   ],
   [
     'projects with their builds',

@@ -2,7 +2,7 @@
  * A small ACP agent for tests: `[[acp:NAME]]` in the prompt says what it does in its turn, its first argument how it
  * misbehaves before that. It counts its prompts in a file of its home, so that a session can be loaded.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,6 +16,7 @@ let sessionId = 'session-1';
 let lastId = 100;
 let running = null;
 let onCancel = () => {};
+let isCancelled = false;
 
 function send(message) {
   process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
@@ -50,6 +51,20 @@ async function isAllowed(toolCall, options = OPTIONS) {
   return result?.outcome?.optionId === 'yes';
 }
 
+/** The word of the answer: an option, or that there is none. */
+async function askShell(command, onAsked = () => {}) {
+  const toolCallId = `shell-${++lastId}`;
+  const call = { toolCallId, name: 'shell', kind: 'execute', title: command, rawInput: { command } };
+  const answered = ask('session/request_permission', { toolCall: call, options: OPTIONS });
+  onAsked(`a-${lastId}`);
+  const { outcome } = (await answered).result;
+  const word = outcome.optionId ?? outcome.outcome;
+  appendFileSync(join(process.env.TMPDIR, 'answers'), `${word}\n`);
+  if (word === 'yes' || word === 'always') execFileSync('/bin/sh', ['-c', command]);
+  update('tool_call_update', { toolCallId, status: word === 'no' ? 'failed' : 'completed', rawOutput: word });
+  return word;
+}
+
 async function write(path, content) {
   const toolCallId = `write-${++lastId}`;
   const call = { toolCallId, title: `Write ${path}`, kind: 'edit', locations: [{ path }] };
@@ -80,6 +95,15 @@ async function run(command) {
 
 const never = () => new Promise(() => setInterval(() => {}, 1_000));
 const END = { stopReason: 'end_turn' };
+
+/** A turn that fails as the adapters of real agents tell it. */
+const refused = (code, message, details) => async () => ({ code, message, ...(details ? { data: { details } } : {}) });
+const internal = (details) => refused(-32603, 'Internal error', details);
+
+async function inTheMiddle() {
+  writeFileSync('ready', '');
+  return never();
+}
 
 const TURNS = {
   async hello() {
@@ -123,6 +147,10 @@ const TURNS = {
     say('y'.repeat(100_000));
     return END;
   },
+  async loud() {
+    await run(`head -c 3000000 /dev/zero | tr '\\0' x`);
+    return END;
+  },
   async unknown() {
     update('telepathy', { thought: 'x' });
     send({ method: '_news/of/tomorrow', params: {} });
@@ -136,6 +164,21 @@ const TURNS = {
     update('tool_call_update', { toolCallId: 'twice', status: 'completed' });
     update('tool_call_update', { toolCallId: 'twice', status: 'completed' });
     say(`Asked twice: ${answers}.`);
+    return END;
+  },
+  async approve() {
+    const answers = [await askShell('touch one.txt'), await askShell('touch two.txt')];
+    say(`Answered: ${answers}.`);
+    return isCancelled ? { stopReason: 'cancelled' } : END;
+  },
+  async together() {
+    const answers = await Promise.all([askShell('touch one.txt'), askShell('touch two.txt')]);
+    say(`Answered: ${answers}.`);
+    return END;
+  },
+  async impatient() {
+    const withdraw = (requestId) => send({ method: '$/cancel_request', params: { requestId } });
+    say(`Answered: ${await askShell('touch one.txt', withdraw)}.`);
     return END;
   },
   async outside() {
@@ -152,7 +195,42 @@ const TURNS = {
     appendFileSync('was-cancelled', 'softly');
     return { stopReason: 'cancelled' };
   },
-  silent: never,
+  silent: inTheMiddle,
+  stalled: () => {
+    say('I begin to talk and');
+    return inTheMiddle();
+  },
+  async hang() {
+    await run('touch ready; sleep 3600');
+    return END;
+  },
+  async devserver() {
+    await run('(while :; do sleep 1; done) > server.log 2>&1 & echo listening');
+    say('The server runs.');
+    return END;
+  },
+  async holder() {
+    await run('(while :; do sleep 1; done) & echo listening');
+    say('The server runs.');
+    return END;
+  },
+  async spend() {
+    update('usage_update', { used: 10, size: 100, cost: { amount: 0.25, currency: 'USD' } });
+    return never();
+  },
+  async commits() {
+    await run('echo new > new.txt; git add --all; git commit --quiet --message mine');
+    return END;
+  },
+  async moves() {
+    await run('git checkout -b other; echo new > new.txt; git branch -D main; git checkout --detach');
+    return END;
+  },
+  async again() {
+    await run('echo again >> hello.txt');
+    say('Appended.');
+    return END;
+  },
   async chatter() {
     process.removeAllListeners('SIGTERM').on('SIGTERM', () => {});
     for (let count = 0; ; count++) {
@@ -174,10 +252,17 @@ const TURNS = {
   },
   refusal: async () => ({ stopReason: 'refusal' }),
   cutoff: async () => ({ stopReason: 'max_tokens' }),
-  requests: async () => ({ stopReason: 'max_turn_requests' }),
+  loop: async () => ({ stopReason: 'max_turn_requests' }),
+  e400: internal('API Error: 400 messages: Input should be a valid list'),
+  e401: refused(-32000, 'Authentication required'),
+  e403: refused(403, 'The caller does not have permission'),
+  e404: refused(404, 'There is no such model'),
+  e429: refused(429, 'Too Many Requests'),
+  e500: internal('API Error: 500 Internal server error'),
+  e529: internal('API Error: 529 Overloaded'),
+  credit: internal('Credit balance is too low'),
+  overflow: internal('Prompt is too long'),
   mystery: async () => ({ stopReason: 'boredom' }),
-  auth: async () => ({ code: -32000, message: 'Authentication required' }),
-  overloaded: async () => ({ code: -32603, message: 'Internal error', data: { details: 'API Error: 529 Overloaded' } }),
   env: async () => {
     writeFileSync(
       'env.txt',
@@ -193,7 +278,7 @@ async function turn(id, { prompt }) {
   const text = prompt.map((part) => part.text).join('');
   appendFileSync(SESSIONS, `${sessionId}\n`);
   writeFileSync(join(process.env.HOME ?? '/nowhere', 'acp-prompt'), text);
-  const name = /\[\[acp:([a-z]+)\]\]/.exec(text)?.[1] ?? 'nothing';
+  const name = /\[\[acp:([a-z0-9]+)\]\]/.exec(text)?.[1] ?? 'nothing';
   const end = await TURNS[name]();
   send('code' in end ? { id, error: end } : { id, result: end });
 }
@@ -227,7 +312,10 @@ process.on('SIGTERM', () => process.exit(143));
 createInterface({ input: process.stdin }).on('line', async (line) => {
   const { id, method, params, ...rest } = JSON.parse(line);
   if (method === undefined) return waiting.get(id)?.(rest);
-  if (method === 'session/cancel') return onCancel();
+  if (method === 'session/cancel') {
+    isCancelled = true;
+    return onCancel();
+  }
   if (method === 'session/prompt') return turn(id, params);
   const result = ANSWERS[method]?.(params);
   send(

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export async function waitFor<T>(
   probe: () => T | Promise<T>,
   {
-    deadlineMs = 10_000,
+    deadlineMs = 20_000,
     everyMs = 10,
     what = 'the condition',
   }: { deadlineMs?: number; everyMs?: number; what?: string } = {},

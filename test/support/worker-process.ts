@@ -33,7 +33,12 @@ export async function startWorkerProcess(
   child.stdout?.on('data', (chunk) => {
     printed += chunk;
   });
-  await waitFor(() => printed.includes('working'), { deadlineMs: 20_000, what: 'the worker process' });
+  const isWorking = () => printed.includes('working') || child.exitCode !== null;
+  await waitFor(isWorking, { deadlineMs: 40_000, what: 'the worker process' }).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
+  if (!printed.includes('working')) throw new Error(`the worker process ended with ${child.exitCode}`);
   return child;
 }
 

@@ -6,6 +6,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   Write: ['write', 'write_file'],
   Read: ['read', 'read_file'],
   Edit: ['edit', 'replace'],
+  AskUserQuestion: ['question'],
+  Task: ['Agent', 'task', 'invoke_agent', 'spawn_agent'],
 };
 
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
@@ -13,7 +15,12 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   file_path: ['filePath', 'path'],
   old_string: ['oldString'],
   new_string: ['newString'],
+  subagent_type: ['agent_name', 'agent_type'],
+  prompt: ['message'],
 };
+
+/** What each calls the subagent that can do anything. */
+const SUBAGENTS: Readonly<Record<string, string>> = { task: 'general', invoke_agent: 'generalist' };
 
 /** How long a tool may wait for a command before it tells the model that it still runs. */
 const PATIENCE = { yield_time_ms: 30_000, timeout_ms: 60_000 };
@@ -23,15 +30,17 @@ export function bindCall(call: Call, tools: readonly Tool[]): Call {
   const tool = [call.tool, ...(NAMES[call.tool] ?? [])].flatMap(
     (name) => tools.find((one) => one.name === name) ?? [],
   )[0];
-  if (tool) return { tool: tool.name, input: bindInput(call.input, tool) };
+  if (tool) return { tool: tool.name, namespace: tool.namespace, input: bindInput(call.input, tool) };
   const { file_path, content } = call.input;
   if (call.tool !== 'Write') return call;
   const encoded = Buffer.from(String(content)).toString('base64');
   return bindCall({ tool: 'Bash', input: { command: `echo ${encoded} | base64 -d > '${file_path}'` } }, tools);
 }
 
-function bindInput(input: Call['input'], { parameters }: Tool): Call['input'] {
-  const bound = Object.entries(input).flatMap(([name, value]) => {
+function bindInput(input: Call['input'], { name: tool, parameters }: Tool): Call['input'] {
+  const subagent = SUBAGENTS[tool];
+  const given = subagent === undefined ? input : { ...input, subagent_type: subagent };
+  const bound = Object.entries(given).flatMap(([name, value]) => {
     const known = [name, ...(ARGUMENTS[name] ?? [])].find((one) => parameters.includes(one));
     return known === undefined ? [] : [[known, value] as const];
   });

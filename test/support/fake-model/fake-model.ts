@@ -10,28 +10,43 @@ import { bindCall } from './bind-call.ts';
 import { gemini } from './gemini.ts';
 import { openaiChat } from './openai-chat.ts';
 import { openaiResponses } from './openai-responses.ts';
-import type { Message, Protocol } from './protocol.ts';
+import type { Message, ModelRequest, Protocol } from './protocol.ts';
 import { SCRIPTS, type Turn } from './scripts.ts';
 
 export interface FakeModel extends AsyncDisposable {
   readonly url: string;
   /** The prompts of the requests so far. */
   readonly prompts: readonly string[];
+  /** Requests of this script that it has answered so far, or begun not to. */
+  answered(script: string): number;
 }
 
 const PROTOCOLS: readonly Protocol[] = [anthropic, openaiChat, openaiResponses, gemini];
+
+const NOT_FOUND = { type: 'error', error: { type: 'not_found_error', message: 'not found' } };
 
 const MARKER = /\[\[script:([\w-]+)\]\]/;
 
 export async function openFakeModel(): Promise<FakeModel> {
   const prompts: string[] = [];
-  const server = createServer((request, response) => {
-    answer(request, response, prompts).catch(() => response.destroy());
+  const answered = new Map<string, number>();
+  const server = createServer(async (request, response) => {
+    try {
+      const asked = await readRequest(request);
+      if (!asked) return json(response, 404, NOT_FOUND);
+      prompts.push(asked.messages.map(({ text }) => text).join('\n'));
+      const { script, turn } = pickTurn(asked.messages);
+      answer(response, asked, turn);
+      answered.set(script, (answered.get(script) ?? 0) + 1);
+    } catch {
+      response.destroy();
+    }
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     prompts,
+    answered: (script) => answered.get(script) ?? 0,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((closed) => server.close(closed));
@@ -39,38 +54,44 @@ export async function openFakeModel(): Promise<FakeModel> {
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, prompts: string[]): Promise<void> {
+type Asked = ModelRequest & { readonly protocol: Protocol };
+
+/** Null when it is no request of a provider's API. */
+async function readRequest(request: IncomingMessage): Promise<Asked | null> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   const { pathname } = new URL(request.url ?? '/', 'http://x');
   const protocol = PROTOCOLS.find(({ path }) => request.method === 'POST' && path.test(pathname));
-  if (!protocol)
-    return json(response, 404, { type: 'error', error: { type: 'not_found_error', message: 'not found' } });
-  const asked = protocol.read(JSON.parse(Buffer.concat(chunks).toString('utf8')), pathname);
-  prompts.push(asked.messages.map(({ text }) => text).join('\n'));
-  const turn = pickTurn(asked.messages);
-  if (turn.error) {
-    if (turn.error.retryAfterMs !== undefined) response.setHeader('retry-after-ms', turn.error.retryAfterMs);
-    return json(response, turn.error.status, protocol.error(turn.error));
+  return protocol ? { protocol, ...protocol.read(JSON.parse(Buffer.concat(chunks).toString('utf8')), pathname) } : null;
+}
+
+function answer(response: ServerResponse, { protocol, model, tools }: Asked, turn: Turn): void {
+  if (turn.end === 'silent') return;
+  if (turn.refusal) {
+    if (turn.retryAfterMs !== undefined) response.setHeader('retry-after-ms', turn.retryAfterMs);
+    const { status, body } = protocol.refuse(turn.refusal);
+    json(response, status, body);
+    return;
   }
   const frames = protocol.stream({
-    model: asked.model,
+    model,
     text: turn.text ?? null,
-    calls: (turn.calls ?? []).map((call) => bindCall(call, asked.tools)),
+    calls: (turn.calls ?? []).map((call) => bindCall(call, tools)),
+    end: turn.end ?? 'itself',
     usage: turn.usage ?? { input: 1000, output: 50 },
   });
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   for (const { event, data } of frames) {
     response.write(`${event === null ? '' : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`);
   }
-  response.end();
+  if (turn.end !== 'stalled') response.end();
 }
 
-function pickTurn(messages: readonly Message[]): Turn {
+function pickTurn(messages: readonly Message[]): { script: string; turn: Turn } {
   const at = messages.findLastIndex(({ role, text }) => role === 'user' && MARKER.test(text));
-  const name = MARKER.exec(messages[at]?.text ?? '')?.[1] ?? 'default';
-  const turns = SCRIPTS[name] ?? SCRIPTS.default ?? [];
-  return turns[Math.min(countAnswers(messages.slice(at + 1)), turns.length - 1)] ?? {};
+  const script = MARKER.exec(messages[at]?.text ?? '')?.[1] ?? 'default';
+  const turns = SCRIPTS[script] ?? SCRIPTS.default ?? [];
+  return { script, turn: turns[Math.min(countAnswers(messages.slice(at + 1)), turns.length - 1)] ?? {} };
 }
 
 /** Some agents make several messages of one answer. */

@@ -1,4 +1,5 @@
 /** The OpenAI Responses API, streamed. */
+import { refuseAsOpenAi } from './openai-refusals.ts';
 import {
   type Answer,
   type Content,
@@ -25,6 +26,8 @@ interface Announced {
   readonly tools?: readonly Announced[];
 }
 
+const INCOMPLETE = { cut_off: 'max_output_tokens', refused: 'content_filter' } as const;
+
 /** Where a model writes programs that call the tools, this one runs them; `tools.exec_command` is there then. */
 const PROGRAM = 'exec';
 
@@ -49,11 +52,11 @@ export const openaiResponses: Protocol = {
   *stream(answer) {
     for (const data of events(answer)) yield { event: data.type, data };
   },
-  error: ({ type, message }) => ({ error: { message, type, code: null } }),
+  refuse: refuseAsOpenAi,
 };
 
 function toTools({ type, name, parameters, tools }: Announced): Tool[] {
-  if (tools) return tools.flatMap(toTools);
+  if (tools) return tools.flatMap(toTools).map((tool) => ({ ...tool, namespace: name }));
   if (type === 'custom' && name === PROGRAM) return [{ name: PROGRAM, parameters: ['cmd', 'yield_time_ms'] }];
   return [{ name: name ?? type, parameters: parametersOf(parameters) }];
 }
@@ -65,7 +68,7 @@ function toMessage({ type, role, content }: Item): Message {
   return { role: role === 'user' ? 'user' : 'other', text: textOf(content) };
 }
 
-function* events({ model, text, calls, usage }: Answer): Generator<{ type: string; [field: string]: unknown }> {
+function* events({ model, text, calls, end, usage }: Answer): Generator<{ type: string; [field: string]: unknown }> {
   const output: object[] = [];
   const response = { id: newId('resp'), object: 'response', created_at: 0, status: 'in_progress', model, output };
   yield { type: 'response.created', response };
@@ -76,13 +79,14 @@ function* events({ model, text, calls, usage }: Answer): Generator<{ type: strin
     yield { type: 'response.output_item.added', output_index: 0, item: message };
     yield { type: 'response.content_part.added', ...place, part: { ...part, text: '' } };
     yield { type: 'response.output_text.delta', ...place, delta: text };
+    if (end === 'stalled') return;
     yield { type: 'response.output_text.done', ...place, text };
     const item = { ...message, status: 'completed', content: [part] };
     yield { type: 'response.output_item.done', output_index: 0, item };
     output.push(item);
   }
-  for (const { tool, input } of calls) {
-    const call = { id: newId('fc'), call_id: newId('call'), name: tool, status: 'completed' };
+  for (const { tool, namespace, input } of calls) {
+    const call = { id: newId('fc'), call_id: newId('call'), name: tool, namespace, status: 'completed' };
     const argument = JSON.stringify(input);
     const item =
       tool === PROGRAM
@@ -96,5 +100,13 @@ function* events({ model, text, calls, usage }: Answer): Generator<{ type: strin
   const { input: input_tokens, output: output_tokens } = usage;
   const details = { input_tokens_details: { cached_tokens: 0 }, output_tokens_details: { reasoning_tokens: 0 } };
   const total = { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens, ...details };
-  yield { type: 'response.completed', response: { ...response, status: 'completed', usage: total } };
+  if (end === 'cut_off' || end === 'refused') {
+    const incomplete_details = { reason: INCOMPLETE[end] };
+    yield {
+      type: 'response.incomplete',
+      response: { ...response, status: 'incomplete', incomplete_details, usage: total },
+    };
+  } else {
+    yield { type: 'response.completed', response: { ...response, status: 'completed', usage: total } };
+  }
 }

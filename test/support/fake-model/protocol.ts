@@ -1,13 +1,14 @@
 /** What the scripted model needs of a provider's API: one file per provider, no state in any of them. */
-import type { Turn } from './scripts.ts';
+import type { Refusal, Turn } from './scripts.ts';
 
 export interface Protocol {
   /** Paths of its requests. */
   readonly path: RegExp;
   read(body: unknown, path: string): ModelRequest;
-  /** Server-sent events; `event` is the name of those that have one. */
+  /** Server-sent events; `event` is the name of those that have one. A stalled answer has the beginning of them only. */
   stream(answer: Answer): Iterable<Frame>;
-  error(error: NonNullable<Turn['error']>): object;
+  /** In the provider's own words. */
+  refuse(refusal: Refusal): { readonly status: number; readonly body: object };
 }
 
 export interface ModelRequest {
@@ -26,6 +27,8 @@ export interface Tool {
   readonly name: string;
   /** Names of its arguments. */
   readonly parameters: readonly string[];
+  /** Where tools lie in groups. */
+  readonly namespace?: string | undefined;
 }
 
 export interface Answer {
@@ -33,11 +36,13 @@ export interface Answer {
   readonly text: string | null;
   /** Under the names that the agent gave its tools. */
   readonly calls: readonly Call[];
+  readonly end: NonNullable<Turn['end']>;
   readonly usage: { readonly input: number; readonly output: number };
 }
 
 export interface Call {
   readonly tool: string;
+  readonly namespace?: string | undefined;
   readonly input: Readonly<Record<string, unknown>>;
 }
 

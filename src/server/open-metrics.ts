@@ -1,0 +1,71 @@
+/** What `/metrics` tells: the whole installation, as the database has it, and nothing of a single build or project. */
+import { LEASE_SECONDS } from '../builds/lease.ts';
+import type { Database } from '../database/database.ts';
+import {
+  countWaitingCallbacks,
+  readQueueFigures,
+  readUnknownOutput,
+  readWorkerFigures,
+} from '../stats/operating-figures.ts';
+import { type Figure, Metrics } from '../telemetry/metrics.ts';
+
+export function openMetrics(db: Database): Metrics {
+  return new Metrics([...queueFigures(db), ...workerFigures(db)]);
+}
+
+function queueFigures(db: Database): Figure[] {
+  // Two figures of one query: they are asked for together.
+  let asked: ReturnType<typeof readQueueFigures> | null = null;
+  const read = () => {
+    asked ??= readQueueFigures(db).finally(() => {
+      asked = null;
+    });
+    return asked;
+  };
+  return [
+    {
+      name: 'slipway_builds',
+      help: 'Builds that are not finished, by status.',
+      kind: 'gauge',
+      read: async () => {
+        const { pending, running } = await read();
+        return [
+          { value: pending, labels: { status: 'pending' } },
+          { value: running, labels: { status: 'running' } },
+        ];
+      },
+    },
+    {
+      name: 'slipway_oldest_pending_build_age_seconds',
+      help: 'How long the oldest build waits that could begin now; 0 when none waits.',
+      kind: 'gauge',
+      read: async () => [{ value: (await read()).oldestPendingSeconds }],
+    },
+    {
+      name: 'slipway_callbacks_waiting',
+      help: 'Callbacks that are neither delivered nor given up.',
+      kind: 'gauge',
+      read: async () => [{ value: await countWaitingCallbacks(db) }],
+    },
+  ];
+}
+
+function workerFigures(db: Database): Figure[] {
+  return [
+    {
+      name: 'slipway_workers',
+      help: 'Workers that were heard of in the last day, by state.',
+      kind: 'gauge',
+      read: async () => {
+        const states = await readWorkerFigures(db, { timeoutSeconds: LEASE_SECONDS });
+        return Object.entries(states).map(([state, value]) => ({ value, labels: { state } }));
+      },
+    },
+    {
+      name: 'slipway_agent_unknown_events_total',
+      help: 'Events of agents that this version of Slipway does not know, by agent, its version and the kind of event.',
+      kind: 'counter',
+      read: async () => (await readUnknownOutput(db)).map(({ count, ...labels }) => ({ value: count, labels })),
+    },
+  ];
+}

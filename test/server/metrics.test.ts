@@ -1,0 +1,124 @@
+/** `/metrics`: what Prometheus reads, and who may. */
+import { sql } from 'kysely';
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { DriftCounter } from '../../src/agents/drift.ts';
+import { recordDrift } from '../../src/workers/agent-drift.ts';
+import { insertDelivery, insertFinishedBuild } from '../callbacks/finished-builds.ts';
+import { insertBuilds } from '../support/events.ts';
+import { type FixtureServer, openFixtureServer } from './open-fixture-server.ts';
+
+let server: FixtureServer;
+beforeAll(async () => {
+  server = await openFixtureServer();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const scrape = (authorization: string) => fetch(`${server.server.url}/metrics`, { headers: { authorization } });
+
+/** Series -> value; throws what is not in the text format. */
+async function readSeries(): Promise<Map<string, number>> {
+  const response = await scrape(server.authorization);
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(response.headers.get('cache-control')).toBe('no-store');
+  const lines = (await response.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const [, series, value] = /^([a-z_]+(?:\{.*\})?) (-?[\d.e+-]+)$/.exec(line) ?? [];
+      if (series === undefined) throw new Error(`no line of the text format: ${line}`);
+      return [series, Number(value)];
+    }),
+  );
+}
+
+it('tells how the queue, the workers, the callbacks and the agents are', async () => {
+  const { db } = server.stack.orchestrator;
+  expect(Object.fromEntries(await readSeries())).toEqual({
+    'slipway_builds{status="pending"}': 0,
+    'slipway_builds{status="running"}': 0,
+    slipway_oldest_pending_build_age_seconds: 0,
+    slipway_callbacks_waiting: 0,
+    'slipway_workers{state="online"}': 0,
+    'slipway_workers{state="draining"}': 0,
+    'slipway_workers{state="offline"}': 0,
+  });
+  const [oldest, later, waiting] = await insertBuilds(db, 4);
+  await sql`update build_audit set created_at = now() - interval '1 minute' where id = ${oldest?.buildId}`.execute(db);
+  // They wait longer, but not for a worker.
+  const old = sql`created_at = now() - interval '1 hour'`;
+  await sql`update build_audit set ${old}, run_after = now() + interval '1 hour' where id = ${later?.buildId}`.execute(
+    db,
+  );
+  await sql`update build_audit set ${old}, waiting_for = 'QUOTA', resume_at = now() + interval '1 hour'
+    where id = ${waiting?.buildId}`.execute(db);
+  const projectId = oldest?.projectId ?? '';
+  const buildId = await insertFinishedBuild(db, { projectId, number: 5 });
+  await insertDelivery(db, { projectId, buildId, url: 'http://127.0.0.1:1/' });
+  for (const [draining, stopped] of [
+    [false, false],
+    [true, false],
+    [true, true],
+  ]) {
+    await sql`insert into workers (id, name, host, process, version, capacity, draining_at, stopped_at)
+      values (${v7()}, 'w', 'h', 'p', '1', 1, ${draining ? new Date() : null}, ${stopped ? new Date() : null})`.execute(
+      db,
+    );
+  }
+  const drift = new DriftCounter();
+  drift.add({ agent: 'claude-code', version: '9.9.9', name: 'a "new"\nkind', count: 7 });
+  await recordDrift(db, drift, new Map());
+  const series = await readSeries();
+  const age = series.get('slipway_oldest_pending_build_age_seconds') ?? 0;
+  expect(age).toBeGreaterThanOrEqual(60);
+  expect(age).toBeLessThan(3_000);
+  series.delete('slipway_oldest_pending_build_age_seconds');
+  expect(Object.fromEntries(series)).toEqual({
+    'slipway_builds{status="pending"}': 4,
+    'slipway_builds{status="running"}': 0,
+    slipway_callbacks_waiting: 1,
+    'slipway_workers{state="online"}': 1,
+    'slipway_workers{state="draining"}': 1,
+    'slipway_workers{state="offline"}': 1,
+    'slipway_agent_unknown_events_total{agent="claude-code",version="9.9.9",name="a \\"new\\"\\nkind"}': 7,
+  });
+});
+
+it('has a help and a type for everything', async () => {
+  const text = await (await scrape(server.authorization)).text();
+  const names = [...new Set([...text.matchAll(/^(slipway_[a-z_]+)/gm)].map(([, name]) => name))];
+  expect(names).toHaveLength(5);
+  for (const name of names) {
+    expect(text).toMatch(new RegExp(`^# HELP ${name} .+\\.$`, 'm'));
+    expect(text).toMatch(new RegExp(`^# TYPE ${name} ${name?.endsWith('_total') ? 'counter' : 'gauge'}$`, 'm'));
+  }
+});
+
+it('is for tokens of all projects that may read statistics', async () => {
+  const statusOf = async (authorization: string) => (await scrape(authorization)).status;
+  const tokens = await Promise.all([
+    server.createToken({ scopes: ['stats:read'] }),
+    server.createToken({ scopes: ['builds:read'] }),
+    server.createToken({ scopes: ['stats:read'], projectIds: [v7()] }),
+  ]);
+  expect(await Promise.all(tokens.map((token) => statusOf(token.authorization)))).toEqual([200, 403, 403]);
+  const anonymous = await fetch(`${server.server.url}/metrics`);
+  expect(anonymous.status).toBe(401);
+  expect(anonymous.headers.get('www-authenticate')).toBe('Bearer');
+  expect(anonymous.headers.get('content-type')).toBe('application/problem+json');
+});
+
+it('tells nothing rather than a part, and recovers', async () => {
+  await using sick = await openFixtureServer();
+  const { db } = sick.stack.orchestrator;
+  const ask = () => fetch(`${sick.server.url}/metrics`, { headers: { authorization: sick.authorization } });
+  expect((await ask()).status).toBe(200);
+  await sql`alter table deliveries rename to away`.execute(db);
+  const broken = await ask();
+  expect({ status: broken.status, type: broken.headers.get('content-type') }).toEqual({
+    status: 500,
+    type: 'application/problem+json',
+  });
+  await sql`alter table away rename to deliveries`.execute(db);
+  expect((await ask()).status).toBe(200);
+});
