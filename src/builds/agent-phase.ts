@@ -1,6 +1,7 @@
 /** The agent's part of a build: from a checkout to what the agent has done with it, over as many runs as that takes. */
 import type { AgentOutcome } from '../agents/agent.ts';
 import { addUsage } from '../events/usage.ts';
+import type { Run } from '../runtimes/runtime.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import type { ClaimedBuild } from './build.ts';
@@ -31,13 +32,34 @@ async function firstOutcome(deps: RunBuildDeps, running: RunningBuild): Promise<
   const { build, workspace } = running;
   const left = await workspace.attach(running.redact);
   if (left && build.checkpoint.agentOutcome) return build.checkpoint.agentOutcome;
-  const ended = left && (await left.exitStatus());
-  // A run that was killed together with its worker says nothing about the task: it is started anew.
-  const { pausedSession, interrupting } = build.checkpoint;
-  const usable = left && !pausedSession && (ended === null || ended.kind === 'exited' || interrupting === true);
   const paused = left && (await findPausedSession(running));
   if (paused) await resumeSession(deps, running, paused);
-  else if (!usable) await beginAnew(deps, running, left !== null);
+  else if (left && !build.checkpoint.pausedSession) return leftOutcome(deps, running, left);
+  else await beginAnew(deps, running, left !== null);
+  return runOnce(deps, running);
+}
+
+/**
+ * Of the run that an earlier attempt left on this machine. One that was killed together with its worker says nothing about
+ * the task: the agent goes on with its session, or begins anew where it cannot.
+ */
+async function leftOutcome(deps: RunBuildDeps, running: RunningBuild, left: Run): Promise<AgentOutcome> {
+  const { build, agent, ledger } = running;
+  const ended = await left.exitStatus();
+  const isKilled = ended !== null && ended.kind !== 'exited';
+  if (!isKilled || build.checkpoint.interrupting) return runOnce(deps, running);
+  if (!agent.capabilities.resume) {
+    await beginAnew(deps, running, true);
+    return runOnce(deps, running);
+  }
+  await ledger.write({ phase: 'AGENT' });
+  // What it had still said, its session among it.
+  const outcome = await runAgent(deps, running);
+  running.signal.throwIfAborted();
+  if (outcome.status === 'succeeded') return record(deps, running, outcome);
+  const session = sessionOf(running, outcome, 'LOST');
+  if (session.id === null) await beginAnew(deps, running, true);
+  else await resumeSession(deps, running, session);
   return runOnce(deps, running);
 }
 
@@ -113,9 +135,13 @@ async function checkStart(deps: RunBuildDeps, running: RunningBuild): Promise<vo
 }
 
 async function runOnce(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
+  await running.ledger.write({ phase: 'AGENT' });
+  return record(deps, running, await runAgent(deps, running));
+}
+
+/** From here on the agent is not run again for this outcome. */
+async function record(deps: RunBuildDeps, running: RunningBuild, outcome: AgentOutcome): Promise<AgentOutcome> {
   const { build, ledger } = running;
-  await ledger.write({ phase: 'AGENT' });
-  const outcome = await runAgent(deps, running);
   await failpoint('agent.ended');
   if (!deps.holdsLeases()) throw new Interrupt('cut_off');
   // Only now may git look at the checkout: nothing of the agent writes to it any more.

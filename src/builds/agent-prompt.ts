@@ -3,9 +3,11 @@ import { renderPrompt } from '../projects/render-template.ts';
 import { readMessages } from './build-message.ts';
 import type { RunningBuild } from './running-build.ts';
 
-const INTERRUPTED =
-  'You were interrupted because the provider took no more requests. Your changes are still there: go on where you were. ' +
-  'This is what you were asked to do:\n\n';
+const INTERRUPTED = {
+  QUOTA: 'You were interrupted because the provider took no more requests.',
+  LOST: 'You were interrupted because the machine was lost for a while.',
+};
+const GO_ON = ' Your changes are still there: go on where you were. This is what you were asked to do:\n\n';
 const STARTED_OVER =
   'Somebody has worked on this before you: the changes are in the working tree. This is what was to be done:\n\n';
 const TOLD = '\n\nThis was said about it since, the last of it last:\n\n';
@@ -24,7 +26,7 @@ export async function agentPrompt({ build, ledger, template }: RunningBuild): Pr
   const begins = said(({ id }) => turn?.messageIds.includes(id) ?? false);
   if (resumedSession?.id) {
     if (resumedSession.why === 'MESSAGE') return begins;
-    return `${INTERRUPTED}${begins || task}`;
+    return `${INTERRUPTED[resumedSession.why]}${GO_ON}${begins || task}`;
   }
   const all = said(({ id, state }) => state === 'DELIVERED' || (turn?.messageIds.includes(id) ?? false));
   const told = all === '' ? task : `${task}${TOLD}${all}`;

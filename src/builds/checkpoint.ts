@@ -58,8 +58,8 @@ export interface Turn {
 export interface PausedSession {
   /** As the agent names it; null where it has none that can be gone on with: then a new one begins on its checkout. */
   readonly id: string | null;
-  /** A rate limit, or a message that begins another run. */
-  readonly why: 'QUOTA' | 'MESSAGE';
+  /** A rate limit, a message that begins another run, or the agent was killed together with its worker. */
+  readonly why: 'QUOTA' | 'MESSAGE' | 'LOST';
   /** On whose machine its files are. */
   readonly workerId: string;
   /** What this build has used of it. */

@@ -60,7 +60,8 @@ export function sessionOf(
     why,
     workerId: build.workerId,
     usage: outcome.usage ? addUsage(before, outcome.usage) : before,
-    ranMs: agentStartedAt ? Math.max(0, Date.now() - Date.parse(agentStartedAt)) : 0,
+    // When an agent that was lost had died, nobody knows.
+    ranMs: agentStartedAt && why !== 'LOST' ? Math.max(0, Date.now() - Date.parse(agentStartedAt)) : 0,
   };
 }
 
