@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { AgentMatrix } from './test/support/agent-matrix.ts';
 
-/** The conformance tests of the agents, with the real programs. */
-const REAL_AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode'].flatMap((name) => [
+/** The conformance tests of the agents, the real programs and the scripted one. */
+const AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode', 'scripted'].flatMap((name) => [
   `test/agents/${name}.test.ts`,
   `test/agents/${name}-talk.test.ts`,
 ]);
@@ -14,8 +14,8 @@ const REAL_AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode'].flatMa
 export default defineConfig({
   test: {
     projects: [
-      project('tests', ['test/**/*.test.ts'], ['test/faults/**', ...REAL_AGENTS]),
-      project('agents', [...REAL_AGENTS, 'test/agents/scripted.test.ts']),
+      project('tests', ['test/**/*.test.ts'], ['test/faults/**', ...AGENTS]),
+      project('agents', AGENTS),
       project('faults', ['test/faults/**/*.test.ts']),
     ],
     maxWorkers: 2,

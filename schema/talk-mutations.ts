@@ -40,7 +40,7 @@ const AnswerBuildQuestionInput = builder.inputType('AnswerBuildQuestionInput', {
       required: true,
       description:
         'For each of its `questions`, in order, the labels that were chosen, or something else in a text of at most ' +
-        '16 KiB. More than one only where `multiple` says so, at most 20.',
+        '16 KiB, 64 KiB in all. More than one only where `multiple` says so, at most 20.',
     }),
   }),
 });

@@ -182,7 +182,7 @@ export type AgentEvent =
     }
   /** What the run has used so far in all. */
   | { readonly type: 'usage'; readonly usage: Usage }
-  /** It waits for an answer. `requestId` is its own name for it, unique among those that are open. */
+  /** It waits for an answer. `requestId` is its own name for it, which it uses once in a run: a word is given once. */
   | { readonly type: 'asked'; readonly requestId: string; readonly request: AgentRequest }
   /** It does not wait any more: it was answered, or has given up. */
   | { readonly type: 'request_closed'; readonly requestId: string }

@@ -13,6 +13,7 @@ export interface AgentClocks {
   hold(): void;
   /** They have answered. Resolves to the milliseconds that this took; 0 when nobody was asked. */
   release(): number;
+  /** For good: whatever is called afterwards starts none. */
   stop(): void;
 }
 
@@ -28,6 +29,7 @@ export function startAgentClocks(options: {
   let heldSince = options.askedSince?.getTime() ?? null;
   let isRead = true;
   let turnFinished = false;
+  let stopped = false;
   let wall: NodeJS.Timeout | undefined;
   let silence: NodeJS.Timeout | undefined;
   let linger: NodeJS.Timeout | undefined;
@@ -39,12 +41,13 @@ export function startAgentClocks(options: {
 
   function startWall(): void {
     clearTimeout(wall);
+    if (stopped) return;
     wall = setTimeout(() => stop('wall_limit'), Math.max(0, wallEndsAt - Date.now()));
   }
 
   function startQuiet(): void {
     stopQuiet();
-    if (!isRead || heldSince !== null) return;
+    if (stopped || !isRead || heldSince !== null) return;
     silence = setTimeout(() => stop('silence_limit'), limits.silenceSeconds * 1000);
     // After a turn has ended the agent may begin another one, or exit; an agent that does neither is ended.
     if (turnFinished) linger = setTimeout(() => stop('linger'), limits.lingerSeconds * 1000);
@@ -80,6 +83,7 @@ export function startAgentClocks(options: {
       return waitedMs;
     },
     stop() {
+      stopped = true;
       clearTimeout(wall);
       stopQuiet();
     },

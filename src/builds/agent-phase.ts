@@ -148,7 +148,8 @@ async function record(deps: RunBuildDeps, running: RunningBuild, outcome: AgentO
   await deps.runtime.sweep(build.id);
   running.signal.throwIfAborted();
   const usage = outcome.usage && addUsage(ledger.checkpoint.earlierUsage ?? null, outcome.usage);
-  await ledger.write({ checkpoint: { agentOutcome: outcome }, usage });
+  // Whatever it has asked, it waits for no answer any more.
+  await ledger.write({ checkpoint: { agentOutcome: outcome }, usage, talk: { withdrawn: 'all' } });
   await failpoint('agent.recorded');
   return outcome;
 }

@@ -17,11 +17,18 @@ import { lockBuild } from './send-message.ts';
 type AnswerDeps = Pick<LedgerDeps, 'db' | 'hub'>;
 
 const MAX_ANSWER_BYTES = 16 * 1024;
+/** Of all answers to one request: they are one line of the agent's inbox, as a message is. */
+const MAX_ANSWERS_BYTES = 64 * 1024;
 const MAX_CHOICES = 20;
 
-const answersInput = z.array(
-  z.array(plainText(MAX_ANSWER_BYTES).refine((text) => text.trim() !== '', 'must not be empty')).max(MAX_CHOICES),
-);
+const answersInput = z
+  .array(
+    z.array(plainText(MAX_ANSWER_BYTES).refine((text) => text.trim() !== '', 'must not be empty')).max(MAX_CHOICES),
+  )
+  .refine(
+    (answers) => Buffer.byteLength(answers.flat().join('')) <= MAX_ANSWERS_BYTES,
+    'must be at most 64 KiB in all',
+  );
 const noteInput = plainText(MAX_ANSWER_BYTES).nullish();
 
 interface Reply {

@@ -200,11 +200,13 @@ export class Ledger {
     if (announce) this.#deps.hub.announce(...announce);
   }
 
-  /** Back into the queue, for any worker. */
+  /** Back into the queue, for any worker. The agent has been ended: nobody waits for an answer any more. */
   async release(message: string): Promise<void> {
-    const announce = await this.#commit((trx) =>
-      requeueBuild(trx, this.#deps.queue, { buildId: this.#build.id, outcome: 'RELEASED', reason: 'DRAIN', message }),
-    );
+    const { id: buildId } = this.#build;
+    const announce = await this.#commit(async (trx) => {
+      await this.#append(trx, await withdrawQuestions(trx, buildId));
+      return requeueBuild(trx, this.#deps.queue, { buildId, outcome: 'RELEASED', reason: 'DRAIN', message });
+    });
     if (announce) this.#deps.hub.announce(...announce);
   }
 

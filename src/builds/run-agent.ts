@@ -37,12 +37,13 @@ const READ_AFTER_STOP_MS = 15_000;
 export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
   const { signal } = running;
   const checkpoint = await chooseSession(running);
+  // Before there is an agent: while the database is gone, nobody would end it.
+  const questions = await readAsked(running);
   await failpoint('agent.begin');
   signal.throwIfAborted();
   const detached = new AbortController();
   const run = await openRun(running, checkpoint, detached.signal);
   const end = endOnce(run, detached, (error) => deps.logger.error({ error }, 'an agent does not end'));
-  const questions = await readAsked(running);
   const clocks = startAgentClocks({
     limits: completeLimits(running.build.spec.limits),
     startedAt: new Date(checkpoint.agentStartedAt ?? Date.now()),
@@ -71,7 +72,7 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   try {
     if (signal.aborted) interrupt();
     const countDrift = startDriftCount(deps.drift, running.agent.name);
-    await tellTurn(running);
+    await tellTurn(running, questions);
     const retryAfterSeconds = await publishOutput(running, run, { clocks, talk, end: end.because, countDrift });
     signal.throwIfAborted();
     const outcome = judge(end.reason(), detached.signal.aborted ? null : run.outcome());
@@ -273,8 +274,10 @@ function openSince({ ledger }: RunningBuild, questions: readonly BuildQuestion[]
   return questions.find((question) => question.runNo === runNo && question.state === 'OPEN')?.askedAt ?? null;
 }
 
-/** The messages with which the run has begun. */
-async function tellTurn({ ledger }: RunningBuild): Promise<void> {
+/** The messages with which the run has begun; and of a run that is gone on with, whether it waits for people. */
+async function tellTurn(running: RunningBuild, questions: readonly BuildQuestion[]): Promise<void> {
+  const { ledger } = running;
   const { turn } = ledger.checkpoint;
   if (turn) await ledger.write({ talk: { delivered: { ids: turn.messageIds, as: turn.as } } });
+  else if (openSince(running, questions)) await ledger.write({ talk: {} });
 }

@@ -107,7 +107,8 @@ function refuseWithoutListener(build: Build): void {
     throw new BuildStateError(build.status, `The build is already ${build.status}. ${FOLLOW_UP}`);
   }
   if (build.cancelRequestedAt) throw new BuildStateError(build.status, 'The build is being cancelled.');
-  if (!['QUEUED', 'PREPARING', 'AGENT'].includes(build.phase)) {
+  // A build that is rescued while it publishes begins again with the first phase, and never with its agent.
+  if (build.pushIntentSha || !['QUEUED', 'PREPARING', 'AGENT'].includes(build.phase)) {
     throw new BuildStateError(build.status, `The agent has finished: the build is ${build.phase}. ${FOLLOW_UP}`);
   }
 }

@@ -80,8 +80,9 @@ export class Talk {
 
   async stop(): Promise<void> {
     this.#off();
-    clearTimeout(this.#due);
     await this.#loop.stop();
+    // Last: the last round may have set it.
+    clearTimeout(this.#due);
   }
 
   /** Gives them their default at once. */

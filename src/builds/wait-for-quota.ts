@@ -46,7 +46,7 @@ export function waitSeconds(waits: number, retryAfterSeconds: number | null, ran
 
 /** What the agent goes on with after this outcome. */
 export function sessionOf(
-  { agent, build, ledger }: RunningBuild,
+  { agent, build, ledger }: Pick<RunningBuild, 'agent' | 'build' | 'ledger'>,
   outcome: AgentOutcome,
   why: PausedSession['why'],
 ): PausedSession {
@@ -54,7 +54,8 @@ export function sessionOf(
   // On its own checkout an agent that is given messages after its turn goes on, even if no later build can.
   const takesMessages = why === 'MESSAGE' && messages.includes('QUEUE');
   const { agentStartedAt, resumedSession } = ledger.checkpoint;
-  const before = resumedSession?.usage ?? null;
+  // What was used before belongs to the session that was gone on with, not to one that began anew.
+  const before = resumedSession?.id ? resumedSession.usage : null;
   return {
     id: resume || takesMessages ? outcome.sessionId : null,
     why,

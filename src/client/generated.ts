@@ -17,7 +17,7 @@ export type AgentToolStatus =
 
 /** The answer to what an agent asks. */
 export type AnswerBuildQuestionInput = {
-  /** For each of its `questions`, in order, the labels that were chosen, or something else in a text of at most 16 KiB. More than one only where `multiple` says so, at most 20. */
+  /** For each of its `questions`, in order, the labels that were chosen, or something else in a text of at most 16 KiB, 64 KiB in all. More than one only where `multiple` says so, at most 20. */
   readonly answers: ReadonlyArray<ReadonlyArray<string>>;
   /** The question: `question_…`, of kind QUESTION. */
   readonly questionId: string;

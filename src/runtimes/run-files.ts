@@ -99,7 +99,8 @@ export async function appendToInbox({ inbox }: RunFiles, line: string): Promise<
   }
   try {
     // What a dead writer left of its line ends here.
-    await file.write(`\n${line}\n`);
+    // Whole, or it throws: on a full disk `write` writes what has room and says so only in its result.
+    await file.appendFile(`\n${line}\n`);
   } finally {
     await file.close();
   }

@@ -179,6 +179,18 @@ describe('messages', () => {
   });
 });
 
+test('a build whose commit is on its way takes no message, also when it waits for another worker', async () => {
+  const id = await start({ prompt: script({ wait: 600 }), runAfter: new Date(Date.now() + 600_000) });
+  const { db } = stack.orchestrator;
+  await db
+    .updateTable('build_audit')
+    .set({ push_intent_sha: '0'.repeat(40) })
+    .where('id', '=', id)
+    .execute();
+  await expect(tell(id, 'Too late.', 'QUEUE')).rejects.toMatchObject({ code: 'BUILD_STATE' });
+  expect(await readMessages(db, id)).toEqual([]);
+});
+
 describe('questions', () => {
   const question = { ask: { question: 'Which one?', options: ['red', 'blue'] } };
 
@@ -231,6 +243,7 @@ describe('questions', () => {
     await expect(answer([])).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     await expect(answer([[]])).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     await expect(answer([['red', 'blue']])).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await expect(answer([Array.from({ length: 5 }, () => 'x'.repeat(16 * 1024))])).rejects.toThrow('64 KiB in all');
     const decision = { questionId: asked.id, allow: true };
     await expect(decideQuestion(stack.orchestrator, decision, 'a person')).rejects.toMatchObject({
       code: 'INVALID_INPUT',
@@ -275,6 +288,55 @@ describe('questions', () => {
     expect(await readEvents(stack.orchestrator.db, page)).toHaveLength(1);
   }, 120_000);
 });
+
+test('nobody can answer an agent that has ended', async () => {
+  const request = { kind: 'PERMISSION', tool: 'Bash', input: 'ls', description: null };
+  const asked = JSON.stringify({ type: 'asked', requestId: 'forgotten', request });
+  const refused = { fail: 'Slow down.', reason: 'rate_limit' } as const;
+  const id = await start({ prompt: script({ run: `echo '${asked}'` }, refused), interaction: ASKING });
+  const { db } = stack.orchestrator;
+  await waitFor(async () => (await findBuild(db, id))?.waitingFor === 'QUOTA', { what: 'the build to wait' });
+  expect(await readQuestions(db, id)).toMatchObject([{ state: 'WITHDRAWN' }]);
+  await cancelBuild(stack.orchestrator, { id }, 'test');
+  await sql`delete from quota_pauses`.execute(db);
+});
+
+test('a worker that puts its build back withdraws what was asked', async () => {
+  await using own = await openTestStack();
+  const { db } = own.orchestrator;
+  const worker = await own.openWorker(1);
+  const project = await own.createProject();
+  const spec = { prompt: script({ ask: { question: 'Go on?' } }), interaction: ASKING };
+  const { build } = await startBuild(own.orchestrator, { projectId: project.id, spec }, 'bot');
+  await waitFor(async () => (await readQuestions(db, build.id)).length > 0, { what: 'a question' });
+  await worker.drain(0);
+  expect(await findBuild(db, build.id)).toMatchObject({ status: 'PENDING', waitingFor: null });
+  expect(await readQuestions(db, build.id)).toMatchObject([{ state: 'WITHDRAWN' }]);
+  const closed = await readEvents(db, { buildId: build.id, after: 0, limit: 10, types: ['QUESTION_CLOSED'] });
+  expect(closed).toHaveLength(1);
+});
+
+test('a worker that is killed while people are asked: the build says again that it waits for them', async () => {
+  await using own = await openTestStack();
+  const { db } = own.orchestrator;
+  const doomed = await startWorkerProcess(own);
+  const project = await own.createProject();
+  const spec = { prompt: script({ ask: { question: 'Go on?' } }), interaction: ASKING };
+  const { build } = await startBuild(own.orchestrator, { projectId: project.id, spec }, 'bot');
+  await waitFor(async () => (await readQuestions(db, build.id)).length > 0, { what: 'a question' });
+  doomed.kill('SIGKILL');
+  await once(doomed, 'exit');
+  await own.openWorker(1);
+  await waitFor(
+    async () => {
+      const now = await findBuild(db, build.id);
+      return now?.attemptNo === 2 && now.waitingFor === 'INPUT';
+    },
+    { deadlineMs: 60_000, what: 'the build to wait for people' },
+  );
+  await cancelBuild(own.orchestrator, { id: build.id }, 'test');
+  await own.finished(build.id);
+}, 90_000);
 
 test('a worker that is killed leaves the question open, and the next one brings the answer', async () => {
   await using own = await openTestStack();

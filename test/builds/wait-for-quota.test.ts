@@ -6,8 +6,9 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Build, findBuild } from '../../src/builds/build.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
+import type { RunningBuild } from '../../src/builds/running-build.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
-import { waitSeconds } from '../../src/builds/wait-for-quota.ts';
+import { sessionOf, waitSeconds } from '../../src/builds/wait-for-quota.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
@@ -153,4 +154,26 @@ test('waits double from one minute to thirty, a quarter more or less; a provider
     }),
   );
   expect([0, 7, 1e9].map((asked) => waitSeconds(3, asked))).toEqual([1, 7, 6 * 3600]);
+});
+
+test('what was used before counts for the session that was gone on with, and not for one that began anew', () => {
+  const used = (costUsd: number) => ({
+    ...{ inputTokens: null, outputTokens: null, cacheReadTokens: null, cacheWriteTokens: null, turns: null },
+    costUsd,
+  });
+  const costOf = (resumed: string | null) => {
+    const resumedSession = { id: resumed, why: 'MESSAGE', workerId: 'w', usage: used(1), ranMs: 0 } as const;
+    const running: Pick<RunningBuild, 'agent' | 'build' | 'ledger'> = JSON.parse(
+      JSON.stringify({
+        agent: { capabilities: { resume: true, messages: ['QUEUE'] } },
+        build: { workerId: 'w' },
+        ledger: { checkpoint: { resumedSession } },
+      }),
+    );
+    const outcome = { status: 'succeeded', reason: 'completed', retryable: false, message: null } as const;
+    const facts = { finalText: '', sessionId: 'now', usage: used(2), denials: [] };
+    return sessionOf(running, { ...outcome, ...facts }, 'MESSAGE').usage?.costUsd;
+  };
+  expect(costOf('now')).toBe(3);
+  expect(costOf(null)).toBe(2);
 });
