@@ -1,11 +1,18 @@
 import { defineConfig } from 'vitest/config';
 import { AgentMatrix } from './test/support/agent-matrix.ts';
 
-/** The conformance tests of the agents, the real programs and the scripted one. */
-const AGENTS = ['acp', 'claude-code', 'codex', 'gemini', 'opencode', 'scripted'].flatMap((name) => [
-  `test/agents/${name}.test.ts`,
-  `test/agents/${name}-talk.test.ts`,
-]);
+/** The conformance tests of the agents, the real programs and the scripted one, and builds with real agents. */
+const AGENTS = [
+  ...['acp', 'claude-code', 'codex', 'gemini', 'opencode', 'scripted'].flatMap((name) => [
+    `test/agents/${name}.test.ts`,
+    `test/agents/${name}-talk.test.ts`,
+  ]),
+  'test/builds/follow-up.test.ts',
+  'test/builds/lost-session.test.ts',
+  'test/builds/quota-session.test.ts',
+  'test/builds/session-usage.test.ts',
+  'test/e2e/real-agent.test.ts',
+];
 
 /**
  * `npm test` runs the first project, `npm run agents` the second, with the real agents, and `npm run faults` the third: the
