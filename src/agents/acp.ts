@@ -5,6 +5,7 @@ import { createAcpReader } from './acp-stream.ts';
 import type { Agent, AgentRun, AgentTask } from './agent.ts';
 import { endedRun } from './ended-run.ts';
 import { hostOf } from './host-of.ts';
+import { FOLLOW_REPOSITORY, LEAVE_CHANGES, UNATTENDED } from './instructions.ts';
 import { openLineRun } from './line-agent.ts';
 import { ownProgram } from './own-program.ts';
 import { probeAcpAgent } from './probe-acp-agent.ts';
@@ -49,10 +50,7 @@ const RETRIES = [{ type: 'system', subtype: 'api_retry' }];
  * It stands before the prompt, in one text with it: the protocol has no other place, and a text that does not begin with
  * the prompt is no command of the agent, whatever the prompt begins with.
  */
-const INSTRUCTIONS =
-  'You work unattended: nobody can answer questions. Follow AGENTS.md or CLAUDE.md in the working directory if there ' +
-  'is one. Leave your changes in the working tree: do not commit, push or switch branches; that is done for you. ' +
-  'Your task:\n\n';
+const INSTRUCTIONS = `${UNATTENDED} ${FOLLOW_REPOSITORY} ${LEAVE_CHANGES} Your task:\n\n`;
 
 export function createAcpAgent(options: AcpOptions): Agent {
   const { keyVariable } = options;

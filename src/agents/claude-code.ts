@@ -5,6 +5,7 @@ import { QUESTION_TOOL } from './claude-code-control.ts';
 import type { ClaudeInput } from './claude-code-program.ts';
 import { createClaudeReader } from './claude-code-stream.ts';
 import { hostOf } from './host-of.ts';
+import { attended, FOLLOW_REPOSITORY, LEAVE_CHANGES, UNATTENDED } from './instructions.ts';
 import { openLineRun } from './line-agent.ts';
 import { ownProgram } from './own-program.ts';
 import { probeProgram } from './probe-program.ts';
@@ -59,13 +60,7 @@ const DISALLOWED_TOOLS = [
   'SendMessage',
 ];
 
-const UNATTENDED = 'You work unattended: nobody can answer questions.';
-const ATTENDED =
-  `You work unattended, but people can be asked: use ${QUESTION_TOOL} when you cannot decide something that matters. ` +
-  'An answer may take long.';
-const INSTRUCTIONS =
-  'Follow AGENTS.md or CLAUDE.md in the working directory if there is one. Leave your changes in the working tree: do ' +
-  'not commit, push or switch branches; that is done for you.';
+const INSTRUCTIONS = `${FOLLOW_REPOSITORY} ${LEAVE_CHANGES}`;
 
 export function createClaudeCode(options: ClaudeCodeOptions): Agent {
   return {
@@ -120,7 +115,7 @@ function commandLine(options: ClaudeCodeOptions, task: AgentTask): [string, ...s
     ...(asks.questions || asks.permissions ? ['--permission-prompt-tool=stdio'] : []),
     `--allowedTools=${[...FREE_TOOLS, ...(asks.permissions ? [] : UNASKED_TOOLS)].join()}`,
     `--disallowedTools=${[...DISALLOWED_TOOLS, ...(asks.questions ? [] : [QUESTION_TOOL])].join()}`,
-    `--append-system-prompt=${asks.questions ? ATTENDED : UNATTENDED} ${INSTRUCTIONS}`,
+    `--append-system-prompt=${asks.questions ? attended(QUESTION_TOOL) : UNATTENDED} ${INSTRUCTIONS}`,
     ...(task.trustRepoConfig
       ? ['--setting-sources=user,project,local']
       : ['--setting-sources=', '--strict-mcp-config']),

@@ -3,6 +3,7 @@ import type { Usage } from '../events/event.ts';
 import type { Agent, AgentTask } from './agent.ts';
 import { createCodexReader } from './codex-stream.ts';
 import { hostOf } from './host-of.ts';
+import { LEAVE_CHANGES, UNATTENDED } from './instructions.ts';
 import { openLineRun } from './line-agent.ts';
 import { probeProgram } from './probe-program.ts';
 import { programFiles } from './program-files.ts';
@@ -26,9 +27,7 @@ const FORGET_PLACES = 'rm -f "$HOME"/.codex/state_*.sqlite*';
 /** Codex takes variables from this file, which an earlier session may have written, and no flag forbids it. */
 const FORGET_VARIABLES = 'rm -rf "$HOME/.codex/.env"';
 
-const INSTRUCTIONS =
-  'You work unattended: nobody can answer questions. Leave your changes in the working tree: do not commit, push or ' +
-  'switch branches; that is done for you.';
+const INSTRUCTIONS = `${UNATTENDED} ${LEAVE_CHANGES}`;
 
 export function createCodex(options: CodexOptions): Agent {
   return {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Agent, AgentTask } from './agent.ts';
 import { createGeminiReader } from './gemini-stream.ts';
 import { hostOf } from './host-of.ts';
+import { LEAVE_CHANGES, UNATTENDED } from './instructions.ts';
 import { openLineRun } from './line-agent.ts';
 import { probeProgram } from './probe-program.ts';
 import { programFiles } from './program-files.ts';
@@ -32,9 +33,8 @@ const POLICY = pathOf('gemini-policy.toml');
 
 /** Before the prompt, which then never begins with the `/` of a command. */
 const INSTRUCTIONS =
-  'You work unattended: nobody can answer questions. Follow AGENTS.md or GEMINI.md in the working directory if there ' +
-  'is one. Leave your changes in the working tree: do not commit, push or switch branches; that is done for you. Your ' +
-  'file tools refuse to change build files such as package.json, Makefile or Dockerfile: change those with shell commands.';
+  `${UNATTENDED} Follow AGENTS.md or GEMINI.md in the working directory if there is one. ${LEAVE_CHANGES} Your file tools ` +
+  'refuse to change build files such as package.json, Makefile or Dockerfile: change those with shell commands.';
 
 /**
  * - Settings: in place of what an earlier session may have written. They are those of the user, for Gemini takes none of

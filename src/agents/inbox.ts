@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { createLineSplitter } from '../std/line-splitter.ts';
 import type { AgentWord } from './agent.ts';
-import { parseFields } from './json-fields.ts';
+import { parseFields, textOf } from './json-fields.ts';
 
 const LOOK_EVERY_MS = 50;
 const CHUNK_BYTES = 64 * 1024;
@@ -35,8 +35,17 @@ export function openInbox(take: (word: AgentWord) => void): void {
   process.once('exit', () => closeSync(file));
 }
 
-/** Null for an empty line, and for one that was cut. Only Slipway writes them, so a whole line is a word. */
+/** Null for an empty line, for one that was cut, and for what is no word: without a sandbox others could write here. */
 function parseWord(line: string): AgentWord | null {
-  const fields = parseFields(line);
-  return fields ? (fields as unknown as AgentWord) : null;
+  const { type, id, text, answers, allow, always, message } = parseFields(line) ?? {};
+  if (typeof id !== 'string') return null;
+  if (type === 'message' && typeof text === 'string') return { type, id, text };
+  if (type === 'answer' && isAnswers(answers)) return { type, id, answers };
+  if (type !== 'decision' || typeof allow !== 'boolean') return null;
+  return { type, id, allow, always: always === true, message: textOf(message) };
+}
+
+function isAnswers(value: unknown): value is readonly (readonly string[])[] | null {
+  const isChosen = (chosen: unknown) => Array.isArray(chosen) && chosen.every((text) => typeof text === 'string');
+  return value === null || (Array.isArray(value) && value.every(isChosen));
 }

@@ -57,7 +57,8 @@ export function createOpenCodeAnswers(options: {
 function replyTo(word: Answer, request: JsonFields): { readonly path: string; readonly body: JsonFields } {
   const id = encodeURIComponent(word.id);
   if (word.type === 'answer') {
-    const answers = word.answers ?? itemsOf(request.questions).map(() => [NOBODY_ANSWERED]);
+    // People are shown the first ones of many, and OpenCode wants an answer to each.
+    const answers = itemsOf(request.questions).map((_, index) => word.answers?.[index] ?? [NOBODY_ANSWERED]);
     return { path: `/question/${id}/reply`, body: { answers } };
   }
   const { allow, always, message } = word;

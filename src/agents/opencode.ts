@@ -4,6 +4,7 @@ import { MESSAGE_MODES } from '../events/vocabulary.ts';
 import type { Agent, AgentRun, AgentTask } from './agent.ts';
 import { endedRun } from './ended-run.ts';
 import { hostOf } from './host-of.ts';
+import { attended, FOLLOW_REPOSITORY, LEAVE_CHANGES, UNATTENDED } from './instructions.ts';
 import { openLineRun } from './line-agent.ts';
 import {
   chooseModel,
@@ -41,13 +42,7 @@ const PROGRAM = ownProgram('./opencode-program', [
 const MAX_RETRIES = 3;
 const INSTALL = 'Install it with `npm install --global opencode-ai` on the worker.';
 
-const UNATTENDED = 'You work unattended: nobody can answer questions.';
-const ATTENDED =
-  'You work unattended, but people can be asked: use the question tool when you cannot decide something that matters. ' +
-  'An answer may take long.';
-const INSTRUCTIONS =
-  'Follow AGENTS.md or CLAUDE.md in the working directory if there is one. Leave your changes in the working tree: do ' +
-  'not commit, push or switch branches; that is done for you.';
+const INSTRUCTIONS = `${FOLLOW_REPOSITORY} ${LEAVE_CHANGES}`;
 
 /** What a build that asks for permissions asks for, besides folders that are not its own. */
 const ASKED_TOOLS = ['bash', 'webfetch', 'websearch'];
@@ -111,7 +106,7 @@ function programInput(options: OpenCodeOptions, task: AgentTask, model: OpenCode
     // With a title OpenCode does not ask the model for one.
     title: `Build ${task.workspace.buildId}`,
     prompt: task.prompt,
-    system: `${asks.questions ? ATTENDED : UNATTENDED} ${INSTRUCTIONS}`,
+    system: `${asks.questions ? attended('the question tool') : UNATTENDED} ${INSTRUCTIONS}`,
     asks,
     model: { providerID, modelID },
     permission: permissionRules(task),

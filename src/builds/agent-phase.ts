@@ -13,6 +13,7 @@ import { prepareWorkspace } from './prepare-workspace.ts';
 import { runAgent } from './run-agent.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 import { findPausedSession, sessionOf } from './wait-for-quota.ts';
+import { withdrawal } from './withdrawal.ts';
 
 /**
  * What the agent has done, of an earlier attempt on this machine or now. It is run again for what people told it, and
@@ -122,7 +123,7 @@ async function resumeSession(deps: RunBuildDeps, running: RunningBuild, session:
       interrupting: false,
       runNo: (running.ledger.checkpoint.runNo ?? 0) + 1,
     },
-    talk: { withdrawn: 'all' },
+    ...withdrawal(running.build),
   });
 }
 
@@ -149,7 +150,7 @@ async function record(deps: RunBuildDeps, running: RunningBuild, outcome: AgentO
   running.signal.throwIfAborted();
   const usage = outcome.usage && addUsage(ledger.checkpoint.earlierUsage ?? null, outcome.usage);
   // Whatever it has asked, it waits for no answer any more.
-  await ledger.write({ checkpoint: { agentOutcome: outcome }, usage, talk: { withdrawn: 'all' } });
+  await ledger.write({ checkpoint: { agentOutcome: outcome }, usage, ...withdrawal(build) });
   await failpoint('agent.recorded');
   return outcome;
 }

@@ -137,6 +137,11 @@ export const UNATTENDED: Interaction = {
   defaultDecision: 'REJECT',
 };
 
+/** The agent may ask people something. */
+export function mayAsk({ interaction = UNATTENDED }: Pick<BuildSpec, 'interaction'>): boolean {
+  return interaction.questions || interaction.approvals;
+}
+
 /** Builds of earlier versions lack the limits that are younger than they. */
 export function completeLimits(limits: Partial<BuildLimits>): BuildLimits {
   return { ...DEFAULT_LIMITS, ...limits };

@@ -11,6 +11,7 @@ import type { Build } from './build.ts';
 import { giveUpMessages } from './build-message.ts';
 import { withdrawQuestions } from './build-question.ts';
 import type { BuildFailure, BuildResult } from './build-result.ts';
+import { mayAsk } from './build-spec.ts';
 import { forgetIntendedCommit } from './intended-commit.ts';
 
 /** How a build ended. */
@@ -50,7 +51,7 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
   const failure = conclusion.status === 'FAILED' ? conclusion.failure : null;
   await giveUpMessages(trx, build.id);
   await appendEvents(trx, { buildId: build.id, attemptNo: finish.attemptNo }, [
-    ...(await withdrawQuestions(trx, build.id)),
+    ...(mayAsk(build.spec) ? await withdrawQuestions(trx, build.id) : []),
     { type: 'FINISHED', data: terminalEvent(conclusion.status, conclusion, failure) },
   ]);
   const result: BuildResult = {

@@ -8,6 +8,7 @@ import { repositoryCachePath } from '../projects/repository.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { failure } from './build-result.ts';
 import { BuildFailedError, type RunBuildDeps, type RunningBuild } from './running-build.ts';
+import { withdrawal } from './withdrawal.ts';
 
 /** Between tries to reach the remote. */
 const CLONE_PAUSES_MS = [500, 2_000, 5_000];
@@ -43,7 +44,7 @@ export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild
       turn: null,
       runNo: (ledger.checkpoint.runNo ?? 0) + 1,
     },
-    talk: { withdrawn: 'all' },
+    ...withdrawal(build),
     events: earlier && !resumed ? [{ type: 'WARNING', data: { message: warning } }] : [],
   });
   await failpoint('prepare.recorded');

@@ -15,7 +15,7 @@ import { readDayBudget } from './budget.ts';
 import { findBuild } from './build.ts';
 import { type BuildQuestion, readQuestions } from './build-question.ts';
 import { failure } from './build-result.ts';
-import { completeLimits, UNATTENDED } from './build-spec.ts';
+import { completeLimits, mayAsk, UNATTENDED } from './build-spec.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { leftOfLimits } from './left-of-limits.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
@@ -218,7 +218,6 @@ async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: 
   const session = await findSession(running, checkpoint);
   const limits = await leftOfLimits(running);
   const interaction = spec.interaction ?? UNATTENDED;
-  const asks = interaction.questions || interaction.approvals;
   const prompt = await agentPrompt(running);
   try {
     return await agent.open({
@@ -229,7 +228,7 @@ async function openRun(running: RunningBuild, checkpoint: Checkpoint, detached: 
       ...session,
       limits,
       // People take as long as they take.
-      ...(asks ? {} : { maxSeconds: spec.limits.wallSeconds + SUPERVISOR_GRACE_SECONDS }),
+      ...(mayAsk(spec) ? {} : { maxSeconds: spec.limits.wallSeconds + SUPERVISOR_GRACE_SECONDS }),
       asks: { questions: interaction.questions, permissions: interaction.approvals },
       scripts: template?.scripts ?? {},
       trustRepoConfig: project.settings.trustRepoConfig ?? false,
@@ -264,8 +263,7 @@ async function findSession(
 
 /** None when it may not ask. */
 async function readAsked({ build, ledger }: RunningBuild): Promise<BuildQuestion[]> {
-  const { questions, approvals } = build.spec.interaction ?? UNATTENDED;
-  return questions || approvals ? ledger.read((db) => readQuestions(db, build.id)) : [];
+  return mayAsk(build.spec) ? ledger.read((db) => readQuestions(db, build.id)) : [];
 }
 
 /** Since when the present run waits for people; null when it does not. */

@@ -61,8 +61,12 @@ export class Talk {
       event.type === 'message_taken' && MESSAGE_ID.test(event.messageId) ? [event.messageId] : [],
     );
     if (asked.length + withdrawn.length + ids.length === 0) return { events: [] };
-    const questions = asked.slice(0, Math.max(0, MAX_QUESTIONS - this.#asked));
-    this.#asked += asked.length;
+    const { questions: mayAsk, approvals } = this.#interaction;
+    // A command can print such a line, too: what the build may not ask is settled without people.
+    const allowed = asked.filter(({ request }) => (request.kind === 'QUESTION' ? mayAsk : approvals));
+    const questions = allowed.slice(0, Math.max(0, MAX_QUESTIONS - this.#asked));
+    this.#asked += allowed.length;
+    this.#settle(asked.filter((event) => !questions.includes(event)));
     const { runNo = 0 } = this.#options.running.ledger.checkpoint;
     return {
       talk: {
@@ -70,7 +74,7 @@ export class Talk {
         withdrawn,
         delivered: { ids, as: 'STEER' },
       },
-      events: this.#refuse(asked.slice(questions.length)),
+      events: questions.length < allowed.length ? this.#warn() : [],
     };
   }
 
@@ -86,13 +90,17 @@ export class Talk {
   }
 
   /** Gives them their default at once. */
-  #refuse(asked: readonly { readonly requestId: string; readonly request: AgentRequest }[]): NewBuildEvent[] {
+  #settle(asked: readonly { readonly requestId: string; readonly request: AgentRequest }[]): void {
     for (const { requestId, request } of asked) {
       this.#tell(requestId, this.#defaultOf(request, requestId)).catch((error: unknown) =>
         this.#options.logger.warn({ error }, 'an agent that asks too much is not answered'),
       );
     }
-    if (asked.length === 0 || this.#warned) return [];
+  }
+
+  /** Once. */
+  #warn(): NewBuildEvent[] {
+    if (this.#warned) return [];
     this.#warned = true;
     const message = `The agent has asked more than ${MAX_QUESTIONS} questions: what it asks now is given its default.`;
     return [{ type: 'WARNING', data: { message } }];
