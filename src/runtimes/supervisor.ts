@@ -20,8 +20,9 @@ const SHELL_VARIABLES = ['PWD', 'OLDPWD', 'SHLVL', '_'];
  * - The status is appended to a byte that is there already: on a full disk there is room for nothing more.
  * - Beside the program a watcher counts its own naps, because clocks are set and machines sleep. It kills all that
  *   carries the mark, the shell first and itself last, when the lease file has not changed for QUIET naps, or LEFT naps are
- *   over: nobody reads this agent any more. It survives signals to the group. VTALRM ends it together with its nap; the
- *   shell does not trap that one, so that a watcher which has only begun ends, too.
+ *   over: nobody reads this agent any more. It survives signals to the group. VTALRM ends it together with its nap: by
+ *   KILL, because a nap that is not yet more than a fork of the shell catches TERM and forgets it. The shell does not trap
+ *   VTALRM, so that a watcher which has only begun ends, too.
  */
 const SCRIPT = `
 watch() {
@@ -51,7 +52,7 @@ else
   echo "$$ $(echo $(command -p ps -o lstart= -p $$))"
 fi >pid || exit
 exec >/dev/null
-(trap : HUP INT QUIT ALRM USR1 USR2 TERM; trap 'kill $! 2>/dev/null; exit' VTALRM; watch "$@") &
+(trap : HUP INT QUIT ALRM USR1 USR2 TERM; trap 'kill -9 $! 2>/dev/null; wait $!; exit' VTALRM; watch "$@") &
 (cd -- "$4" && unset -v $5 && shift 5 && exec "$@") <stdin >>stdout 2>>stderr
 status=$?
 kill -VTALRM $!
