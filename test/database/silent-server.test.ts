@@ -118,8 +118,8 @@ test('two transactions in each other’s way are both carried out', async () => 
   let tries = 0;
   const add = (first: number, second: number) =>
     inTransaction(db, async (trx) => {
-      tries += 1;
       await sql`update pairs set n = n + 1 where id = ${first}`.execute(trx);
+      tries += 1;
       // Both hold their first row before either asks for its second.
       await waitFor(() => tries >= 2);
       await sql`update pairs set n = n + 1 where id = ${second}`.execute(trx);
