@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { AgentMatrix } from './test/support/agent-matrix.ts';
+import { SecondTries } from './test/support/second-tries.ts';
 
 /** The conformance tests of the agents, the real programs and the scripted one, and builds with real agents. */
 const AGENTS = [
@@ -26,7 +27,7 @@ export default defineConfig({
       project('faults', ['test/faults/**/*.test.ts']),
     ],
     maxWorkers: 2,
-    reporters: ['default', new AgentMatrix()],
+    reporters: ['default', new AgentMatrix(), new SecondTries()],
   },
 });
 
