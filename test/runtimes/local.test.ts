@@ -9,13 +9,16 @@ import { openLocalRuntime } from '../../src/runtimes/local.ts';
 import type { Run, Runtime, Workspace } from '../../src/runtimes/runtime.ts';
 import { sweepProcesses } from '../../src/runtimes/sweep-processes.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
-import { describeRuntime, type RuntimeUnderTest } from '../contracts/runtime.contract.ts';
+import { describeRuntime } from '../contracts/runtime.contract.ts';
+import type { RuntimeUnderTest } from '../contracts/runtime-case.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 async function open(): Promise<RuntimeUnderTest & { folder: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-local-'));
   return {
     folder,
+    keepsHomes: true,
+    guardsInbox: false,
     outlive: 'all',
     runtime: openLocalRuntime({ folder: join(folder, 'builds') }),
     reopen: async () => openLocalRuntime({ folder: join(folder, 'builds') }),
@@ -68,7 +71,8 @@ describe('local runtime', () => {
   test('keeps everything to its user', async () => {
     await readTexts(await start('umask'));
     const mode = async (path: string) => (await stat(path)).mode & 0o777;
-    for (const path of Object.values(workspace.paths)) expect(await mode(path)).toBe(0o700);
+    const { cache: _shared, ...own } = workspace.paths;
+    for (const path of Object.values(own)) expect(await mode(path)).toBe(0o700);
     for (const name of await readdir(runFile(''))) expect([name, await mode(runFile(name))]).toEqual([name, 0o600]);
     expect((await readdir(runFile(''))).sort()).toEqual([
       'command',

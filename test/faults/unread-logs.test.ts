@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { finish, print } from '../schema/finish.ts';
+import { openSocket, type ProtocolSocket } from '../server/protocol-socket.ts';
 import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { openSocket, type ProtocolSocket } from './protocol-socket.ts';
 
 const MIB = 1024 * 1024;
 const SOCKETS = 2;
