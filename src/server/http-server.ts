@@ -9,6 +9,7 @@ import { AddressLimits } from './address-limits.ts';
 import { Authenticator } from './authenticator.ts';
 import { createGraphqlHandler, GRAPHQL_PATH } from './graphql.ts';
 import { type ServerLimits, serverLimits } from './limits.ts';
+import { hostInUrl, listen } from './listen.ts';
 import { openMetrics } from './open-metrics.ts';
 import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
@@ -19,6 +20,7 @@ import { watchStalledStreams } from './stalled-streams.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TokenCounter } from './token-counter.ts';
 import { TokenWatch } from './token-watch.ts';
+import { traceOperations } from './trace-operations.ts';
 import { createWebSockets, type WebSockets } from './websocket.ts';
 
 /** Longer than the idle time of common load balancers, so that they close first. */
@@ -61,9 +63,10 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   if (rateLimits) opened.use(rateLimits);
   let url: string | null = null;
   const downloads = new TokenCounter(limits.operationsPerToken);
-  const metrics = opened.use(openMetrics(orchestrator.db));
+  const metrics = opened.use(openMetrics(orchestrator));
   const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits };
-  const operations = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
+  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
+  const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
   const graphql = await createGraphqlHandler({ ...parts, operations });
@@ -172,23 +175,6 @@ function endUploadWith(response: ServerResponse, request: IncomingMessage): void
       if (!request.complete) socket.destroy();
     }, UPLOAD_GRACE_MS).unref();
   });
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-/** How a client on this machine reaches the host that we listen on. */
-function hostInUrl(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Browsers open connections that they may need; Node does not call those idle. Gives a function that closes them. */

@@ -5,6 +5,7 @@ import { toGraphQLError } from '../../schema/expose-errors.ts';
 import { isTransient } from '../database/transient.ts';
 import { SlipwayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { currentTrace } from '../telemetry/trace-scope.ts';
 import { errorText } from './error-text.ts';
 
 /** One line for an outage, not one for each of those who are told. */
@@ -13,9 +14,9 @@ const SAY_AGAIN_MS = 30_000;
 /**
  * Errors that are meant for the caller (a GraphQLError, one of src/errors.ts) pass with their code. A database that
  * cannot be reached becomes UNAVAILABLE, `retryable: true`. Everything else becomes INTERNAL with an `errorId`, under
- * which the log has the rest. May be applied to its own result.
+ * which the log has the rest, and the `traceId` of the request; `onDefect` is told of it. May be applied to its own result.
  */
-export function createErrorMask(logger: Logger): (error: unknown) => GraphQLError {
+export function createErrorMask(logger: Logger, onDefect = () => {}): (error: unknown) => GraphQLError {
   const sayOutage = createOutageLog(logger);
   return (error) => {
     if (error instanceof GraphQLError && typeof error.extensions.code === 'string') return error;
@@ -33,10 +34,13 @@ export function createErrorMask(logger: Logger): (error: unknown) => GraphQLErro
       });
     }
     const errorId = randomUUID();
+    onDefect();
     logger.error({ errorId, err: cause }, 'unexpected error in an operation');
+    const trace = currentTrace();
     return replace(error, 'Something went wrong on our side. The log has it under the errorId.', {
       code: 'INTERNAL',
       errorId,
+      ...(trace && { traceId: trace.traceId }),
     });
   };
 }

@@ -1,6 +1,10 @@
-/** What `/metrics` tells: the whole installation, as the database has it, and nothing of a single build or project. */
+/**
+ * What `/metrics` tells: the whole installation, as the database has it, what this process has counted, and nothing of a
+ * single build or project.
+ */
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import type { Database } from '../database/database.ts';
+import type { Orchestrator } from '../orchestrator.ts';
 import {
   countWaitingCallbacks,
   readQueueFigures,
@@ -8,9 +12,10 @@ import {
   readWorkerFigures,
 } from '../stats/operating-figures.ts';
 import { type Figure, Metrics } from '../telemetry/metrics.ts';
+import { cicdFigures } from './cicd-figures.ts';
 
-export function openMetrics(db: Database): Metrics {
-  return new Metrics([...queueFigures(db), ...workerFigures(db)]);
+export function openMetrics({ db, telemetry }: Pick<Orchestrator, 'db' | 'telemetry'>): Metrics {
+  return new Metrics([...queueFigures(db), ...workerFigures(db), ...cicdFigures(db, telemetry)]);
 }
 
 function queueFigures(db: Database): Figure[] {
@@ -26,6 +31,7 @@ function queueFigures(db: Database): Figure[] {
     {
       name: 'slipway_builds',
       help: 'Builds that are not finished, by status.',
+      unit: 'builds',
       kind: 'gauge',
       read: async () => {
         const { pending, running } = await read();
@@ -38,12 +44,14 @@ function queueFigures(db: Database): Figure[] {
     {
       name: 'slipway_oldest_pending_build_age_seconds',
       help: 'How long the oldest build waits that could begin now; 0 when none waits.',
+      unit: 'seconds',
       kind: 'gauge',
       read: async () => [{ value: (await read()).oldestPendingSeconds }],
     },
     {
       name: 'slipway_callbacks_waiting',
       help: 'Callbacks that are neither delivered nor given up.',
+      unit: 'callbacks',
       kind: 'gauge',
       read: async () => [{ value: await countWaitingCallbacks(db) }],
     },
@@ -55,6 +63,7 @@ function workerFigures(db: Database): Figure[] {
     {
       name: 'slipway_workers',
       help: 'Workers that were heard of in the last day, by state.',
+      unit: 'workers',
       kind: 'gauge',
       read: async () => {
         const states = await readWorkerFigures(db, { timeoutSeconds: LEASE_SECONDS });
@@ -64,6 +73,7 @@ function workerFigures(db: Database): Figure[] {
     {
       name: 'slipway_agent_unknown_events_total',
       help: 'Events of agents that this version of Slipway does not know, by agent, its version and the kind of event.',
+      unit: 'events',
       kind: 'counter',
       read: async () => (await readUnknownOutput(db)).map(({ count, ...labels }) => ({ value: count, labels })),
     },

@@ -32,6 +32,8 @@ export interface Operation {
   readonly operationName?: string | null | undefined;
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
   readonly viewer: Viewer;
+  /** W3C Trace Context of the request. */
+  readonly traceparent?: string | null | undefined;
 }
 
 export interface Operations {
@@ -50,7 +52,7 @@ export function createOperations(options: OperationsOptions): Operations {
   const showSchema = orchestrator.config.introspection ?? false;
   const prepare = createDocuments({ schema, showSchema });
   const executions = new SharedExecutions();
-  const mask = createErrorMask(orchestrator.logger);
+  const mask = createErrorMask(orchestrator.logger, () => orchestrator.telemetry.systemError('api'));
   const masked = (result: ExecutionResult): ExecutionResult =>
     result.errors ? { ...result, errors: result.errors.map(mask) } : result;
   const { admit, charge } = createAdmission({ schema, limits, rateLimits: options.rateLimits, mask });

@@ -8,14 +8,21 @@ import type { Orchestrator } from '../orchestrator.ts';
 const CHECK_TIMEOUT_MS = 2_000;
 
 export interface FailingCheck {
-  readonly name: 'draining' | 'database' | 'migrations' | 'events';
+  readonly name: 'draining' | 'database' | 'migrations' | 'events' | 'runtime';
   readonly detail: string;
+}
+
+export interface ReadinessOptions {
+  /** Aborts when this process is about to end. */
+  readonly draining?: AbortSignal | undefined;
+  /** This process is there to run builds, and for nothing else: an API takes them, too, while they cannot be run. */
+  readonly runsBuilds?: boolean;
 }
 
 /** Gives a function that finds the first failing check; null when all is well. */
 export async function createReadiness(
-  { db, hub }: Orchestrator,
-  draining?: AbortSignal,
+  { db, hub, runtime }: Orchestrator,
+  { draining, runsBuilds = false }: ReadinessOptions = {},
 ): Promise<() => Promise<FailingCheck | null>> {
   const expected = (await readMigrations()).map((migration) => migration.name);
 
@@ -33,6 +40,8 @@ export async function createReadiness(
     if (missing === null) return { name: 'database', detail: 'The database does not answer.' };
     if (missing.length > 0) return { name: 'migrations', detail: `Not applied: ${missing.join(', ')}.` };
     if (!hub.listening) return { name: 'events', detail: 'The LISTEN connection is down; it is being reopened.' };
+    const problem = runsBuilds ? runtime.problem() : null;
+    if (problem !== null) return { name: 'runtime', detail: `No builds are claimed until they can be run. ${problem}` };
     return null;
   };
 }

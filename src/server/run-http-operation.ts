@@ -21,7 +21,8 @@ export async function runHttpOperation(
   if (!prepared.ok) return withStatus({ errors: prepared.errors });
   const { document } = prepared;
   const kind = getOperationAST(document, operationName)?.operation;
-  const operation = { document, operationName, variables, viewer };
+  const traceparent = request.headers.get('traceparent');
+  const operation = { document, operationName, variables, viewer, traceparent };
   if (kind !== 'subscription') {
     return request.method === 'GET' ? { errors: [notByGet()] } : withStatus(await operations.execute(operation));
   }

@@ -71,7 +71,8 @@ export async function sendArtifact(deps: SendArtifactDeps, { req, env }: Context
   });
   if (!file) {
     leave();
-    return problem({ status: 404, detail: `The content of the artifact ${id} is gone.` });
+    const detail = `The content of the artifact ${id} is not in the data folder of this process: it is gone, or its worker has another one.`;
+    return problem({ status: 404, detail });
   }
   const unwatch = tokens.watch(viewer, () => outgoing.destroy());
   file.once('close', () => {

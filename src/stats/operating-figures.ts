@@ -46,6 +46,52 @@ export async function readWorkerFigures(
   return rows[0];
 }
 
+/** Builds that are not finished, by OpenTelemetry's states of a pipeline run. */
+export interface RunStates {
+  readonly pending: number;
+  readonly executing: number;
+  /** The agent has done its part. */
+  readonly finalizing: number;
+}
+
+export async function readRunStates(db: Database): Promise<RunStates> {
+  const { rows } = await sql<RunStates>`
+    select (count(*) filter (where status = 'PENDING'))::int as pending,
+           (count(*) filter (where status = 'RUNNING' and phase in ('PREPARING', 'AGENT')))::int as executing,
+           (count(*) filter (where status = 'RUNNING' and phase not in ('PREPARING', 'AGENT')))::int as finalizing
+      from build_audit where status in ('PENDING', 'RUNNING')`.execute(db);
+  if (!rows[0]) throw new Error('aggregates without groups have one row');
+  return rows[0];
+}
+
+/** Workers by OpenTelemetry's states of a worker. */
+export interface WorkerStates {
+  /** Waits for builds. */
+  readonly available: number;
+  /** Runs builds, or takes no more of them. */
+  readonly busy: number;
+  /** Heard of in the last day, and not any more. */
+  readonly offline: number;
+}
+
+/** `timeoutSeconds`: a worker that was silent for longer is offline. */
+export async function readWorkerStates(
+  db: Database,
+  { timeoutSeconds }: { readonly timeoutSeconds: number },
+): Promise<WorkerStates> {
+  const { rows } = await sql<WorkerStates>`
+    with busy as (select distinct worker_id from build_audit where status = 'RUNNING')
+    select (count(*) filter (where alive and not works))::int as available,
+           (count(*) filter (where alive and works))::int as busy,
+           (count(*) filter (where not alive))::int as offline
+      from (select draining_at is not null or busy.worker_id is not null as works,
+                   stopped_at is null and heartbeat_at > now() - make_interval(secs => ${timeoutSeconds}) as alive
+              from workers left join busy on busy.worker_id = workers.id
+             where heartbeat_at > now() - interval '1 day') as known`.execute(db);
+  if (!rows[0]) throw new Error('aggregates without groups have one row');
+  return rows[0];
+}
+
 /** Callbacks that are neither delivered nor given up. */
 export async function countWaitingCallbacks(db: Database): Promise<number> {
   const { rows } = await sql<{ count: number }>`

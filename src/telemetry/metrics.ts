@@ -1,18 +1,29 @@
 /** Figures in the text format of Prometheus, by OpenTelemetry, which is loaded when somebody asks for the first time. */
-import type { Attributes } from '@opentelemetry/api';
+import type { Attributes, HrTime, ValueType } from '@opentelemetry/api';
 import type { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
-import type { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import type { CollectionResult, MeterProvider, MetricData, MetricReader } from '@opentelemetry/sdk-metrics';
+import type { Histogram } from './tallies.ts';
 
 /** Of all figures together. */
 const COLLECT_TIMEOUT_MS = 10_000;
 
-export interface Figure {
+interface Described {
   /** With its unit, as Prometheus has it: `slipway_…_seconds`; of a counter `…_total`. */
   readonly name: string;
   readonly help: string;
+  /** A word in the plural; none for what is counted one by one. */
+  readonly unit?: string;
+}
+
+export interface Figure extends Described {
   readonly kind: 'gauge' | 'counter';
   /** All that there is to say now; the same labels always mean the same series. */
   readonly read: () => Promise<readonly Sample[]>;
+}
+
+export interface HistogramFigure extends Described {
+  readonly kind: 'histogram';
+  readonly histogram: Histogram;
 }
 
 export interface Sample {
@@ -27,11 +38,11 @@ interface Meter {
 }
 
 export class Metrics implements AsyncDisposable {
-  readonly #figures: readonly Figure[];
+  readonly #figures: readonly (Figure | HistogramFigure)[];
   #meter: Promise<Meter> | null = null;
   #collecting: Promise<string> | null = null;
 
-  constructor(figures: readonly Figure[]) {
+  constructor(figures: readonly (Figure | HistogramFigure)[]) {
     this.#figures = figures;
   }
 
@@ -58,21 +69,32 @@ export class Metrics implements AsyncDisposable {
   }
 }
 
-async function openMeter(figures: readonly Figure[]): Promise<Meter> {
-  const [sdk, prometheus] = await Promise.all([
+async function openMeter(all: readonly (Figure | HistogramFigure)[]): Promise<Meter> {
+  const [sdk, prometheus, { resourceFromAttributes }] = await Promise.all([
     import('@opentelemetry/sdk-metrics'),
     import('@opentelemetry/exporter-prometheus'),
+    import('@opentelemetry/resources'),
   ]);
+  const histograms = all.filter((figure) => figure.kind === 'histogram');
   /** Nothing is pushed anywhere: whoever asks collects. */
   class PulledReader extends sdk.MetricReader {
     protected async onForceFlush(): Promise<void> {}
     protected async onShutdown(): Promise<void> {}
   }
-  const reader = new PulledReader();
+  const producer = {
+    async collect(): Promise<CollectionResult> {
+      const metrics = histograms.map((figure) => histogramData(sdk, figure));
+      const scopeMetrics = [{ scope: { name: 'slipway' }, metrics }];
+      return { resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics }, errors: [] };
+    },
+  };
+  const reader = new PulledReader({ metricProducers: [producer] });
   const provider = new sdk.MeterProvider({ readers: [reader] });
   const meter = provider.getMeter('slipway');
-  for (const { name, help, kind, read } of figures) {
-    const options = { description: help };
+  for (const figure of all) {
+    if (figure.kind === 'histogram') continue;
+    const { name, help, unit = '', kind, read } = figure;
+    const options = { description: help, unit };
     const instrument =
       kind === 'gauge' ? meter.createObservableGauge(name, options) : meter.createObservableCounter(name, options);
     instrument.addCallback(async (result) => {
@@ -80,4 +102,24 @@ async function openMeter(figures: readonly Figure[]): Promise<Meter> {
     });
   }
   return { provider, reader, serializer: new prometheus.PrometheusSerializer('', false, undefined, true, true) };
+}
+
+function histogramData(
+  { DataPointType, AggregationTemporality }: typeof import('@opentelemetry/sdk-metrics'),
+  { name, help, unit = '', histogram }: HistogramFigure,
+): MetricData {
+  // Not told: the text format has no start.
+  const time: HrTime = [0, 0];
+  const double: ValueType.DOUBLE = 1;
+  return {
+    descriptor: { name, description: help, unit, valueType: double },
+    aggregationTemporality: AggregationTemporality.CUMULATIVE,
+    dataPointType: DataPointType.HISTOGRAM,
+    dataPoints: histogram.read().map(({ labels, count, sum, counts }) => ({
+      startTime: time,
+      endTime: time,
+      attributes: labels,
+      value: { count, sum, buckets: { boundaries: [...histogram.bounds], counts: [...counts] } },
+    })),
+  };
 }

@@ -32,6 +32,19 @@ async function readSeries(): Promise<Map<string, number>> {
   );
 }
 
+function cicd({ pending, ...workers }: { pending: number; available: number; busy: number; offline: number }) {
+  const runs = (state: string) =>
+    `cicd_pipeline_run_active{cicd_pipeline_name="build",cicd_pipeline_run_state="${state}"}`;
+  return {
+    [runs('pending')]: pending,
+    [runs('executing')]: 0,
+    [runs('finalizing')]: 0,
+    ...Object.fromEntries(
+      Object.entries(workers).map(([state, count]) => [`cicd_worker_count{cicd_worker_state="${state}"}`, count]),
+    ),
+  };
+}
+
 it('tells how the queue, the workers, the callbacks and the agents are', async () => {
   const { db } = server.stack.orchestrator;
   expect(Object.fromEntries(await readSeries())).toEqual({
@@ -42,6 +55,7 @@ it('tells how the queue, the workers, the callbacks and the agents are', async (
     'slipway_workers{state="online"}': 0,
     'slipway_workers{state="draining"}': 0,
     'slipway_workers{state="offline"}': 0,
+    ...cicd({ pending: 0, available: 0, busy: 0, offline: 0 }),
   });
   const [oldest, later, waiting] = await insertBuilds(db, 4);
   await sql`update build_audit set created_at = now() - interval '1 minute' where id = ${oldest?.buildId}`.execute(db);
@@ -80,6 +94,7 @@ it('tells how the queue, the workers, the callbacks and the agents are', async (
     'slipway_workers{state="online"}': 1,
     'slipway_workers{state="draining"}': 1,
     'slipway_workers{state="offline"}': 1,
+    ...cicd({ pending: 4, available: 1, busy: 1, offline: 1 }),
     'slipway_agent_unknown_events_total{agent="claude-code",version="9.9.9",name="a \\"new\\"\\nkind"}': 7,
   });
 });

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import { createApiToken, revokeApiToken, rotateApiToken } from '../../src/auth/api-token.ts';
 import { openDatabase } from '../../src/database/database.ts';
+import { readRegularFile } from '../../src/runtimes/read-file.ts';
 import { TokenWatch } from '../../src/server/token-watch.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -98,7 +99,13 @@ describe('over real sockets', () => {
     const [build] = await insertBuilds(db);
     if (!build) throw new Error('no build');
     const { buildId } = build;
-    const file = { id: v7(), buildId, name: 'large', contentType: 'text/plain', ...(await artifacts.put(path)) };
+    const file = {
+      id: v7(),
+      buildId,
+      name: 'large',
+      contentType: 'text/plain',
+      ...(await artifacts.put(readRegularFile(path))),
+    };
     await db.transaction().execute((trx) => insertArtifacts(trx, [file]));
     artifactUrl = `${server.server.url}/artifacts/${toPublicId('artifact', file.id)}`;
   });

@@ -1,0 +1,38 @@
+/** What a trace is made of; `open-tracing.ts` sends it, and `NO_TRACING` does not. */
+import { newTrace, type TraceIds } from './trace-ids.ts';
+
+export type SpanValue = string | number | boolean;
+/** Without those that are not known. */
+export type SpanAttributes = Readonly<Record<string, SpanValue | null | undefined>>;
+
+export interface SpanStart {
+  /** One of few: what differs goes into the attributes. */
+  readonly name: string;
+  /** Null: it begins a trace. */
+  readonly parent: TraceIds | null;
+  readonly kind?: 'server' | 'client' | 'consumer';
+  readonly attributes?: SpanAttributes;
+  /** Now, if absent. */
+  readonly startedAt?: Date;
+  /** A span that others have named as their parent before it was there. */
+  readonly spanId?: string;
+}
+
+export interface Span {
+  /** For what follows. Of a span that is not kept they are its parent's. */
+  readonly ids: TraceIds;
+  set(attributes: SpanAttributes): void;
+  /** It failed. `errorType` is a word that we have chosen, never a text of somebody else: those may hold secrets. */
+  fail(errorType: string): void;
+  end(at?: Date): void;
+}
+
+export interface Tracing extends AsyncDisposable {
+  start(span: SpanStart): Span;
+}
+
+/** Nothing is kept; the ids go from hand to hand all the same. */
+export const NO_TRACING: Tracing = {
+  start: ({ parent }) => ({ ids: parent ?? newTrace(), set() {}, fail() {}, end() {} }),
+  async [Symbol.asyncDispose]() {},
+};

@@ -1,0 +1,35 @@
+/** What one process tells of itself, besides its log. */
+import type { Config } from '../config/config.ts';
+import type { Logger } from './logger.ts';
+import { openTracing } from './open-tracing.ts';
+import type { Tracing } from './span.ts';
+import { Counter, Histogram } from './tallies.ts';
+
+const DURATION_BOUNDS = [1, 5, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400];
+
+/** A part of Slipway that can fail by itself. */
+export type Component = 'api' | 'worker' | 'builds' | 'callbacks';
+
+export interface Telemetry extends AsyncDisposable {
+  readonly tracing: Tracing;
+  /** Seconds that builds spent in each state, counted by who ended them. */
+  readonly runDurations: Histogram;
+  /** Builds that failed, by reason. */
+  readonly runErrors: Counter;
+  readonly systemErrors: Counter;
+  /** Something failed that no build, caller or receiver is the reason for. */
+  systemError(component: Component): void;
+}
+
+export async function openTelemetry(config: Config, logger: Logger): Promise<Telemetry> {
+  const tracing = await openTracing(config, logger);
+  const systemErrors = new Counter();
+  return {
+    tracing,
+    runDurations: new Histogram(DURATION_BOUNDS),
+    runErrors: new Counter(),
+    systemErrors,
+    systemError: (component) => systemErrors.add({ cicd_system_component: component }),
+    [Symbol.asyncDispose]: () => tracing[Symbol.asyncDispose](),
+  };
+}
