@@ -171,3 +171,8 @@ export class MasterKeyError extends SlipwayError {
     this.hints = hints;
   }
 }
+
+/** The attempt is no longer the build's current one, as its row or its workspace says: stop, and write nothing more. */
+export class SupersededError extends Error {
+  override readonly name = 'SupersededError';
+}

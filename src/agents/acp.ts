@@ -100,7 +100,7 @@ async function open(options: AcpOptions, task: AgentTask): Promise<AgentRun> {
       isResumed: resumeSessionId !== null,
     }),
     command: () => ({
-      argv: [process.execPath, PROGRAM.path],
+      argv: PROGRAM.argv(task.workspace),
       cwd: work,
       env: {
         ...options.environment,

@@ -80,7 +80,7 @@ export function createClaudeCode(options: ClaudeCodeOptions): Agent {
         task,
         reader: createClaudeReader(task.asks),
         command: () => ({
-          argv: [process.execPath, PROGRAM.path],
+          argv: PROGRAM.argv(task.workspace),
           cwd: task.workspace.paths.work,
           env: environment(options, task),
           stdin: JSON.stringify(input(options, task)),

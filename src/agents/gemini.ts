@@ -86,15 +86,16 @@ function addressOf(options: GeminiOptions, { modelKey }: AgentTask): string {
 /** Never the prompt: an argument may be read as an option, is cut at 128 KiB and shows in every process list. */
 function commandLine(options: GeminiOptions, task: AgentTask): [string, ...string[]] {
   const { model, sessionId, resumeSessionId, trustRepoConfig } = task;
+  const { start: programs } = task.workspace.programs;
   return [
     '/bin/sh',
     '-c',
     START,
-    trustRepoConfig ? TRUSTING_SETTINGS : SETTINGS,
+    programs.find(trustRepoConfig ? TRUSTING_SETTINGS : SETTINGS),
     options.program,
     '--output-format=stream-json',
     resumeSessionId === null ? `--session-id=${sessionId}` : `--resume=${resumeSessionId}`,
-    ...(trustRepoConfig ? ['--approval-mode=yolo'] : [`--policy=${POLICY}`, '--extensions=none']),
+    ...(trustRepoConfig ? ['--approval-mode=yolo'] : [`--policy=${programs.find(POLICY)}`, '--extensions=none']),
     ...(model === null ? [] : [`--model=${model}`]),
   ];
 }

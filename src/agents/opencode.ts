@@ -81,7 +81,7 @@ async function open(options: OpenCodeOptions, task: AgentTask): Promise<AgentRun
     task,
     reader: createOpenCodeReader(task.asks),
     command: () => ({
-      argv: [process.execPath, PROGRAM.path],
+      argv: PROGRAM.argv(task.workspace),
       cwd: task.workspace.paths.work,
       env: environment(options, task, model),
       stdin: JSON.stringify(programInput(options, task, model)),

@@ -46,7 +46,7 @@ async function open(task: AgentTask, environment: ScriptedOptions['environment']
     task,
     reader: createScriptedReader(),
     command: () => ({
-      argv: [process.execPath, PROGRAM.path],
+      argv: PROGRAM.argv(task.workspace),
       cwd: work,
       env: { ...environment, HOME: home, TMPDIR: tmp },
       stdin: JSON.stringify(input),

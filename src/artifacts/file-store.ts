@@ -1,6 +1,6 @@
 /** Files kept by what is in them: the same content is stored once, and what a name stands for never changes. */
 import { createHash, randomUUID } from 'node:crypto';
-import { constants, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -26,25 +26,25 @@ interface ByteRange {
 
 export interface FileStore {
   /**
-   * Copies a regular file into the store; it is on the disk when this resolves. Safe at the same time, also of the same
-   * content and from other processes. Rejects for a symbolic link, for what is no regular file, and over 1 GiB.
+   * Puts the content into the store; it is on the disk when this resolves. Safe at the same time, also of the same
+   * content and from other processes. Rejects for what the content rejects for, and over 1 GiB.
    */
-  put(sourcePath: string): Promise<StoredFile>;
+  put(content: AsyncIterable<Uint8Array>): Promise<StoredFile>;
   /** The content, or a part of it; null when there is no such file. The caller reads the stream or destroys it. */
   open(sha256: string, range?: ByteRange): Promise<Readable | null>;
 }
 
 /** Makes the folder when there is none, and removes what dead processes have left in it. */
-export async function openFileStore(folder: string): Promise<FileStore> {
+export async function openFileStore(folder: string, maxFileBytes = MAX_FILE_BYTES): Promise<FileStore> {
   const root = resolve(folder);
   const incoming = join(root, 'incoming');
   await mkdir(incoming, { recursive: true, mode: 0o700 });
   await removeAbandoned(incoming);
   return {
-    async put(sourcePath) {
+    async put(content) {
       const draft = join(incoming, randomUUID());
       try {
-        const stored = await copy(sourcePath, draft);
+        const stored = await copy(content, { draft, maxFileBytes });
         await moveInto(root, draft, stored.sha256);
         return stored;
       } finally {
@@ -70,30 +70,23 @@ function placeOf(root: string, sha256: string): { readonly folder: string; reado
   return { folder, file: join(folder, sha256) };
 }
 
-async function copy(sourcePath: string, draft: string): Promise<StoredFile> {
-  // A link is refused, and a FIFO must not block: the source lies where an agent could put anything.
-  await using source = await open(sourcePath, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const stats = await source.stat();
-  if (!stats.isFile()) throw new Error('Only a regular file can be stored.');
-  if (stats.size > MAX_FILE_BYTES) throw tooLarge();
+async function copy(
+  content: AsyncIterable<Uint8Array>,
+  { draft, maxFileBytes }: { readonly draft: string; readonly maxFileBytes: number },
+): Promise<StoredFile> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  const measure = async function* (chunks: AsyncIterable<Buffer>) {
+  const measure = async function* (chunks: AsyncIterable<Uint8Array>) {
     for await (const chunk of chunks) {
       sizeBytes += chunk.length;
-      // It may have grown meanwhile.
-      if (sizeBytes > MAX_FILE_BYTES) throw tooLarge();
+      if (sizeBytes > maxFileBytes) throw new Error(`A stored file has at most ${maxFileBytes} bytes.`);
       hash.update(chunk);
       yield chunk;
     }
   };
   const target = createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true });
-  await pipeline(source.createReadStream({ autoClose: false }), measure, target);
+  await pipeline(content, measure, target);
   return { sha256: hash.digest('hex'), sizeBytes };
-}
-
-function tooLarge(): Error {
-  return new Error(`A stored file has at most ${MAX_FILE_BYTES} bytes.`);
 }
 
 /** Complete or not there: readers never see half a file, and a replaced one has the same content. */

@@ -9,6 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Build, findBuildByIdempotencyKey, toBuild } from './build.ts';
 import type { BuildSpec } from './build-spec.ts';
+import { newBuildTrace } from './build-trace.ts';
 import type { InputHash } from './input-hash.ts';
 
 export interface NewBuild {
@@ -59,6 +60,7 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
       input_hash: build.inputHash?.text ?? null,
       retry_of: build.retryOf,
       requested_by: build.actor,
+      traceparent: newBuildTrace(id),
     })
     .returningAll()
     .executeTakeFirstOrThrow();

@@ -8,7 +8,6 @@ import type { ClaimedBuild } from './build.ts';
 import { failure } from './build-result.ts';
 import type { PausedSession } from './checkpoint.ts';
 import { refuseWithoutBudget } from './left-of-limits.ts';
-import { writeNpmConfig } from './npm-config.ts';
 import { prepareWorkspace } from './prepare-workspace.ts';
 import { runAgent } from './run-agent.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
@@ -32,7 +31,11 @@ export async function runAgentPhase(deps: RunBuildDeps, running: RunningBuild): 
 async function firstOutcome(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
   const { build, workspace } = running;
   const left = await workspace.attach(running.redact);
-  if (left && build.checkpoint.agentOutcome) return build.checkpoint.agentOutcome;
+  if (left && build.checkpoint.agentOutcome) {
+    // A git command of the earlier attempt may still be at it.
+    await deps.runtime.sweep(build.id, build.attemptNo);
+    return build.checkpoint.agentOutcome;
+  }
   const paused = left && (await findPausedSession(running));
   if (paused) await resumeSession(deps, running, paused);
   else if (left && !build.checkpoint.pausedSession) return leftOutcome(deps, running, left);
@@ -99,11 +102,12 @@ async function giveUpSession(deps: RunBuildDeps, running: RunningBuild, outcome:
 
 /** A fresh checkout; what an earlier attempt has left goes before. */
 async function beginAnew(deps: RunBuildDeps, running: RunningBuild, isUsed: boolean): Promise<void> {
-  const { build, workspace } = running;
+  const { build } = running;
   await checkStart(deps, running);
-  if (isUsed) await workspace.close({ keepHome: false }).then(() => deps.runtime.open(build.id));
+  if (isUsed)
+    await deps.runtime.close(build.id, { keepHome: false, attemptNo: build.attemptNo }).then(() => running.reopen());
   await prepareWorkspace(deps, running);
-  await writeNpmConfig(running.workspace, running.credentials.registries);
+  await running.checkout.writeNpmConfig(running.credentials.registries);
 }
 
 /** The checkout as the agent left it, and its session. */
@@ -130,7 +134,8 @@ async function resumeSession(deps: RunBuildDeps, running: RunningBuild, session:
 /** Throws BuildFailedError when the agent may not be started. */
 async function checkStart(deps: RunBuildDeps, running: RunningBuild): Promise<void> {
   checkNetwork(deps, running.build);
-  await deps.runtime.sweep(running.build.id);
+  if (!deps.holdsLeases()) throw new Interrupt('cut_off');
+  await deps.runtime.sweep(running.build.id, running.build.attemptNo);
   if (running.credentials.problem) throw new BuildFailedError(running.credentials.problem);
   await refuseWithoutBudget(running);
 }
@@ -146,7 +151,7 @@ async function record(deps: RunBuildDeps, running: RunningBuild, outcome: AgentO
   await failpoint('agent.ended');
   if (!deps.holdsLeases()) throw new Interrupt('cut_off');
   // Only now may git look at the checkout: nothing of the agent writes to it any more.
-  await deps.runtime.sweep(build.id);
+  await deps.runtime.sweep(build.id, build.attemptNo);
   running.signal.throwIfAborted();
   const usage = outcome.usage && addUsage(ledger.checkpoint.earlierUsage ?? null, outcome.usage);
   // Whatever it has asked, it waits for no answer any more.
@@ -157,7 +162,6 @@ async function record(deps: RunBuildDeps, running: RunningBuild, outcome: AgentO
 
 /** A limit that cannot be kept is not forgotten: the build does not run. */
 function checkNetwork({ runtime }: RunBuildDeps, { spec }: ClaimedBuild): void {
-  if (runtime.sandbox || (spec.network ?? ALL_OF_THE_NETWORK).access === 'ALL') return;
-  const message = 'This worker has no sandbox, so it cannot limit what the build reaches in the network.';
-  throw new BuildFailedError(failure('SANDBOX_UNAVAILABLE', 'PREPARING', message));
+  const problem = runtime.networkProblem(spec.network ?? ALL_OF_THE_NETWORK);
+  if (problem !== null) throw new BuildFailedError(failure('SANDBOX_UNAVAILABLE', 'PREPARING', problem));
 }

@@ -83,15 +83,23 @@ export const FAILURES = {
   OUTPUT_TOO_LARGE: { retryable: false, remedy: 'The agent printed more than a build may print.' },
   WORKER_LOST: {
     retryable: true,
-    remedy: 'The worker died more than once during this build. Check its memory and disk, then retry.',
+    remedy: 'The worker or the workspace was lost more than once during this build. Check memory and disk, then retry.',
   },
   WORKSPACE_FULL: {
     retryable: true,
-    remedy: 'The disk of the worker was full. Make room there, or give it a larger one, then retry.',
+    remedy:
+      'The disk of the workspace was full. Make room on the worker, or raise `workspace.storage` of the project, then ' +
+      'retry.',
+  },
+  OUT_OF_MEMORY: {
+    retryable: true,
+    remedy: 'The build needed more memory than its workspace has. Raise `workspace.memory` of the project, then retry.',
   },
   SANDBOX_FAILED: {
     retryable: true,
-    remedy: 'The workspace could not be prepared. Check disk space and rights of the data folder.',
+    remedy:
+      'The workspace could not be prepared. Check disk space and rights of the data folder; on Kubernetes the image, the ' +
+      'quota and the room of the nodes (`slipway doctor --kubernetes`).',
   },
   SANDBOX_UNAVAILABLE: {
     retryable: true,

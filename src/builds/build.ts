@@ -40,6 +40,8 @@ export interface BuildSummary {
   readonly inputHash: string | null;
   readonly retryOf: string | null;
   readonly requestedBy: string;
+  /** See `build-trace.ts`; null in builds that are older than traces are. */
+  readonly traceparent: string | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
@@ -96,6 +98,7 @@ export const SUMMARY_COLUMNS = [
   'input_hash',
   'retry_of',
   'requested_by',
+  'traceparent',
   'created_at',
   'started_at',
   'finished_at',
@@ -131,6 +134,7 @@ export function toBuildSummary(row: SummaryRow): BuildSummary {
     inputHash: row.input_hash,
     retryOf: row.retry_of,
     requestedBy: row.requested_by,
+    traceparent: row.traceparent,
     createdAt: row.created_at,
     startedAt: row.started_at,
     finishedAt: row.finished_at,

@@ -10,6 +10,7 @@ import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild, isFinished, toBuild } from './build.ts';
 import { writeFinish } from './finish-build.ts';
 import type { LedgerDeps } from './ledger.ts';
+import { type ReportDeps, reportEnd } from './report-end.ts';
 
 export interface CancelBuildInput {
   readonly id: string;
@@ -21,7 +22,11 @@ export interface CancelBuildInput {
  * Returns the build as it is after the request: CANCELLED, or RUNNING with `cancelRequestedAt`. Asking twice is fine.
  * Throws NotFoundError, or BuildStateError when the build is finished or already publishes its commit.
  */
-export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, actor: string): Promise<Build> {
+export async function cancelBuild(
+  deps: LedgerDeps & ReportDeps,
+  input: CancelBuildInput,
+  actor: string,
+): Promise<Build> {
   const reason = input.reason ?? null;
   if (reason !== null && (reason.length > 1_000 || reason.includes('\0') || !reason.isWellFormed())) {
     throw new InvalidInputError([
@@ -29,10 +34,12 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
     ]);
   }
   const topics: Topic[] = [];
+  let ended = false;
   const before = await findBuild(deps.db, input.id);
   await failpoint('cancel.begin');
   await inTransaction(deps.db, async (trx) => {
     topics.length = 0;
+    ended = false;
     // Only a build that has nothing on a worker ends here and needs its job; taking the job of another one would cross
     // whoever finishes it, who has the build's row first.
     if (before && endsHere(before)) await deps.queue.lock(trx, input.id);
@@ -66,6 +73,7 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
       detail: { reason },
     });
     if (endsHere(build)) {
+      ended = true;
       const conclusion = { status: 'CANCELLED', result: {}, reason } as const;
       topics.push(...(await writeFinish(trx, { build, attemptNo: null, conclusion, queue: deps.queue })));
     } else {
@@ -75,6 +83,7 @@ export async function cancelBuild(deps: LedgerDeps, input: CancelBuildInput, act
   });
   await failpoint('cancel.committed');
   deps.hub.announce(...topics);
+  if (ended) await reportEnd(deps, input.id);
   const build = await findBuild(deps.db, input.id);
   if (!build) throw new NotFoundError('build', toPublicId('build', input.id));
   return build;

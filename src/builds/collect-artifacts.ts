@@ -1,18 +1,11 @@
 /** Phase 4: the files that the project or its template declares are kept. */
-import { createReadStream } from 'node:fs';
 import { v7 } from 'uuid';
 import { findArtifacts } from '../artifacts/artifact.ts';
 import { contentTypeOf } from '../artifacts/content-type.ts';
-import { findFiles } from '../artifacts/find-files.ts';
-import { createSecretSearch } from '../runtimes/redact.ts';
+import { SupersededError } from '../errors.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { ResultArtifact } from './build-result.ts';
-import { SupersededError } from './ledger.ts';
-import type { RunBuildDeps, RunningBuild } from './running-build.ts';
-
-/** Of a file, at a time. */
-const SEARCH_BYTES = 1024 ** 2;
-const LIMITS = { maxFiles: 1_000, maxBytes: 1024 ** 3 };
+import { Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
 function declaredGlobs({ template, project }: RunningBuild): string[] {
   return [...(template?.artifacts ?? []), ...(project.settings.artifacts ?? [])];
@@ -22,17 +15,16 @@ function declaredGlobs({ template, project }: RunningBuild): string[] {
 export async function collectArtifacts(
   deps: RunBuildDeps,
   running: RunningBuild,
-  except: ReadonlySet<string> = new Set(),
+  except: readonly string[] = [],
 ): Promise<ResultArtifact[]> {
   const globs = declaredGlobs(running);
   if (globs.length === 0) return [];
   const kept: ResultArtifact[] = [];
   try {
-    const holdsSecret = createSecretSearch(running.credentials.all);
-    for (const file of await findFiles(running.workspace.paths.work, globs, LIMITS)) {
-      if (except.has(file.path)) continue;
-      const content = createReadStream(file.absolutePath, { highWaterMark: SEARCH_BYTES });
-      if (running.redact(file.path) !== file.path || (await holdsSecret(content))) {
+    const secrets = running.credentials.all;
+    for (const file of await running.checkout.findDeclaredFiles({ globs, except, secrets })) {
+      if (running.signal.reason instanceof Interrupt && running.signal.reason.reason === 'cancelled') break;
+      if (running.redact(file.path) !== file.path || file.holdsSecret) {
         const message = `The artifact ${file.path} was not kept: it holds a secret of this build.`;
         await running.ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
         continue;
@@ -56,7 +48,7 @@ export async function recoverArtifacts(deps: RunBuildDeps, running: RunningBuild
     ({ id, name, contentType, sizeBytes, sha256 }) => ({ id, name, contentType, sizeBytes, sha256 }),
   );
   if (await workspace.attach(redact)) {
-    const names = new Set(earlier.map(({ name }) => name));
+    const names = earlier.map(({ name }) => name);
     return [...earlier, ...(await collectArtifacts(deps, running, names))];
   }
   if (declaredGlobs(running).length > 0) {
@@ -68,11 +60,11 @@ export async function recoverArtifacts(deps: RunBuildDeps, running: RunningBuild
 
 export async function keepFile(
   deps: Pick<RunBuildDeps, 'artifacts'>,
-  { build, ledger }: RunningBuild,
+  { build, ledger, workspace }: RunningBuild,
   file: { readonly name: string; readonly path: string; readonly contentType: string },
 ): Promise<ResultArtifact> {
   await failpoint('collect.begin');
-  const { sha256, sizeBytes } = await deps.artifacts.put(file.path);
+  const { sha256, sizeBytes } = await deps.artifacts.put(workspace.read(file.path));
   await failpoint('collect.stored');
   const artifact = { id: v7(), name: file.name, contentType: file.contentType, sizeBytes, sha256 };
   await ledger.write({

@@ -11,6 +11,7 @@ import { insertArtifacts, type NewArtifact } from '../artifacts/artifact.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { isTransient } from '../database/transient.ts';
 import { untilAnswered } from '../database/until-answered.ts';
+import { SupersededError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { MILESTONES, type NewBuildEvent, type Usage } from '../events/event.ts';
 import type { EventHub } from '../events/event-hub.ts';
@@ -19,6 +20,7 @@ import type { BuildPhase, MessageMode } from '../events/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Redact, redactAll } from '../runtimes/redact.ts';
 import { failpoint } from '../std/failpoint.ts';
+import { enterStage } from '../telemetry/trace-scope.ts';
 import type { ClaimedBuild } from './build.ts';
 import { encodeLines, insertLogChunk, MAX_LOG_TEXT } from './build-log.ts';
 import { markDelivered } from './build-message.ts';
@@ -34,15 +36,11 @@ import type { Checkpoint, IntendedCommit, Turn } from './checkpoint.ts';
 import { type Conclusion, writeFinish } from './finish-build.ts';
 import { forgetIntendedCommit, keepIntendedCommit } from './intended-commit.ts';
 import { LEASE_SECONDS } from './lease.ts';
+import { writeLostWorkspace } from './lost-attempt.ts';
 import { type QuotaWait, writeQuotaWait } from './quota-pause.ts';
 import { requeueBuild } from './requeue-build.ts';
 import { recordSpend, spendSince } from './spend.ts';
 import { type TurnEnd, writeTurn } from './take-turn.ts';
-
-/** The attempt is no longer the build's current one: stop, and write nothing more. */
-export class SupersededError extends Error {
-  override readonly name = 'SupersededError';
-}
 
 export interface LedgerDeps {
   readonly db: Database;
@@ -151,7 +149,7 @@ export class Ledger {
       // Last: builds of one project wait for each other's commit here.
       if (changes.usage) await this.#spend(trx, changes.usage);
     });
-    if (phase) this.#phase = phase;
+    if (phase) this.#phase = enterStage(phase);
     this.#checkpoint = { ...this.#checkpoint, ...changes.checkpoint };
     if (changes.baseSha !== undefined) this.#baseSha = changes.baseSha;
     if (changes.usage) this.#usage = changes.usage;
@@ -201,11 +199,13 @@ export class Ledger {
   }
 
   /** Back into the queue, for any worker. The agent has been ended: nobody waits for an answer any more. */
-  async release(message: string): Promise<void> {
+  async release(message: string, why: 'DRAIN' | 'WORKSPACE_LOST' = 'DRAIN'): Promise<void> {
     const { id: buildId } = this.#build;
+    const { queue } = this.#deps;
     const announce = await this.#commit(async (trx) => {
       await this.#append(trx, await withdrawQuestions(trx, buildId));
-      return requeueBuild(trx, this.#deps.queue, { buildId, outcome: 'RELEASED', reason: 'DRAIN', message });
+      if (why === 'WORKSPACE_LOST') return writeLostWorkspace(trx, queue, { buildId, message });
+      return requeueBuild(trx, queue, { buildId, outcome: 'RELEASED', reason: why, message });
     });
     if (announce) this.#deps.hub.announce(...announce);
   }
@@ -240,7 +240,7 @@ export class Ledger {
     });
     const next = turn as Turn | null;
     if (next) this.#checkpoint = { ...this.#checkpoint, agentOutcome: null, pausedSession: end.session, turn: next };
-    else if (!end.interrupted) this.#phase = 'VERIFYING';
+    else if (!end.interrupted) this.#phase = enterStage('VERIFYING');
     this.#deps.hub.announce(eventsTopic(this.#build.id), projectTopic(this.#build.projectId));
     return next !== null;
   }
@@ -263,10 +263,7 @@ export class Ledger {
     return untilAnswered(() => query(this.#deps.db));
   }
 
-  /**
-   * Runs one numbered write, one after the other, in a transaction that holds the build's row. Returns null when an
-   * earlier try of this same write had come through.
-   */
+  /** One numbered write after the other, in a transaction that holds the row; null when an earlier try had come through. */
   #commit<T>(write: (trx: DatabaseTransaction, lastLine: number) => Promise<T>): Promise<T | null> {
     const result = this.#tail.then(() => this.#commitNext(write));
     this.#tail = result.catch(() => {});

@@ -9,8 +9,14 @@ export interface Registry {
   readonly token: string;
 }
 
+/** Files of an agent's home that do not outlive its build. */
+export const HOME_SECRETS: readonly string[] = ['.npmrc'];
+
 /** In place of whatever an earlier agent left there, be it a link. Which packages come from where says the repository. */
-export async function writeNpmConfig(workspace: Workspace, registries: readonly Registry[]): Promise<void> {
+export async function writeNpmConfig(
+  workspace: Pick<Workspace, 'paths'>,
+  registries: readonly Registry[],
+): Promise<void> {
   await removeNpmConfig(workspace);
   if (registries.length === 0) return;
   const lines = registries.map(({ url, token }) => `${url.replace(/^https?:/, '')}:_authToken=${token}\n`);
@@ -20,11 +26,10 @@ export async function writeNpmConfig(workspace: Workspace, registries: readonly 
   await rename(draft, pathOf(workspace));
 }
 
-/** The home stays for a resumed session; the tokens do not. */
-export async function removeNpmConfig(workspace: Workspace): Promise<void> {
+async function removeNpmConfig(workspace: Pick<Workspace, 'paths'>): Promise<void> {
   await rm(pathOf(workspace), { recursive: true, force: true });
 }
 
-function pathOf({ paths }: Workspace): string {
+function pathOf({ paths }: Pick<Workspace, 'paths'>): string {
   return join(paths.home, '.npmrc');
 }

@@ -1,10 +1,10 @@
 /** Phase 1: a fresh checkout on the right branch, the template's files where the repository is empty. */
+
+import { join } from 'node:path/posix';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createAgentRepository } from '../git/agent-repository.ts';
-import { type Checkout, prepareCheckout } from '../git/clone-repository.ts';
+import type { Checkout } from '../git/clone-repository.ts';
 import type { GitFailure } from '../git/git-failure.ts';
 import { renderFiles } from '../projects/render-template.ts';
-import { repositoryCachePath } from '../projects/repository.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { failure } from './build-result.ts';
 import { BuildFailedError, type RunBuildDeps, type RunningBuild } from './running-build.ts';
@@ -14,12 +14,12 @@ import { withdrawal } from './withdrawal.ts';
 const CLONE_PAUSES_MS = [500, 2_000, 5_000];
 
 export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild): Promise<void> {
-  const { build, ledger, git, workspace } = running;
+  const { build, ledger, workspace } = running;
   const { branch } = build.spec;
   await failpoint('prepare.begin');
-  const checkout = await checkOut(deps, running);
+  const checkout = await checkOut(running);
   await failpoint('prepare.cloned');
-  const own = await createAgentRepository(git, { branch, baseSha: checkout.baseSha });
+  const own = await running.checkout.createAgentRepository({ branch, baseSha: checkout.baseSha });
   if (!own.ok) throw refused(running, own);
   if (checkout.baseSha === null && running.template) {
     await workspace.write(renderFiles(running.template, build.spec.variables));
@@ -51,13 +51,13 @@ export async function prepareWorkspace(deps: RunBuildDeps, running: RunningBuild
 }
 
 /** Waits out a remote that does not answer for a moment; what it refuses is refused. */
-async function checkOut(deps: RunBuildDeps, running: RunningBuild): Promise<Checkout> {
-  const { build, project, git, signal } = running;
+async function checkOut(running: RunningBuild): Promise<Checkout> {
+  const { build, project, workspace, signal } = running;
   for (let tries = 0; ; tries += 1) {
-    const checkout = await prepareCheckout(git, {
+    const checkout = await running.checkout.prepareCheckout({
       branch: build.spec.branch,
       defaultBranch: project.defaultBranch,
-      cache: repositoryCachePath(deps.config, project.id),
+      cache: join(workspace.paths.cache, `${project.id}.git`),
     });
     if (checkout.ok) return checkout;
     const pauseMs = CLONE_PAUSES_MS[tries];

@@ -1,15 +1,10 @@
 /** Phases 3 and 4: what changed is looked at, becomes one commit and is proved to be on the remote. No model has a say. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { agentMovedHead } from '../git/agent-repository.ts';
-import { bundleCommit } from '../git/bundle.ts';
 import type { FileChange } from '../git/changes.ts';
-import { type Commit, commitChanges, readWorkTreeChanges } from '../git/commit-changes.ts';
+import type { Commit } from '../git/commit-changes.ts';
 import { commitUrl } from '../git/commit-url.ts';
-import { findSecrets, type SecretRules } from '../git/find-secrets.ts';
+import type { SecretRules } from '../git/find-secrets.ts';
 import type { GitFailure } from '../git/git-failure.ts';
-import { packCommit, unpackCommit } from '../git/pack-commit.ts';
-import { isInWorkspace, isOnRemote, pushCommit } from '../git/push-commit.ts';
-import { rebaseCommit } from '../git/rebase-commit.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type BuildFailure, type BuildResult, type FailureReason, failure } from './build-result.ts';
@@ -31,15 +26,15 @@ export interface Published {
 }
 
 export async function publishChanges(deps: RunBuildDeps, running: RunningBuild): Promise<Published> {
-  const { build, git, ledger } = running;
+  const { build, checkout, ledger } = running;
   const { baseSha } = ledger;
-  if (await agentMovedHead(git, baseSha)) {
+  if (await checkout.agentMovedHead(baseSha)) {
     const message =
       'The agent committed or switched branches in its own repository. Slipway commits what is in the files.';
     await ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
   }
   if (!build.spec.autoCommit) {
-    const changes = await readWorkTreeChanges(git, { baseSha });
+    const changes = await checkout.readWorkTreeChanges({ baseSha });
     if (!changes.ok) return refused(running, changes);
     const publication = changes.filesChangedTotal > 0 ? 'NONE' : 'NO_CHANGES';
     return { result: { publication, filesChanged: changes.filesChanged }, failure: null };
@@ -52,7 +47,7 @@ export async function publishChanges(deps: RunBuildDeps, running: RunningBuild):
   }
   await failpoint('publish.committed');
   const { sha, filesChanged, filesChangedTotal } = commit;
-  const clean = await findSecrets(git, { from: baseSha, to: sha, rules: secretRules(running) });
+  const clean = await checkout.findSecrets({ from: baseSha, to: sha, rules: secretRules(running) });
   if (!clean.ok) return refused(running, clean);
   await ledger.write({
     phase: 'PUBLISHING',
@@ -75,8 +70,8 @@ export async function confirmPush(running: RunningBuild): Promise<Partial<BuildR
 }
 
 function commitAll(running: RunningBuild, baseSha: string | null): Promise<Commit | GitFailure> {
-  const { build, git } = running;
-  return commitChanges(git, {
+  const { build, checkout } = running;
+  return checkout.commitChanges({
     baseSha,
     message: `${subjectOf(running)}\n\nBuild ${build.number} by ${build.spec.provider}.`,
     trailers: { 'Slipway-Build': toPublicId('build', build.id), 'Slipway-Attempt': String(build.attemptNo) },
@@ -100,7 +95,7 @@ async function keepCommit(
   running: RunningBuild,
   { sha, baseSha, filesChanged }: { sha: string; baseSha: string | null; filesChanged: readonly FileChange[] },
 ): Promise<Published> {
-  const bundle = await bundleCommit(running.git, { sha, baseSha });
+  const bundle = await running.checkout.bundleCommit({ sha, baseSha });
   if (!bundle.ok) return refused(running, bundle);
   const artifact = await keepFile(deps, running, {
     name: 'slipway.bundle',
@@ -116,13 +111,13 @@ async function keepCommit(
  * may have pushed it.
  */
 async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' | 'ask'): Promise<Published> {
-  const { git, ledger, signal } = running;
+  const { checkout, ledger, signal } = running;
   let commit = first;
   let next = begin;
   let refusal: GitFailure | null = null;
   let packed: string | null = null;
   for (let tries = 1; tries <= MAX_PUSHES; tries += 1) {
-    let pushed: Awaited<ReturnType<typeof pushCommit>> = { ok: true };
+    let pushed: Awaited<ReturnType<typeof checkout.pushCommit>> = { ok: true };
     if (next === 'push') {
       const pack = packed === commit.sha ? null : await packForOthers(running, commit);
       if (!(await ledger.recordPushIntent(commit, pack))) throw new Interrupt('cancelled');
@@ -130,17 +125,17 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
       await failpoint('publish.intended');
       // After a pause somebody else may have told the end of the build.
       if (!running.holdsLeases()) throw new Interrupt('cut_off');
-      pushed = await pushCommit(git, commit);
+      pushed = await checkout.pushCommit(commit);
       await failpoint('publish.pushed');
     }
-    const there = await isOnRemote(git, commit);
+    const there = await checkout.isOnRemote(commit);
     if (there.ok && there.answer) return proved(running, commit);
     const here = there.ok && begin === 'ask' ? await bringBack(running, commit) : there;
     if (here === 'lost') return lost(running, commit);
     next = here.ok ? 'push' : 'ask';
     refusal = here.ok ? (pushed.ok ? null : pushed) : here;
     if (refusal?.kind === 'STALE') {
-      const rebased = await rebaseCommit(git, { sha: commit.sha, onto: commit.branch });
+      const rebased = await checkout.rebaseCommit({ sha: commit.sha, onto: commit.branch });
       if (rebased.ok) commit = { ...commit, sha: rebased.sha, expected: rebased.baseSha };
       else if (!isTransient(rebased)) return refused(running, rebased);
     } else if (refusal && !isTransient(refusal)) {
@@ -153,22 +148,22 @@ async function push(running: RunningBuild, first: IntendedCommit, begin: 'push' 
 }
 
 /** Null when it is too large: then only this machine can push it. */
-async function packForOthers({ git, signal }: RunningBuild, { sha }: IntendedCommit): Promise<Buffer | null> {
-  const packed = await packCommit(git, { sha, maxBytes: MAX_PACK_BYTES });
+async function packForOthers({ checkout, signal }: RunningBuild, { sha }: IntendedCommit): Promise<Buffer | null> {
+  const packed = await checkout.packCommit({ sha, maxBytes: MAX_PACK_BYTES });
   signal.throwIfAborted();
   return packed.ok ? packed.pack : null;
 }
 
 /** The commit is here, or is put here from what was kept of it. */
 async function bringBack(
-  { build, git, ledger, project }: RunningBuild,
+  { build, checkout, ledger, project }: RunningBuild,
   commit: IntendedCommit,
 ): Promise<{ ok: true } | GitFailure | 'lost'> {
-  if (await isInWorkspace(git, commit)) return { ok: true };
+  if (await checkout.isInWorkspace(commit)) return { ok: true };
   const pack = await ledger.read((db) => findIntendedCommit(db, build.id, commit.sha));
   if (!pack) return 'lost';
   const { sha, branch } = commit;
-  const unpacked = await unpackCommit(git, { sha, pack, branches: [branch, project.defaultBranch] });
+  const unpacked = await checkout.unpackCommit({ sha, pack, branches: [branch, project.defaultBranch] });
   return unpacked.ok || isTransient(unpacked) ? unpacked : 'lost';
 }
 
@@ -197,8 +192,8 @@ async function proved(running: RunningBuild, commit: IntendedCommit): Promise<Pu
   return { result: pushedResult(running, commit), failure: null };
 }
 
-function pushedResult({ git }: RunningBuild, { sha, branch, filesChanged }: IntendedCommit): Partial<BuildResult> {
-  const url = commitUrl(git.remote.url, sha);
+function pushedResult({ remote }: RunningBuild, { sha, branch, filesChanged }: IntendedCommit): Partial<BuildResult> {
+  const url = commitUrl(remote.url, sha);
   return { publication: 'PUSHED', commitSha: sha, commitUrl: url, branch, filesChanged };
 }
 

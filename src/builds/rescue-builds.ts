@@ -1,21 +1,18 @@
 /** Builds whose worker died: they go on elsewhere, or end with a reason. */
-import { type Selectable, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { DatabaseTransaction } from '../database/database.ts';
-import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import type { Topic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toBuild } from './build.ts';
-import { failure } from './build-result.ts';
-import { type Conclusion, writeFinish } from './finish-build.ts';
-import { MAX_LOST_ATTEMPTS } from './lease.ts';
+import { writeFinish } from './finish-build.ts';
 import type { LedgerDeps } from './ledger.ts';
+import { concludeLost } from './lost-attempt.ts';
+import { type ReportDeps, reportEnd } from './report-end.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 /** Builds of one pass; more are found by the next. */
 const BATCH = 50;
-/** Once a push was intended, somebody must look whether it arrived: that many workers may die of it. */
-const MAX_LOST_PUSHES = 10;
 
 /** Which builds: those whose lease has run out, or those of workers that are known to be dead. */
 export type Lost = 'expired' | { readonly workers: readonly string[] };
@@ -24,7 +21,7 @@ export type Lost = 'expired' | { readonly workers: readonly string[] };
  * Safe to run in every worker at the same time. Returns how many builds it moved. A build that cannot be moved does not
  * keep the others from it; the first such error is thrown at the end.
  */
-export async function rescueBuilds(deps: LedgerDeps, which: Lost): Promise<number> {
+export async function rescueBuilds(deps: LedgerDeps & ReportDeps, which: Lost): Promise<number> {
   const candidates = await deps.db
     .selectFrom('build_audit')
     .select('id')
@@ -71,8 +68,10 @@ function isLost(which: Lost) {
 }
 
 /** False when it is no longer lost, or somebody else is at it. */
-async function rescueBuild(deps: LedgerDeps, id: string, which: Lost): Promise<boolean> {
+async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Lost): Promise<boolean> {
+  let ended = false;
   const topics = await inTransaction(deps.db, async (trx): Promise<Topic[] | null> => {
+    ended = false;
     await deps.queue.lock(trx, id);
     const row = await trx
       .selectFrom('build_audit')
@@ -86,32 +85,16 @@ async function rescueBuild(deps: LedgerDeps, id: string, which: Lost): Promise<b
     if (!row) return null;
     await failpoint('rescue.begin');
     const drained = await wasDrained(trx, row.worker_id);
-    const conclusion = drained ? null : concludeLost(row);
+    const conclusion = drained ? null : concludeLost(row, 'The worker died');
     if (conclusion) {
       const { queue } = deps;
+      ended = true;
       return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
     }
     return requeueBuild(trx, deps.queue, { buildId: id, ...(drained ? DRAINED : LOST) });
   });
   if (topics) await failpoint('rescue.committed');
   if (topics) deps.hub.announce(...topics);
+  if (ended) await reportEnd(deps, id);
   return topics !== null;
-}
-
-/** How a build ends that has lost its worker too often; null if it goes on. */
-function concludeLost(row: Selectable<BuildAuditTable>): Conclusion | null {
-  const losses = row.lost_attempts + 1;
-  const died = `The worker died ${losses} times during this build`;
-  const fail = (reason: 'WORKER_LOST' | 'GIT_PUSH_FAILED', message: string) => failure(reason, row.phase, message);
-  if (row.push_intent_sha === null) {
-    if (losses < MAX_LOST_ATTEMPTS) return null;
-    return { status: 'FAILED', result: {}, failure: fail('WORKER_LOST', `${died}.`) };
-  }
-  if (losses < MAX_LOST_PUSHES) return null;
-  if (row.pushed_sha !== null) {
-    const result = { publication: 'PUSHED', commitSha: row.pushed_sha } as const;
-    return { status: 'FAILED', result, failure: fail('WORKER_LOST', `${died}. Its commit is on the remote.`) };
-  }
-  const message = `${died}. Its commit ${row.push_intent_sha} may be on the remote: look there before you retry.`;
-  return { status: 'FAILED', result: {}, failure: fail('GIT_PUSH_FAILED', message) };
 }

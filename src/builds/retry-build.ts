@@ -1,9 +1,14 @@
 /** Start a finished build again, as a new build with the same spec. */
-import { BuildStateError, NotFoundError } from '../errors.ts';
+import type { Config } from '../config/config.ts';
+import { BuildStateError, InvalidInputError, NotFoundError } from '../errors.ts';
+import { networkLimit } from '../projects/pod-limits.ts';
+import { findProject } from '../projects/project.ts';
+import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { findBuild, isFinished } from './build.ts';
 import type { DiskConfig } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
+import { refuseUnreachable } from './refuse-unreachable.ts';
 import { acceptOnce, checkIdempotencyKey, type StartBuildDeps, type StartedBuild } from './start-build.ts';
 
 export interface RetryBuildInput {
@@ -15,7 +20,9 @@ export interface RetryBuildInput {
 
 /** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, BudgetExceededError, or BuildStateError while the build is not finished. */
 export async function retryBuild(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring'> & { readonly config: DiskConfig },
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring'> & {
+    readonly config: DiskConfig & Pick<Config, 'runtime'>;
+  },
   input: RetryBuildInput,
   actor: string,
 ): Promise<StartedBuild> {
@@ -32,6 +39,10 @@ export async function retryBuild(
   if (resumeSession && !build.result?.sessionId) {
     throw new BuildStateError(build.status, 'The build has no session to resume: retry it without resumeSession.');
   }
+  const project = await findProject(deps.db, build.projectId);
+  if (project) refuseUnreachable(deps.config, project, ['input', 'id']);
+  const message = networkLimit(deps.config, build.spec.network ?? ALL_OF_THE_NETWORK);
+  if (message) throw new InvalidInputError([{ path: ['input', 'id'], message }], 'NETWORK_UNSUPPORTED');
   return acceptOnce(deps, {
     projectId: build.projectId,
     spec: { ...build.spec, runAfter: null, resumeSessionOf: resumeSession ? build.id : null },

@@ -3,10 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentEvent, AgentOutcome, AgentReason, AgentRun, AgentTask, StopReason } from '../agents/agent.ts';
 import { startDriftCount } from '../agents/drift.ts';
+import { SupersededError } from '../errors.ts';
 import type { NewBuildEvent, Usage } from '../events/event.ts';
 import { addUsage } from '../events/usage.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
+import { inSpan } from '../telemetry/trace-scope.ts';
 import { startAgentCaps } from './agent-caps.ts';
 import { type AgentClocks, startAgentClocks } from './agent-clocks.ts';
 import { startEventBudget, toBuildEvent } from './agent-events.ts';
@@ -34,7 +36,17 @@ const SUPERVISOR_GRACE_SECONDS = 5 * 60;
 const READ_AFTER_STOP_MS = 15_000;
 
 /** Throws when the attempt is interrupted: by then the agent is dead, unless a successor owns it. */
-export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
+export function runAgent(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
+  const { agent, build } = running;
+  const attributes = { 'gen_ai.agent.name': agent.name, 'gen_ai.request.model': build.spec.model };
+  return inSpan({ name: 'agent', attributes }, async (scope) => {
+    const outcome = await runToItsEnd(deps, running);
+    if (outcome.status !== 'succeeded') scope?.fail(outcome.reason ?? outcome.status);
+    return outcome;
+  });
+}
+
+async function runToItsEnd(deps: RunBuildDeps, running: RunningBuild): Promise<AgentOutcome> {
   const { signal } = running;
   const checkpoint = await chooseSession(running);
   // Before there is an agent: while the database is gone, nobody would end it.
@@ -43,7 +55,9 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
   signal.throwIfAborted();
   const detached = new AbortController();
   const run = await openRun(running, checkpoint, detached.signal);
-  const end = endOnce(run, detached, (error) => deps.logger.error({ error }, 'an agent does not end'));
+  const end = endOnce(run, detached, (error) => {
+    if (!(error instanceof SupersededError)) deps.logger.error({ error }, 'an agent does not end');
+  });
   const clocks = startAgentClocks({
     limits: completeLimits(running.build.spec.limits),
     startedAt: new Date(checkpoint.agentStartedAt ?? Date.now()),
@@ -58,15 +72,17 @@ export async function runAgent(deps: RunBuildDeps, running: RunningBuild): Promi
     asked: questions.length,
     interrupt: () => end.because('interrupted'),
   });
-  const watch = setInterval(async () => {
-    if ((await run.outputBytes()) > MAX_OUTPUT_BYTES) end.because('output_limit');
+  const watch = setInterval(() => {
+    // What keeps the runtime from saying it ends the reading, too.
+    const bytes = run.outputBytes().catch(() => 0);
+    void bytes.then((printed) => printed > MAX_OUTPUT_BYTES && end.because('output_limit'));
   }, LOOK_AT_OUTPUT_EVERY_MS);
   const interrupt = () => {
     const reason = signal.reason instanceof Interrupt ? signal.reason.reason : 'released';
     if (reason === 'superseded' || reason === 'left') return detached.abort();
     end.because(reason === 'cut_off' ? 'released' : reason);
     // There is no time for manners.
-    if (reason === 'cut_off') void deps.runtime.sweep(running.build.id).catch(() => {});
+    if (reason === 'cut_off') void deps.runtime.sweep(running.build.id, running.build.attemptNo).catch(() => {});
   };
   signal.addEventListener('abort', interrupt);
   try {

@@ -5,29 +5,39 @@
 import type { AgentOutcome } from '../agents/agent.ts';
 import { gitEnvironment } from '../config/config.ts';
 import type { Database } from '../database/database.ts';
+import { SupersededError } from '../errors.ts';
+import { isLocalPath } from '../git/remote-url.ts';
+import { REPOSITORY_OUT_OF_REACH } from '../projects/pod-limits.ts';
 import { findProject } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { findTemplate } from '../projects/template.ts';
+import { type WorkspaceNeeds, workspaceNeeds } from '../projects/workspace-needs.ts';
 import { createRedactor } from '../runtimes/redact.ts';
+import { type LossReason, WorkspaceLostError } from '../runtimes/workspace-lost.ts';
+import { readDiskSpace } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
-import { toPublicId } from '../std/public-id.ts';
+import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { agentFailure } from './agent-failure.ts';
 import { runAgentPhase } from './agent-phase.ts';
 import type { ClaimedBuild } from './build.ts';
-import { failure } from './build-result.ts';
+import { type FailureReason, failure } from './build-result.ts';
 import { readBuildSecrets } from './build-secrets.ts';
+import { openCheckout } from './checkout-work.ts';
 import { collectArtifacts, recoverArtifacts } from './collect-artifacts.ts';
+import { openDistantCheckout } from './distant-checkout.ts';
 import type { Doorbell } from './doorbell.ts';
 import type { Conclusion } from './finish-build.ts';
 import { explainFullDisk } from './full-disk.ts';
-import { Ledger, SupersededError } from './ledger.ts';
-import { removeNpmConfig } from './npm-config.ts';
+import { Ledger } from './ledger.ts';
+import { HOME_SECRETS } from './npm-config.ts';
 import { confirmPush, publishChanges } from './publish-changes.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 import { waitForQuota } from './wait-for-quota.ts';
 
 /** Of one git command. */
 const GIT_TIMEOUT_MS = 10 * 60_000;
+/** What a build may need for clone, push and artifacts. */
+const BESIDE_THE_AGENT_SECONDS = 60 * 60;
 
 /**
  * Runs one claimed build to its end, or until `interrupt` (its reason is an Interrupt) ends the attempt; resolves with what became of the attempt. Never
@@ -40,7 +50,7 @@ export async function runBuild(
 ): Promise<'finished' | 'released' | 'superseded' | 'left'> {
   const ledger = new Ledger(deps, build);
   const signal = untilIntended(interrupt, ledger);
-  const log = deps.logger.child({ build: toPublicId('build', build.id), attempt: build.attemptNo });
+  const { logger: log } = deps;
   try {
     const conclusion = await conclude(deps, build, { ledger, signal, bell });
     if (conclusion === null) {
@@ -64,10 +74,18 @@ export async function runBuild(
       await ledger.release('The worker had lost the database; the build begins anew.');
       return 'released';
     }
+    if (error instanceof WorkspaceLostError) {
+      // What is left of it takes up room until it is gone; what cannot be removed now is removed by the next attempt.
+      await deps.runtime
+        .close(build.id, { keepHome: false, attemptNo: build.attemptNo })
+        .catch((problem: unknown) => log.warn({ error: problem }, 'the lost workspace could not be removed'));
+      await ledger.release(error.message, 'WORKSPACE_LOST');
+      return 'released';
+    }
     if (reason !== 'released') throw error;
     await failpoint('release.begin');
-    await deps.runtime.sweep(build.id);
-    await (await deps.runtime.open(build.id)).close({ keepHome: false });
+    await deps.runtime.sweep(build.id, build.attemptNo);
+    await deps.runtime.close(build.id, { keepHome: false, attemptNo: build.attemptNo });
     await failpoint('release.closed');
     await ledger.release('The worker is shutting down; the build goes on with another one.');
     await failpoint('release.committed');
@@ -84,26 +102,52 @@ async function conclude(deps: RunBuildDeps, build: ClaimedBuild, attempt: Attemp
     if (build.cancelRequestedAt && !build.pushIntentSha) throw new Interrupt('cancelled');
     const running = await openRunningBuild(deps, build, attempt);
     const conclusion = await runPhases(deps, running);
-    if (conclusion?.status !== 'FAILED') return conclusion;
-    return { ...conclusion, failure: await explainFullDisk(conclusion.failure, running.workspace.paths.root) };
+    if (conclusion === null) return null;
+    // Who has cancelled was not told that it was too late.
+    if (interruptOf(signal) === 'cancelled') throw new Interrupt('cancelled');
+    if (conclusion.status !== 'FAILED') return conclusion;
+    return { ...conclusion, failure: await explainFullDisk(conclusion.failure, running.checkout.readDiskSpace(null)) };
   } catch (error) {
     if (error instanceof SupersededError) throw error;
     const interrupt = error instanceof Interrupt ? error.reason : interruptOf(signal);
     if (interrupt !== null && interrupt !== 'cancelled') throw error;
     if (!deps.holdsLeases()) throw new Interrupt('cut_off');
+    if (interrupt === 'cancelled') return concludeCancelled(deps, build, ledger);
     // Nothing that carries the build's mark is alive when its end is told.
-    await deps.runtime.sweep(build.id);
-    if (interrupt === 'cancelled')
-      return { status: 'CANCELLED', result: {}, reason: await cancelReason(ledger, build.id) };
+    await deps.runtime.sweep(build.id, build.attemptNo);
+    if (error instanceof WorkspaceLostError) return concludeLoss(ledger, error);
     // Its commit may be on the remote: the next attempt asks there before it says how the build ended.
     if (ledger.pushIntended && !(error instanceof BuildFailedError)) throw error;
     const known = error instanceof BuildFailedError ? error.failure : null;
     const found = known ?? failure('INTERNAL', ledger.phase, 'Slipway failed unexpectedly.');
-    const explained = await explainFullDisk(found, deps.config.dataFolder, error);
-    if (explained.reason === 'INTERNAL')
-      deps.logger.error({ error, build: build.id }, 'a build failed for no known reason');
+    const explained = await explainFullDisk(found, readDiskSpace(deps.config.dataFolder), error);
+    if (explained.reason === 'INTERNAL') deps.logger.error({ error }, 'a build failed for no known reason');
     return { status: 'FAILED', result: {}, failure: explained };
   }
+}
+
+const LOSSES: Partial<Record<LossReason, FailureReason>> = {
+  out_of_memory: 'OUT_OF_MEMORY',
+  disk_full: 'WORKSPACE_FULL',
+  deadline: 'TIMEOUT',
+};
+
+/** What the build itself has done to its workspace ends it; otherwise another attempt begins anew. */
+function concludeLoss(ledger: Ledger, error: WorkspaceLostError): Conclusion {
+  const reason = LOSSES[error.reason];
+  if (reason === undefined || ledger.pushIntended) throw error;
+  return { status: 'FAILED', result: {}, failure: failure(reason, ledger.phase, error.message) };
+}
+
+/** Nothing of the build is alive when its end is told; where closing its workspace ends it, that is gone, too. */
+async function concludeCancelled(
+  { runtime }: RunBuildDeps,
+  { id, attemptNo }: ClaimedBuild,
+  ledger: Ledger,
+): Promise<Conclusion> {
+  if (runtime.closeEnds) await runtime.close(id, { keepHome: false, attemptNo });
+  else await runtime.sweep(id, attemptNo);
+  return { status: 'CANCELLED', result: {}, reason: await cancelReason(ledger, id) };
 }
 
 /** Who cancels says why after the claim. */
@@ -124,7 +168,7 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
   }
   const outcome = await runAgentPhase(deps, running);
   const said = agentResult(ledger, outcome);
-  if (await waitForQuota(running, outcome)) return null;
+  if (await waitForQuota(deps, running, outcome)) return null;
   if (outcome.status !== 'succeeded') {
     return { status: 'FAILED', result: said, failure: agentFailure(outcome, running.build.spec.provider) };
   }
@@ -153,11 +197,19 @@ async function openRunningBuild(
   if (spec.template && !template) {
     throw new BuildFailedError(failure('INVALID_SPEC', 'PREPARING', `This worker has no template ${spec.template}.`));
   }
+  const asked = workspaceNeeds(deps.config, { project, template });
+  if (!asked.ok) throw new BuildFailedError(failure('INVALID_SPEC', 'PREPARING', asked.message));
   const credentials = await readBuildSecrets(deps, ledger, { project, agent });
   const redact = createRedactor(credentials.all);
   ledger.protect(redact);
   const remote = await openRepository(deps.config, project, credentials.git);
-  const workspace = await openWorkspace(deps, build.id);
+  if (!deps.runtime.reachesLocalPaths && isLocalPath(remote.url)) {
+    throw new BuildFailedError(failure('INVALID_SPEC', 'PREPARING', REPOSITORY_OUT_OF_REACH));
+  }
+  const open = () => openWorkspace(deps, build, { ledger, signal, asked: asked.needs });
+  const workspace = await open();
+  const allowLocal = deps.config.localRepositories ?? false;
+  const context = { workspace, remote, signal, timeoutMs: GIT_TIMEOUT_MS, environment: gitEnvironment(), allowLocal };
   return {
     build,
     project,
@@ -165,14 +217,9 @@ async function openRunningBuild(
     agent,
     ledger,
     workspace,
-    git: {
-      workspace,
-      remote,
-      signal,
-      timeoutMs: GIT_TIMEOUT_MS,
-      environment: gitEnvironment(),
-      allowLocal: deps.config.localRepositories ?? false,
-    },
+    reopen: async () => void (await open()),
+    checkout: workspace.isLocal ? openCheckout(context) : openDistantCheckout(context),
+    remote,
     credentials,
     redact,
     holdsLeases: deps.holdsLeases,
@@ -181,10 +228,26 @@ async function openRunningBuild(
   };
 }
 
-async function openWorkspace(deps: RunBuildDeps, buildId: string) {
+async function openWorkspace(
+  { runtime }: RunBuildDeps,
+  { id, projectId, attemptNo, spec }: ClaimedBuild,
+  { ledger, signal, asked }: Pick<AttemptTools, 'ledger' | 'signal'> & { readonly asked: WorkspaceNeeds },
+) {
+  const needs = {
+    ...asked,
+    projectId,
+    attemptNo,
+    network: spec.network ?? ALL_OF_THE_NETWORK,
+    maxSeconds: spec.limits.wallSeconds + BESIDE_THE_AGENT_SECONDS,
+    signal,
+    onWait: (message: string) =>
+      void ledger.write({ events: [{ type: 'WARNING', data: { message } }] }).catch(() => {}),
+  };
   try {
-    return await deps.runtime.open(buildId);
+    return await runtime.open(id, needs);
   } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof WorkspaceLostError || error instanceof SupersededError) throw error;
     const message = `The workspace could not be made: ${error instanceof Error ? error.message : String(error)}`;
     throw new BuildFailedError(failure('SANDBOX_FAILED', 'PREPARING', message));
   }
@@ -196,9 +259,8 @@ function agentResult({ usage }: Ledger, outcome: AgentOutcome | null) {
 }
 
 async function cleanUp(deps: RunBuildDeps, { id, spec }: ClaimedBuild): Promise<void> {
-  const workspace = await deps.runtime.open(id);
-  await removeNpmConfig(workspace);
-  await workspace.close({ keepHome: deps.agents.get(spec.provider)?.capabilities.resume ?? false });
+  const keepHome = deps.agents.get(spec.provider)?.capabilities.resume ?? false;
+  await deps.runtime.close(id, { keepHome, forget: HOME_SECRETS });
 }
 
 /** Follows `interrupt`, but nobody lets go of a build whose commit is on its way: that takes seconds, and only we have it. */

@@ -4,7 +4,7 @@ import type { DriftCounter } from '../agents/drift.ts';
 import type { FileStore } from '../artifacts/file-store.ts';
 import type { Config } from '../config/config.ts';
 import type { Keyring } from '../credentials/keyring.ts';
-import type { GitContext } from '../git/git.ts';
+import type { GitRemote } from '../git/git.ts';
 import type { Project } from '../projects/project.ts';
 import type { Template, TemplateCatalogue } from '../projects/template.ts';
 import type { Redact } from '../runtimes/redact.ts';
@@ -13,10 +13,12 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { ClaimedBuild } from './build.ts';
 import type { BuildFailure } from './build-result.ts';
 import type { BuildSecrets } from './build-secrets.ts';
+import type { CheckoutTasks } from './checkout-work.ts';
 import type { Doorbell } from './doorbell.ts';
 import type { Ledger, LedgerDeps } from './ledger.ts';
+import type { ReportDeps } from './report-end.ts';
 
-export interface RunBuildDeps extends LedgerDeps {
+export interface RunBuildDeps extends LedgerDeps, ReportDeps {
   readonly config: Config;
   readonly logger: Logger;
   readonly keyring: Keyring;
@@ -66,7 +68,10 @@ export interface RunningBuild {
   readonly agent: Agent;
   readonly ledger: Ledger;
   readonly workspace: Workspace;
-  readonly git: GitContext;
+  /** Opens the workspace again, after it was closed. */
+  readonly reopen: () => Promise<void>;
+  readonly checkout: CheckoutTasks;
+  readonly remote: GitRemote;
   readonly credentials: BuildSecrets;
   /** For everything that a program prints. */
   readonly redact: Redact;

@@ -15,6 +15,7 @@ import { type Build, findBuildByIdempotencyKey } from './build.ts';
 import type { BuildSpecInput } from './build-spec.ts';
 import { type DiskConfig, refuseOnFullDisk } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
+import { refuseUnreachable } from './refuse-unreachable.ts';
 import { type FollowUpDeps, resolveFollowUp } from './resolve-follow-up.ts';
 import { resolveSpec } from './resolve-spec.ts';
 
@@ -47,6 +48,7 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
   const idempotencyKey = checkIdempotencyKey(input.idempotencyKey);
   const project = await findProject(deps.db, input.projectId);
   if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
+  refuseUnreachable(deps.config, project, ['input', 'projectId']);
   const { resumeFrom } = input;
   const spec = resumeFrom
     ? await resolveFollowUp(deps, project, { resumeFrom, spec: input.spec, path: ['input'] })

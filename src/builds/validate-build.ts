@@ -4,6 +4,7 @@ import type { Agent } from '../agents/agent.ts';
 import { hasModelKey } from '../credentials/credential.ts';
 import type { Database } from '../database/database.ts';
 import { BuildStateError, type InputIssue, InvalidInputError, NotFoundError } from '../errors.ts';
+import { repositoryLimit } from '../projects/pod-limits.ts';
 import { findProject, type Project } from '../projects/project.ts';
 import { renderPrompt } from '../projects/render-template.ts';
 import { findTemplate, type TemplateCatalogue } from '../projects/template.ts';
@@ -50,7 +51,7 @@ export async function validateBuild(deps: ValidateBuildDeps, input: ValidateBuil
   if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
   const resolved = await resolve(deps, project, input);
   const issues = [...resolved.issues];
-  const projectCheck = checkProject(project);
+  const projectCheck = checkProject(deps, project);
   if (!projectCheck.ok) issues.push({ path: ['projectId'], message: projectCheck.message });
   const budgetCheck = checkBudget(await readDayBudget(deps.db, project.id));
   if (!budgetCheck.ok) issues.push({ path: ['projectId'], message: budgetCheck.message });
@@ -96,10 +97,10 @@ function resolvePrompt(templates: TemplateCatalogue, spec: BuildSpec): string {
   return template ? renderPrompt(template, spec.prompt, spec.variables) : spec.prompt;
 }
 
-function checkProject({ status }: Project): BuildCheck {
-  const ok = status === 'ACTIVE';
-  const message = ok ? 'The project is active.' : `The project is ${status}, so it takes no builds.`;
-  return { name: 'project', ok, message };
+function checkProject({ config }: ValidateBuildDeps, { status, repositoryUrl }: Project): BuildCheck {
+  const inactive = status === 'ACTIVE' ? null : `The project is ${status}, so it takes no builds.`;
+  const problem = inactive ?? repositoryLimit(config, repositoryUrl);
+  return { name: 'project', ok: problem === null, message: problem ?? 'The project is active.' };
 }
 
 function checkSpec(issues: readonly InputIssue[]): BuildCheck {

@@ -3,7 +3,7 @@ import type { AgentOutcome } from '../agents/agent.ts';
 import { addUsage } from '../events/usage.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { PausedSession } from './checkpoint.ts';
-import { Interrupt, type RunningBuild } from './running-build.ts';
+import { Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
 
 /** A build is put back so often; the next rate limit ends it. */
 const MAX_WAITS = 8;
@@ -16,13 +16,17 @@ const MAX_RETRY_AFTER_SECONDS = 6 * 60 * 60;
  * Puts the build back if a rate limit ended its agent; false when it did not, or did so too often. Throws an Interrupt
  * when somebody wants it cancelled.
  */
-export async function waitForQuota(running: RunningBuild, outcome: AgentOutcome): Promise<boolean> {
-  const { build, agent, ledger, workspace, credentials } = running;
+export async function waitForQuota(
+  { runtime }: Pick<RunBuildDeps, 'runtime'>,
+  running: RunningBuild,
+  outcome: AgentOutcome,
+): Promise<boolean> {
+  const { build, agent, ledger, credentials } = running;
   if (outcome.status !== 'failed' || outcome.reason !== 'rate_limit' || build.quotaWaits >= MAX_WAITS) return false;
   const session = sessionOf(running, outcome, 'QUOTA');
   const paused = session.id === null ? null : session;
   // An agent that cannot go on begins anew, on a fresh checkout.
-  if (!paused) await workspace.close({ keepHome: false });
+  if (!paused) await runtime.close(build.id, { keepHome: false, attemptNo: build.attemptNo });
   await failpoint('quota.begin');
   const waits = await ledger.waitForQuota({
     key: { provider: agent.name, variable: agent.modelKey?.variable ?? null, credential: credentials.keyIdentity },

@@ -18,6 +18,8 @@ export interface ClaimedDelivery extends Placed {
   readonly claimedAt: Date;
   /** Also the fence: whoever claims it later holds another one. */
   readonly leaseUntil: Date;
+  /** Of the build; see `build-trace.ts`. */
+  readonly traceparent: string | null;
 }
 
 export interface ClaimLimits extends PlaceLimits {
@@ -39,10 +41,10 @@ export async function claimDeliveries(db: Database, limits: ClaimLimits): Promis
          and (lease_until is null or lease_until <= now())
        for update skip locked
     )
-    update deliveries set lease_until = now() + ${LEASE_SECONDS} * interval '1 second'
-      from taken where deliveries.id = taken.id
-    returning deliveries.id, build_id as "buildId", project_id as "projectId", url, host, tries,
-              now()::timestamptz(3) as "claimedAt", lease_until as "leaseUntil"`.execute(db);
+    update deliveries d set lease_until = now() + ${LEASE_SECONDS} * interval '1 second'
+      from taken, build_audit b where d.id = taken.id and b.id = d.build_id
+    returning d.id, d.build_id as "buildId", d.project_id as "projectId", d.url, d.host, d.tries,
+              now()::timestamptz(3) as "claimedAt", d.lease_until as "leaseUntil", b.traceparent`.execute(db);
   return result.rows;
 }
 

@@ -5,6 +5,7 @@
 import type { LookupFunction } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findBuild } from '../builds/build.ts';
+import { buildTrace } from '../builds/build-trace.ts';
 import type { Config } from '../config/config.ts';
 import type { Keyring } from '../credentials/keyring.ts';
 import { readSigningSecrets } from '../credentials/signing-secrets.ts';
@@ -16,6 +17,9 @@ import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { formatTraceparent } from '../telemetry/trace-ids.ts';
+import { type OpenScope, withScope } from '../telemetry/trace-scope.ts';
 import { callbackBody } from './callback.ts';
 import { type ClaimedDelivery, claimDeliveries, nextDueInMs, releaseDelivery } from './claim-deliveries.ts';
 import { recordAttempt } from './record-attempt.ts';
@@ -35,6 +39,7 @@ export interface CallbackDeliveryOptions {
   readonly hub: EventHub;
   readonly logger: Logger;
   readonly keyring: Keyring;
+  readonly telemetry: Telemetry;
   readonly config: Pick<Config, 'callbackAllowPrivate'>;
   /** In place of the system's name look-up. */
   readonly lookup?: LookupFunction;
@@ -108,7 +113,7 @@ export class CallbackDelivery implements AsyncDisposable {
   }
 
   #start(delivery: ClaimedDelivery): void {
-    const done = this.#deliver(delivery)
+    const done = this.#traced(delivery)
       .catch((error) => {
         const fields = { err: error, delivery: toPublicId('delivery', delivery.id) };
         this.#options.logger.warn(fields, 'a callback could not be recorded: it is sent again after its lease');
@@ -121,10 +126,22 @@ export class CallbackDelivery implements AsyncDisposable {
     this.#sending.add(sending);
   }
 
-  async #deliver(delivery: ClaimedDelivery): Promise<void> {
+  /** A part of the build's trace. */
+  #traced(delivery: ClaimedDelivery): Promise<void> {
+    const { tracing } = this.#options.telemetry;
+    const { buildId, traceparent, host, tries } = delivery;
+    const attributes = { 'http.request.method': 'POST', 'server.address': host, 'http.request.resend_count': tries };
+    const parent = buildTrace({ id: buildId, traceparent });
+    const span = { name: 'callback', kind: 'client', parent, attributes } as const;
+    return withScope({ tracing, span }, (scope) => this.#deliver(delivery, scope));
+  }
+
+  async #deliver(delivery: ClaimedDelivery, scope: OpenScope): Promise<void> {
     const { db, logger } = this.#options;
     await failpoint('deliver.claimed');
-    const answer = await this.#try(delivery);
+    const answer = await this.#try(delivery, scope);
+    scope.set({ 'http.response.status_code': answer.statusCode });
+    if (answer.error !== null) scope.fail(answer.statusCode === null ? 'no_answer' : String(answer.statusCode));
     if (answer.error !== null && this.#aborting.signal.aborted) {
       await releaseDelivery(db, delivery);
       return;
@@ -144,7 +161,7 @@ export class CallbackDelivery implements AsyncDisposable {
     else logger.warn({ ...fields, error: answer.error }, 'a callback was not delivered');
   }
 
-  async #try(delivery: ClaimedDelivery): Promise<CallbackAnswer> {
+  async #try(delivery: ClaimedDelivery, scope: OpenScope): Promise<CallbackAnswer> {
     const { db, config, lookup, logger, keyring } = this.#options;
     try {
       const [build, project] = await Promise.all([
@@ -160,12 +177,14 @@ export class CallbackDelivery implements AsyncDisposable {
         body: callbackBody({ ...build, result: build.result }),
         secrets,
         sentAt: delivery.claimedAt,
+        traceparent: delivery.traceparent === null ? null : formatTraceparent(scope.ids),
       };
       const allowPrivate = config.callbackAllowPrivate ?? false;
       const answer = await sendCallback(callback, { allowPrivate, lookup, signal: this.#aborting.signal });
       return { ...answer, response: answer.response && withoutSecrets(answer.response, secrets) };
     } catch (error) {
       // A failed try, and not only a log line: so that it is seen, and comes to an end.
+      this.#options.telemetry.systemError('callbacks');
       logger.error({ err: error, delivery: toPublicId('delivery', delivery.id) }, 'a callback could not be prepared');
       const message = 'Slipway could not prepare this callback.';
       return { statusCode: null, error: message, response: null, durationMs: 0, retryAfterMs: null };

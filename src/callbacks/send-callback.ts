@@ -27,6 +27,8 @@ export interface Callback {
   readonly secrets: readonly string[];
   /** The database's time: the receiver compares it with its own. */
   readonly sentAt: Date;
+  /** W3C Trace Context: the trace of the build; null for builds that have none. */
+  readonly traceparent: string | null;
 }
 
 export interface SendOptions extends OutboundPolicy {
@@ -104,13 +106,14 @@ function openRequest(callback: Callback, options: SendOptions, signal: AbortSign
   return request;
 }
 
-function headersOf({ deliveryId, body, secrets, sentAt }: Callback): http.OutgoingHttpHeaders {
+function headersOf({ deliveryId, body, secrets, sentAt, traceparent }: Callback): http.OutgoingHttpHeaders {
   const id = messageId(deliveryId);
   return {
     accept: '*/*',
     'accept-encoding': 'identity',
     'content-length': Buffer.byteLength(body),
     'content-type': 'application/json',
+    ...(traceparent !== null && { traceparent }),
     'user-agent': `slipway/${VERSION}`,
     'webhook-id': id,
     'webhook-timestamp': Math.floor(sentAt.getTime() / 1000),

@@ -69,6 +69,11 @@ export interface MasterKeyTable {
   rotated_at: Date | null;
 }
 
+export interface InstallationTable {
+  is_only: Generated<boolean>;
+  id: Generated<string>;
+}
+
 export interface RateBudgetsTable {
   token_id: string;
   points: number;
@@ -181,6 +186,7 @@ export interface BuildAuditTable {
   input_hash: string | null;
   retry_of: string | null;
   requested_by: string;
+  traceparent: string | null;
   created_at: DefaultTime;
   started_at: Date | null;
   finished_at: Date | null;
@@ -313,6 +319,7 @@ export interface Tables {
   rate_budgets: RateBudgetsTable;
   valid_token_secrets: ValidTokenSecretsView;
   master_key: MasterKeyTable;
+  installation: InstallationTable;
   credentials: CredentialsTable;
   audit_log: AuditLogTable;
   workers: WorkersTable;

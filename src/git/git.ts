@@ -165,16 +165,22 @@ export function withoutSecrets(context: GitContext, text: string): string {
   return shown.replaceAll(/\p{Cc}+/gu, ' ').trim();
 }
 
+/** Those of the variables that git may see. */
+export function machineVariables(environment: GitContext['environment'] = {}): Record<string, string> {
+  return Object.fromEntries(
+    MACHINE_VARIABLES.flatMap((name) => {
+      const value = environment[name];
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+}
+
 function environment(context: GitContext, options: GitOptions): Record<string, string> {
   const { paths } = context.workspace;
   const { url, credentials } = context.remote;
-  const machine = MACHINE_VARIABLES.flatMap((name) => {
-    const value = context.environment?.[name];
-    return value === undefined ? [] : [[name, value] as const];
-  });
   return {
     PATH: DEFAULT_PATH,
-    ...Object.fromEntries(machine),
+    ...machineVariables(context.environment),
     LC_ALL: 'C',
     // Nothing can ever lie in it: no .netrc, no .config/git.
     HOME: '/dev/null',

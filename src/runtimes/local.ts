@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { constants } from 'node:fs';
 import { cp, open, readdir, realpath, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { removeFolders } from '../std/remove-folders.ts';
 import { workspaceMark } from './build-mark.ts';
-import { openLocalWorkspace } from './local-workspace.ts';
+import { type LocalLayout, layoutIn, openLocalWorkspace } from './local-workspace.ts';
 import { runFiles } from './run-files.ts';
 import type { Runtime } from './runtime.ts';
 import type { SandboxOptions } from './sandbox-command.ts';
@@ -17,17 +20,29 @@ export interface LocalRuntimeOptions {
   readonly folder: string;
   /** By default none: runs do whatever this user may do. */
   readonly sandbox?: SandboxOptions | null;
+  /** By default all of a build is in its folder, and what builds share is beside them all. */
+  readonly layout?: LocalLayout;
 }
 
 /**
  * Runs builds on this machine, as this user: `<folder>/<buildId>/` holds `work`, `git`, `home`, `tmp` and `run`.
  * Processes that share `folder` share the builds in it. The folder is made with the first build.
  */
-export function openLocalRuntime({ folder, sandbox = null }: LocalRuntimeOptions): Runtime {
+export function openLocalRuntime(options: LocalRuntimeOptions): Runtime {
+  const { folder, sandbox = null, layout = layoutIn(join(dirname(folder), 'cache')) } = options;
   return {
     name: 'local',
     sandbox: sandbox && `bubblewrap ${sandbox.bubblewrap.version}`,
-    open: async (buildId) => openLocalWorkspace({ buildId, folder: join(folder, checkBuildId(buildId)), sandbox }),
+    place: `${hostname()}:${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`,
+    closeEnds: false,
+    reachesLocalPaths: true,
+    problem: () => null,
+    networkProblem: ({ access }) =>
+      sandbox || access === 'ALL'
+        ? null
+        : 'This worker has no sandbox, so it cannot limit what the build reaches in the network.',
+    open: async (buildId) =>
+      openLocalWorkspace({ buildId, folder: join(folder, checkBuildId(buildId)), sandbox, layout }),
     async sweep(buildId) {
       checkBuildId(buildId);
       // Without the folder nothing was ever started here.
@@ -47,6 +62,8 @@ export function openLocalRuntime({ folder, sandbox = null }: LocalRuntimeOptions
         }),
       );
     },
+    tend: async () => {},
+    tendEveryMs: 60_000,
     async copyHome(from, to) {
       const source = join(folder, checkBuildId(from), HOME);
       const target = join(folder, checkBuildId(to), HOME);
@@ -55,9 +72,16 @@ export function openLocalRuntime({ folder, sandbox = null }: LocalRuntimeOptions
       await cp(source, target, { recursive: true, verbatimSymlinks: true });
       return true;
     },
+    async close(buildId, { keepHome, forget = [] }) {
+      const root = join(folder, checkBuildId(buildId));
+      const { paths, files } = layout(root);
+      for (const name of forget) await rm(join(paths.home, name), { recursive: true, force: true });
+      // The run goes after the checkout: while there is a run, a successor does not start the agent again.
+      const last = keepHome ? [files.folder] : [paths.home, files.folder, root];
+      await removeFolders([paths.work, paths.git, paths.tmp, ...last]);
+    },
   };
 }
-
 /** Nothing is made here: without the file there is no run. */
 async function renewLease(path: string): Promise<void> {
   const lease = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);

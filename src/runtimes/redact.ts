@@ -43,10 +43,10 @@ export function createSecretSearch(secrets: readonly string[]) {
   );
   const longest = Math.max(OWN_TOKEN_LENGTH, ...spellings.map(({ length }) => length));
   const pattern = new RegExp([...spellings.map(escapeRegExp), OWN_TOKEN].join('|'));
-  return async (pieces: AsyncIterable<Buffer>): Promise<boolean> => {
+  return async (pieces: AsyncIterable<Uint8Array>): Promise<boolean> => {
     let end = '';
     for await (const piece of pieces) {
-      const text = end + piece.toString('latin1');
+      const text = end + Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).toString('latin1');
       if (pattern.test(text)) return true;
       end = text.slice(1 - longest);
     }

@@ -5,6 +5,9 @@
  *
  * Calls for different builds may overlap. `open`, `stop`, `sweep` and `close` must be safe to repeat, also by a
  * process that never saw the build before: the process that made the workspace may be dead.
+ *
+ * Where a workspace can be lost with its machine, whatever is asked of it then rejects with WorkspaceLostError; where workers
+ * share it, with SupersededError once a later attempt has opened it.
  */
 import type { NetworkAccess } from '../std/network-access.ts';
 import type { Redact } from './redact.ts';
@@ -13,14 +16,26 @@ export interface Runtime {
   readonly name: string;
   /** What keeps runs from the rest of the machine and its network, such as `bubblewrap 0.8.0`; null: nothing. */
   readonly sandbox: string | null;
-  /** Creates the workspace, or opens the one that an earlier attempt left on this machine. */
-  open(buildId: string): Promise<Workspace>;
+  /** Workers whose runtimes have the same place find each other's workspaces. */
+  readonly place: string;
+  /** What `close` takes away cannot go on running: nobody has to sweep before. */
+  readonly closeEnds: boolean;
+  /** Git reaches repositories by paths of this machine. */
+  readonly reachesLocalPaths: boolean;
+  /** Why nothing can be run at the moment; null when nothing is known against it. Builds stay in the queue meanwhile. */
+  problem(): string | null;
+  /** Why it cannot keep a build to this network, as a sentence; null when it can. */
+  networkProblem(network: NetworkAccess): string | null;
+  /** Creates the workspace, or opens the one that an earlier attempt left in this place. */
+  open(buildId: string, needs?: WorkspaceNeeds): Promise<Workspace>;
   /**
    * Kills every process of this build that was started in its workspace here (they carry its mark in their
    * environment), setsid children included, and resolves with how many it killed once none is alive. What another
-   * worker runs of the same build in a folder of its own is left alone: it may be the owner by now.
+   * worker runs of the same build in a folder of its own is left alone: it may be the owner by now. With `attemptNo` it is
+   * done for that attempt: rejects with a SupersededError, or does nothing, where a later one has opened the workspace, if
+   * workers share it.
    */
-  sweep(buildId: string): Promise<number>;
+  sweep(buildId: string, attemptNo?: number): Promise<number>;
   /**
    * Tells the run of this build, if there is one, that a worker looks after it. A run that is not told for half a minute
    * is nobody's, and ends.
@@ -28,13 +43,46 @@ export interface Runtime {
   renew(buildId: string): Promise<void>;
   /** Builds that have left something here; `closed` when that is no more than the home. For the janitor. */
   list(): Promise<{ readonly buildId: string; readonly closed: boolean }[]>;
+  /** Called every `tendEveryMs`, also without builds: keeps ready what builds will need, and removes what is nobody's. */
+  tend(): Promise<void>;
+  /** Also how often what `list` gives is to be compared with the builds that there are. */
+  readonly tendEveryMs: number;
   /** Puts a copy of one build's home in place of another's; false when there is none here. */
   copyHome(from: string, to: string): Promise<boolean>;
+  /**
+   * Deletes the checkout, the git folder and the spool. `home` stays if asked for and if it can, so that its session can
+   * be resumed; `forget` names files in it that go all the same. Resolves when the place is free for another build.
+   * `attemptNo` as of `sweep`.
+   */
+  close(buildId: string, options: CloseOptions): Promise<void>;
+}
+
+export interface CloseOptions {
+  readonly keepHome: boolean;
+  readonly forget?: readonly string[];
+  readonly attemptNo?: number;
+}
+
+/** What a workspace is made for and of; without them it is made as the runtime makes it by default. */
+export interface WorkspaceNeeds {
+  readonly projectId?: string;
+  readonly attemptNo?: number;
+  readonly network?: NetworkAccess;
+  /** The longest that the build may take. */
+  readonly maxSeconds?: number;
+  /** Of the agent's container; see `workspaceNeeds` in src/projects. */
+  readonly image?: string | null;
+  readonly cpu?: string | null;
+  readonly memory?: string | null;
+  readonly storage?: string | null;
+  readonly signal?: AbortSignal;
+  /** Called with what it waits for, each time that changes. */
+  readonly onWait?: (message: string) => void;
 }
 
 /** Absolute paths, as the commands in the workspace see them. */
 export interface WorkspacePaths {
-  /** The build's own folder; everything below is inside it. */
+  /** The build's own folder. */
   readonly root: string;
   /** The checkout that the agent changes. Hostile after the agent has run. */
   readonly work: string;
@@ -44,6 +92,18 @@ export interface WorkspacePaths {
   readonly home: string;
   /** TMPDIR of the agent. */
   readonly tmp: string;
+  /** Fetched objects that builds of a project share. */
+  readonly cache: string;
+}
+
+/** Slipway's own programs. */
+export interface OwnPrograms {
+  /** Node. */
+  readonly node: string;
+  /** Of `exec`: variables with which Node starts sooner. They are for no program that these start. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** `path` is that of a file of this package, in this process. */
+  find(path: string): string;
 }
 
 export interface Workspace {
@@ -51,10 +111,19 @@ export interface Workspace {
   readonly paths: WorkspacePaths;
   /** Runs are kept from the rest of the machine: a program that brings a sandbox of its own need not use it. */
   readonly sandboxed: boolean;
+  /** As `start` and as `exec` find them: these need not be in the same place. */
+  readonly programs: { readonly start: OwnPrograms; readonly exec: OwnPrograms };
+  /** Commands of `exec` run on this machine, and its files are this machine's. */
+  readonly isLocal: boolean;
   /** Runs a short trusted command (git) to its end. Throws only when the command cannot be started. */
   exec(command: Command): Promise<CommandResult>;
   /** Writes files into a checkout that no agent has touched yet. */
   write(files: readonly WorkspaceFile[]): Promise<void>;
+  /**
+   * The content of a regular file below `root` or `work`, by its absolute path. Rejects for anything else; a link is not
+   * followed.
+   */
+  read(path: string): AsyncIterable<Uint8Array>;
   /**
    * Starts the program detached: it outlives this process. stdout and stderr go to spool files, its exit status to
    * an exit file. At most one run per workspace at a time. In a sandbox it sees the workspace without `git`, to write
@@ -65,8 +134,6 @@ export interface Workspace {
   attach(redact: Redact): Promise<Run | null>;
   /** Deletes what is left of a run that has ended, so that another one can be started on the same checkout. */
   forgetRun(): Promise<void>;
-  /** Deletes the checkout, the git folder and the spool; `home` stays unless asked for, so that a session can be resumed. */
-  close(options: { keepHome: boolean }): Promise<void>;
 }
 
 export interface WorkspaceFile {

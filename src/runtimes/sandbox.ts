@@ -19,7 +19,12 @@ export interface NoSandbox {
   readonly remedy: string;
 }
 
-export type Sandbox = Bubblewrap | NoSandbox;
+/** Runs are in pods: this machine has nothing to keep them from. */
+export interface PodSandbox {
+  readonly kind: 'pod';
+}
+
+export type Sandbox = Bubblewrap | NoSandbox | PodSandbox;
 
 /** Where Debian, Alpine, NixOS and people put it. Never PATH: whoever starts Slipway may have changed that. */
 const PROGRAMS = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap', '/run/current-system/sw/bin/bwrap'];
@@ -30,7 +35,7 @@ const ALLOW_NAMESPACES =
   'Allow user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces, or --security-opt seccomp=unconfined of a container.';
 
 /** Tries it out, with every namespace that a run will have. Never throws; takes a few milliseconds, 5 s at most. */
-export async function findSandbox(mode: SandboxMode): Promise<Sandbox> {
+export async function findSandbox(mode: SandboxMode): Promise<Bubblewrap | NoSandbox> {
   if (mode === 'none') return none('SLIPWAY_SANDBOX is none.', 'Set SLIPWAY_SANDBOX to auto.');
   if (process.platform !== 'linux') {
     return none('bubblewrap is for Linux only.', 'Run workers on Linux, or trust the agents with this machine.');

@@ -1,30 +1,23 @@
 import type { FileHandle } from 'node:fs/promises';
-import { createLineSplitter, type LineSplitter, type SplitLine } from '../std/line-splitter.ts';
+import { createOutputLines, type OutputLines } from './output-lines.ts';
 import type { Redact } from './redact.ts';
 import { openForReading } from './run-files.ts';
-import { MAX_LINE_BYTES, type OutputLine } from './runtime.ts';
+import type { OutputLine } from './runtime.ts';
 
 const CHUNK_BYTES = 64 * 1024;
-/** Left off the end of a cut line, as a secret that the cut went through is not recognised. Longer than any secret. */
-const CUT_MARGIN = 64 * 1024;
 
 /** One output file of a run, read from a byte offset on while it may still grow. */
 export class SpoolFile implements AsyncDisposable {
-  readonly stream: 'stdout' | 'stderr';
   readonly #file: FileHandle | null;
-  readonly #redact: Redact;
-  readonly #from: number;
-  readonly #splitter: LineSplitter = createLineSplitter(MAX_LINE_BYTES);
+  readonly #lines: OutputLines;
   readonly #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   #position: number;
   #limit = Number.POSITIVE_INFINITY;
 
-  private constructor(file: FileHandle | null, options: { stream: 'stdout' | 'stderr'; from: number; redact: Redact }) {
+  private constructor(file: FileHandle | null, lines: OutputLines, from: number) {
     this.#file = file;
-    this.stream = options.stream;
-    this.#redact = options.redact;
-    this.#from = options.from;
-    this.#position = options.from;
+    this.#lines = lines;
+    this.#position = from;
   }
 
   /** A file that is missing (the run was lost before it began) is empty. */
@@ -34,7 +27,7 @@ export class SpoolFile implements AsyncDisposable {
     from: number;
     redact: Redact;
   }): Promise<SpoolFile> {
-    return new SpoolFile(await openForReading(options.path), options);
+    return new SpoolFile(await openForReading(options.path), createOutputLines(options), options.from);
   }
 
   /** The lines that the next chunk completes, possibly none; null when there is nothing more to read for now. */
@@ -44,7 +37,7 @@ export class SpoolFile implements AsyncDisposable {
     const { bytesRead } = await this.#file.read(this.#chunk, 0, wanted, this.#position);
     if (bytesRead === 0) return null;
     this.#position += bytesRead;
-    return this.#splitter.push(this.#chunk.subarray(0, bytesRead)).map((line) => this.#toOutputLine(line));
+    return this.#lines.push(this.#chunk.subarray(0, bytesRead));
   }
 
   /** From now on the file ends where it ends now, even if somebody goes on writing to it. */
@@ -54,17 +47,10 @@ export class SpoolFile implements AsyncDisposable {
 
   /** The last line, if it has no line end; to be asked once, at the very end. */
   last(): OutputLine | null {
-    const line = this.#splitter.end();
-    return line === null ? null : this.#toOutputLine(line);
+    return this.#lines.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file?.close();
-  }
-
-  #toOutputLine({ text, truncated, end }: SplitLine): OutputLine {
-    const redacted = this.#redact(text);
-    const shown = truncated ? redacted.slice(0, -CUT_MARGIN).toWellFormed() : redacted;
-    return { stream: this.stream, text: shown, truncated, end: this.#from + end };
   }
 }

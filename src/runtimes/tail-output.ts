@@ -75,7 +75,7 @@ async function* followLines(input: {
   }
 }
 
-function createBatch(from: SpoolOffset) {
+export function createBatch(from: SpoolOffset) {
   const offset = { ...from };
   let lines: OutputLine[] = [];
   let length = 0;

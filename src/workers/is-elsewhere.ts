@@ -1,13 +1,12 @@
-import type { Config } from '../config/config.ts';
 import type { Database } from '../database/database.ts';
-import { hostKey } from './registry.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
 
 /**
  * Is the build over, or run by a worker of another host? Only then may its processes here be ended by a worker that has
  * lost it: while it waits, the next claim on this host may go on with them.
  */
 export async function isElsewhere(
-  deps: { readonly db: Database; readonly config: Pick<Config, 'dataFolder'> },
+  deps: { readonly db: Database; readonly runtime: Pick<Runtime, 'place'> },
   buildId: string,
 ): Promise<boolean> {
   const row = await deps.db
@@ -17,5 +16,5 @@ export async function isElsewhere(
     .where('b.id', '=', buildId)
     .executeTakeFirst();
   if (!row || row.status === 'PENDING') return !row;
-  return row.status !== 'RUNNING' || row.host !== hostKey(deps.config.dataFolder);
+  return row.status !== 'RUNNING' || row.host !== deps.runtime.place;
 }

@@ -1,7 +1,7 @@
 /** What must be looked after once in a while: partitions, jobs, and what builds leave on this machine. */
 import { sql } from 'kysely';
 import { validate } from 'uuid';
-import { removeNpmConfig } from '../builds/npm-config.ts';
+import { HOME_SECRETS } from '../builds/npm-config.ts';
 import { forgetEndedPauses } from '../builds/quota-pause.ts';
 import { restoreJobs } from '../builds/restore-jobs.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
@@ -10,7 +10,6 @@ import { ensurePartitions } from '../database/partitions.ts';
 import { dropOld } from '../database/retention.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { isElsewhere } from './is-elsewhere.ts';
-import { hostKey } from './registry.ts';
 
 /** How long the agent's home of a finished build stays, so that its session can be resumed. */
 const KEEP_SESSIONS_DAYS = 7;
@@ -25,9 +24,14 @@ type JanitorDeps = Pick<RunBuildDeps, 'db' | 'hub' | 'queue' | 'runtime' | 'conf
  */
 type Remains = 'ended' | 'expired' | 'elsewhere';
 
+interface Left {
+  readonly remains: Remains;
+  /** Of a build that runs elsewhere: its last attempt that may have been here. */
+  readonly attemptNo: number | null;
+}
+
 /**
- * Keeps the partitions ahead of time, drops what is too old, gives waiting builds the jobs they have lost, ends and removes what builds have
- * left here. What fails is logged and keeps nothing else from being done. Safe to repeat.
+ * Keeps the partitions ahead of time, drops what is too old, gives waiting builds the jobs they have lost. What fails is logged and keeps nothing else from being done. Safe to repeat.
  */
 export async function keepHouse(deps: JanitorDeps): Promise<void> {
   await failpoint('clean.begin');
@@ -45,6 +49,11 @@ export async function keepHouse(deps: JanitorDeps): Promise<void> {
     const builds = await restoreJobs(deps);
     if (builds > 0) deps.logger.warn({ builds }, 'waiting builds had no job; they are queued again');
   });
+}
+
+/** Ends and removes what builds have left in this place, and tends what it keeps ready. Safe to repeat. */
+export async function keepWorkspaces(deps: JanitorDeps): Promise<void> {
+  await attempt(deps, 'runtime', () => deps.runtime.tend());
   await attempt(deps, 'workspaces', () => sweepWorkspaces(deps));
 }
 
@@ -59,7 +68,7 @@ async function sweepWorkspaces(deps: JanitorDeps): Promise<void> {
     here.map(({ buildId }) => buildId),
   );
   const work = here.filter(
-    ({ buildId, closed }) => remains.has(buildId) && !(closed && remains.get(buildId) === 'ended'),
+    ({ buildId, closed }) => remains.has(buildId) && !(closed && remains.get(buildId)?.remains === 'ended'),
   );
   for (const { buildId } of work.slice(0, BATCH)) {
     await attempt(deps, `workspace ${buildId}`, () => removeRemains(deps, buildId, remains.get(buildId)));
@@ -67,30 +76,38 @@ async function sweepWorkspaces(deps: JanitorDeps): Promise<void> {
 }
 
 /** A build that waits is not among them: a worker of this host may go on with what is here. */
-async function findRemains(deps: JanitorDeps, buildIds: readonly string[]): Promise<ReadonlyMap<string, Remains>> {
+async function findRemains(deps: JanitorDeps, buildIds: readonly string[]): Promise<ReadonlyMap<string, Left>> {
   // The commit of a push that was intended may be nowhere but here.
-  const { rows } = await sql<{ id: string; remains: Remains }>`
+  const { rows } = await sql<Left & { id: string }>`
     select here.id,
            case when b.status = 'RUNNING' then 'elsewhere'
                 when b.finished_at >= now() - make_interval(days => ${KEEP_SESSIONS_DAYS}) then 'ended'
-                else 'expired' end as remains
+                else 'expired' end as remains,
+           case when b.status = 'RUNNING' then b.attempt_no - 1 end as "attemptNo"
       from unnest(${buildIds}::uuid[]) as here (id)
       left join build_audit b on b.id = here.id
       left join workers w on w.id = b.worker_id
      where b.id is null or b.finished_at is not null
-        or (b.status = 'RUNNING' and w.host <> ${hostKey(deps.config.dataFolder)} and b.push_intent_sha is null)
+        or (b.status = 'RUNNING' and w.host <> ${deps.runtime.place} and b.push_intent_sha is null)
   `.execute(deps.db);
-  return new Map(rows.map((row) => [row.id, row.remains]));
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
-async function removeRemains(deps: JanitorDeps, buildId: string, remains: Remains | undefined): Promise<void> {
+async function removeRemains(deps: JanitorDeps, buildId: string, left: Left | undefined): Promise<void> {
+  const remains = left?.remains;
+  // Another address of the same cluster is another place, too: what its attempt works in is here as well.
+  const attemptNo = left?.attemptNo ?? undefined;
   // An end is for good; a build that runs elsewhere may have come back while others were removed.
   const mayGo = async () => remains !== 'elsewhere' || (await isElsewhere(deps, buildId));
   if (!(await mayGo())) return;
-  await deps.runtime.sweep(buildId);
-  if (!(await mayGo())) return;
+  if (!deps.runtime.closeEnds) {
+    await deps.runtime.sweep(buildId, attemptNo);
+    if (!(await mayGo())) return;
+  }
   await failpoint('clean.removing');
-  const workspace = await deps.runtime.open(buildId);
-  await removeNpmConfig(workspace);
-  await workspace.close({ keepHome: remains === 'ended' });
+  await deps.runtime.close(buildId, {
+    keepHome: remains === 'ended',
+    forget: HOME_SECRETS,
+    ...(attemptNo === undefined ? {} : { attemptNo }),
+  });
 }

@@ -1,6 +1,4 @@
 /** The pool: which workers there are, which of them live. */
-import { createHash } from 'node:crypto';
-import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import type { Database } from '../database/database.ts';
@@ -29,15 +27,11 @@ export interface WorkerRecord {
 export interface NewWorker {
   readonly id: string;
   readonly name: string;
-  readonly dataFolder: string;
+  /** That of its runtime. */
+  readonly place: string;
   readonly version: string;
   readonly capacity: number;
   readonly agents: readonly AgentReport[];
-}
-
-/** Names this machine and data folder: workers with the same name share workspaces. */
-export function hostKey(dataFolder: string): string {
-  return `${hostname()}:${createHash('sha256').update(dataFolder).digest('hex').slice(0, 12)}`;
 }
 
 /**
@@ -45,14 +39,13 @@ export function hostKey(dataFolder: string): string {
  * cannot be seen from here: its lease decides.
  */
 export async function registerWorker(db: Database, worker: NewWorker): Promise<string[]> {
-  const host = hostKey(worker.dataFolder);
   const own = await readProcessKey();
   await db
     .insertInto('workers')
     .values({
       id: worker.id,
       name: worker.name,
-      host,
+      host: worker.place,
       process: own,
       version: worker.version,
       capacity: worker.capacity,
@@ -62,7 +55,7 @@ export async function registerWorker(db: Database, worker: NewWorker): Promise<s
   const others = await db
     .selectFrom('workers')
     .select(['id', 'process'])
-    .where('host', '=', host)
+    .where('host', '=', worker.place)
     .where('stopped_at', 'is', null)
     .where('id', '!=', worker.id)
     .orderBy('id', 'desc')

@@ -10,18 +10,21 @@ import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { runBuild } from '../builds/run-build.ts';
 import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/running-build.ts';
+import { traceAttempt } from '../builds/trace-attempt.ts';
 import type { Database } from '../database/database.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { isTransient } from '../database/transient.ts';
+import { SupersededError } from '../errors.ts';
 import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
 import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
+import { toPublicId } from '../std/public-id.ts';
 import { VERSION } from '../std/version.ts';
 import { recordDrift } from './agent-drift.ts';
 import { HeartbeatClock } from './heartbeat-clock.ts';
 import { isElsewhere } from './is-elsewhere.ts';
-import { keepHouse } from './janitor.ts';
+import { keepHouse, keepWorkspaces } from './janitor.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
 import { markDraining, markStopped, registerWorker, updateAgents } from './registry.ts';
 
@@ -75,6 +78,8 @@ export class Worker implements AsyncDisposable {
   #unknownBefore: ReadonlySet<string> = new Set();
   #agents: readonly AgentReport[] = [];
   readonly #drift = new DriftCounter();
+  /** Builds whose runs are being told that somebody looks after them. */
+  readonly #renewing = new Set<string>();
   /** Attempts whose agents go on without this worker. */
   readonly #left: AttemptKey[] = [];
 
@@ -91,12 +96,12 @@ export class Worker implements AsyncDisposable {
 
   /** Registers and starts to work. */
   async open(): Promise<void> {
-    const { db, config, agents, logger } = this.#deps;
+    const { db, runtime, agents, logger, telemetry } = this.#deps;
     this.#agents = await probeAgents(agents);
     const dead = await registerWorker(db, {
       id: this.id,
       name: this.name,
-      dataFolder: config.dataFolder,
+      place: runtime.place,
       version: VERSION,
       capacity: this.#capacity,
       agents: this.#agents,
@@ -109,8 +114,10 @@ export class Worker implements AsyncDisposable {
         everyMs,
         retryMs,
         work,
-        onError: (error) =>
-          logger.warn({ error: isTransient(error) ? String(error) : error, loop: name }, 'will try again'),
+        onError: (error) => {
+          telemetry.systemError('worker');
+          logger.warn({ error: isTransient(error) ? String(error) : error, loop: name }, 'will try again');
+        },
       });
       this.#loops.push(started);
       return started;
@@ -121,6 +128,7 @@ export class Worker implements AsyncDisposable {
     loop('cut off', BEAT_AGAIN_MS, async () => this.#endWhatIsCutOff());
     loop('rescue', RESCUE_EVERY_MS, () => this.#rescue());
     loop('clean', CLEAN_EVERY_MS, () => keepHouse(this.#deps));
+    loop('workspaces', runtime.tendEveryMs, () => keepWorkspaces(this.#deps));
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
     this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
@@ -167,11 +175,13 @@ export class Worker implements AsyncDisposable {
 
   #wakeBeat = () => {};
   #saidFull = false;
+  /** In a row at which the runtime could not be used. */
+  #runtimeLooks = 0;
 
   async #claim(): Promise<void> {
     while (!this.#draining) {
       const free = this.#capacity - this.#attempts.size;
-      if (free <= 0 || (await this.#lacksRoom())) return;
+      if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
       const claimed = await claimBuilds(this.#deps, { workerId: this.id, workerName: this.name }, free);
       for (const build of claimed) this.#start(build);
       if (claimed.length < free) return;
@@ -192,6 +202,16 @@ export class Worker implements AsyncDisposable {
     return lacksRoom;
   }
 
+  /** What cannot be run here stays in the queue: for another worker, or until it can. */
+  #lacksRuntime(): boolean {
+    const { runtime, logger } = this.#deps;
+    const problem = runtime.problem();
+    this.#runtimeLooks = problem === null ? 0 : this.#runtimeLooks + 1;
+    // A cluster that has just been asked may take a moment to answer.
+    if (this.#runtimeLooks === 2) logger.error({ problem }, 'no builds are claimed until they can be run');
+    return problem !== null;
+  }
+
   #start(build: ClaimedBuild): void {
     const key = keyOf(build);
     // A worker can lose a build and be given it again: its own earlier attempt lets go first.
@@ -201,12 +221,22 @@ export class Worker implements AsyncDisposable {
     const bell = new Doorbell(build.talkNo);
     const off = this.#deps.hub.on(workerTopic(build.id), () => this.#wakeBeat());
     const ended = Promise.all(earlier.map((attempt) => attempt.ended))
-      .then(() => runBuild(this.#deps, build, { interrupt: interrupt.signal, bell }))
+      .then(() =>
+        traceAttempt(this.#deps, build, () => runBuild(this.#deps, build, { interrupt: interrupt.signal, bell })),
+      )
       .then(async (end) => {
         if (end === 'left') this.#left.push({ buildId: build.id, attemptNo: build.attemptNo });
-        if (end === 'superseded' && (await isElsewhere(this.#deps, build.id))) await this.#deps.runtime.sweep(build.id);
+        if (end === 'superseded' && (await isElsewhere(this.#deps, build.id))) {
+          await this.#deps.runtime.sweep(build.id, build.attemptNo);
+        }
       })
-      .catch((error: unknown) => this.#deps.logger.error({ error, build: build.id }, 'an attempt was given up'))
+      .catch((error: unknown) => {
+        // Also while it was given up.
+        if (error instanceof SupersededError) return;
+        this.#deps.telemetry.systemError('builds');
+        const fields = { error, build: toPublicId('build', build.id), attempt: build.attemptNo };
+        this.#deps.logger.error(fields, 'an attempt was given up');
+      })
       .finally(() => {
         off();
         this.#attempts.delete(key);
@@ -229,7 +259,7 @@ export class Worker implements AsyncDisposable {
     });
     await failpoint('heartbeat.answered');
     this.#clock.answered(sentAt);
-    await Promise.all([...owned.keys()].map((buildId) => this.#deps.runtime.renew(buildId).catch(() => {})));
+    for (const buildId of owned.keys()) this.#renew(buildId);
     for (const { build, bell, interrupt } of attempts) {
       const state = owned.get(build.id);
       if (state) bell.ring(state.talkNo);
@@ -240,6 +270,14 @@ export class Worker implements AsyncDisposable {
     await this.#giveBackUnknown(
       unknown.map((attempt) => ({ ...attempt, key: `${attempt.buildId}:${attempt.attemptNo}` })),
     );
+  }
+
+  /** Beside the heartbeats: a pod that does not answer must not cost the leases of all. */
+  #renew(buildId: string): void {
+    if (this.#renewing.has(buildId)) return;
+    this.#renewing.add(buildId);
+    const done = () => this.#renewing.delete(buildId);
+    void this.#deps.runtime.renew(buildId).then(done, done);
   }
 
   /** While they are surely ours: after a pause they may be another worker's, also on this machine. */

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { v7 } from 'uuid';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Build, findBuild } from '../../src/builds/build.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
 import { claimBuilds, giveBack, heartbeat } from '../../src/builds/claim-builds.ts';
@@ -16,6 +16,7 @@ import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import { managedRepositoryPath } from '../../src/projects/repository.ts';
+import { armFailpoints } from '../../src/std/failpoint.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -170,6 +171,18 @@ test('a flood of output holds up neither a cancel nor the limit of what a build 
   expect(await stack.finished(cancelled.id)).toMatchObject({ status: 'CANCELLED' });
   console.log(`cancelled in ${Math.round(performance.now() - asked)} ms in the middle of a flood`);
   expect((await stack.finished(limited.id, 25_000)).failure).toMatchObject({ reason: 'OUTPUT_TOO_LARGE' });
+});
+
+test('a build that is cancelled while its files are collected is cancelled, and no more of them are kept', async () => {
+  armFailpoints([{ point: 'collect.begin', fault: { kind: 'delay', milliseconds: 1_500 }, pass: 1 }]);
+  onTestFinished(() => armFailpoints([]));
+  await stack.openWorker();
+  const files = ['a.txt', 'b.txt'].map((path) => ({ write: { path, content: path } }));
+  const build = await start(script(...files), { autoCommit: false }, { artifacts: ['*.txt'] });
+  await waitFor(async () => (await findBuild(stack.orchestrator.db, build.id))?.phase === 'COLLECTING');
+  await cancelBuild(stack.orchestrator, { id: build.id }, 'test');
+  expect(await stack.finished(build.id)).toMatchObject({ status: 'CANCELLED' });
+  expect((await typesOf(build)).filter((type) => type === 'ARTIFACT_CREATED').length).toBeLessThan(files.length);
 });
 
 test('a commit that was proved to be on the remote is not pushed again, whatever became of the branch', async () => {

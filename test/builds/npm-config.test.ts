@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { removeNpmConfig, writeNpmConfig } from '../../src/builds/npm-config.ts';
+import { HOME_SECRETS, writeNpmConfig } from '../../src/builds/npm-config.ts';
 import { openBench } from '../support/agent-runs.ts';
 
 const REGISTRIES = [
@@ -33,6 +33,6 @@ test('it is for its owner only, replaces whatever an agent left there, and goes'
   await writeNpmConfig(workspace, []);
   expect(await readdir(workspace.paths.home)).toEqual([]);
   await writeNpmConfig(workspace, REGISTRIES);
-  await removeNpmConfig(workspace);
+  await bench.runtime.close(workspace.buildId, { keepHome: true, forget: HOME_SECRETS });
   expect(await readdir(workspace.paths.home)).toEqual([]);
 });

@@ -9,11 +9,13 @@ import {
   findDeliveryAttempts,
 } from '../../src/callbacks/delivery.ts';
 import { redeliverCallback } from '../../src/callbacks/redeliver-callback.ts';
+import { readConfig } from '../../src/config/config.ts';
 import type { Keyring } from '../../src/credentials/keyring.ts';
 import { NotFoundError } from '../../src/errors.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { DELIVERIES_TOPIC } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { openTelemetry } from '../../src/telemetry/telemetry.ts';
 import { openTestKeyring } from '../credentials/test-key.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -21,6 +23,7 @@ import { insertDelivery, insertFinishedBuild, insertProject } from './finished-b
 import { type Answer, lookupTo, openReceiver, type Receiver } from './receiver.ts';
 
 const logger = createLogger('silent');
+const telemetry = await openTelemetry(readConfig({}), logger);
 let database: TestDatabase;
 let hub: EventHub;
 let keyring: Keyring;
@@ -57,7 +60,7 @@ async function openWith(answer?: Answer): Promise<Receiver> {
 function openDelivery(db = database.db): CallbackDelivery {
   const config = { callbackAllowPrivate: true };
   const lookup = lookupTo('127.0.0.1');
-  const delivery = opened.use(new CallbackDelivery({ db, hub, logger, keyring, config, lookup }));
+  const delivery = opened.use(new CallbackDelivery({ db, hub, logger, telemetry, keyring, config, lookup }));
   delivery.open();
   return delivery;
 }

@@ -30,6 +30,7 @@ const callbackTo = (url: string): Callback => ({
   body: JSON.stringify({ text: 'Grüße \u{1f6a2}' }),
   secrets: [secret],
   sentAt: new Date(),
+  traceparent: null,
 });
 
 const options = (changes: Partial<SendOptions> = {}): SendOptions => ({

@@ -47,7 +47,7 @@ const secrets = [`whsec_${randomBytes(32).toString('base64')}`];
 
 function send(host: string, lookup: LookupFunction) {
   const url = `http://${host}:${receiver.port}/callback`;
-  const callback = { deliveryId: randomUUID(), url, body: '{}', secrets, sentAt: new Date() };
+  const callback = { deliveryId: randomUUID(), url, body: '{}', secrets, sentAt: new Date(), traceparent: null };
   return sendCallback(callback, { allowPrivate: false, signal: AbortSignal.timeout(10_000), lookup });
 }
 

@@ -6,10 +6,12 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CallbackDelivery } from '../../src/callbacks/deliver-callbacks.ts';
 import { findDeliveries, findDeliveryAttempts } from '../../src/callbacks/delivery.ts';
+import { readConfig } from '../../src/config/config.ts';
 import type { Keyring } from '../../src/credentials/keyring.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { DELIVERIES_TOPIC } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { openTelemetry } from '../../src/telemetry/telemetry.ts';
 import { insertDelivery, insertFinishedBuild, insertProject } from '../callbacks/finished-builds.ts';
 import { type Answer, lookupTo, openReceiver, type Receiver } from '../callbacks/receiver.ts';
 import { openTestKeyring } from '../credentials/test-key.ts';
@@ -17,6 +19,7 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const logger = createLogger('silent');
+const telemetry = await openTelemetry(readConfig({}), logger);
 const BOMB = Buffer.concat(Array.from({ length: 400 }, () => gzipSync(Buffer.alloc(1024 * 1024))));
 
 let database: TestDatabase;
@@ -47,7 +50,9 @@ const open = async (answer?: Answer) => opened.use(await openReceiver(answer ? {
 
 function openDelivery(lookup: LookupFunction = lookupTo('127.0.0.1')): CallbackDelivery {
   const config = { callbackAllowPrivate: true };
-  const delivery = opened.use(new CallbackDelivery({ db: database.db, hub, logger, keyring, config, lookup }));
+  const delivery = opened.use(
+    new CallbackDelivery({ db: database.db, hub, logger, telemetry, keyring, config, lookup }),
+  );
   delivery.open();
   return delivery;
 }

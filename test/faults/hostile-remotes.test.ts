@@ -51,7 +51,7 @@ describe('when a project is made', () => {
   afterAll(() => stack[Symbol.asyncDispose]());
 
   const create = (repositoryUrl: string, localRepositories = false) => {
-    const config = { localRepositories, callbackAllowPrivate: false };
+    const config = { ...stack.orchestrator.config, localRepositories, callbackAllowPrivate: false };
     const name = `p${Math.random().toString(36).slice(2)}`;
     return createProject({ ...stack.orchestrator, config }, { name, repositoryUrl }, 'test');
   };

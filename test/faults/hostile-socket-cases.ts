@@ -42,7 +42,7 @@ async function connect(target: HostileTarget, authorization = target.authorizati
 /** A project, and the message that follows it for ever. */
 async function followProject(target: HostileTarget, id: string, after?: string) {
   const name = `Followed ${randomUUID()}`;
-  const source = `mutation ($name: String!) { createProject(input: { name: $name }) {
+  const source = `mutation ($name: String!) { createProject(input: { name: $name, repositoryUrl: "https://git.example.com/a/b.git" }) {
     ... on CreateProjectPayload { project { id } } } }`;
   const { data } = await post(target, { query: source, variables: { name } });
   const variables = { id: data.createProject.project.id, ...(after === undefined ? {} : { after }) };

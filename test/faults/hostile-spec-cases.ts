@@ -13,7 +13,7 @@ function projectOf(target: HostileTarget): Promise<string> {
   const known = projects.get(target);
   if (known) return known;
   const query =
-    'mutation { createProject(input: { name: "Specs" }) { ... on CreateProjectPayload { project { id } } } }';
+    'mutation { createProject(input: { name: "Specs", repositoryUrl: "https://git.example.com/a/b.git" }) { ... on CreateProjectPayload { project { id } } } }';
   const made = post(target, { query }).then(({ data }) => data.createProject.project.id as string);
   projects.set(target, made);
   return made;

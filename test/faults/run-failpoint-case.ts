@@ -89,7 +89,7 @@ async function startOrphans(rig: Rig, entry: FailpointCase) {
   const bot = await openBot(rig, { urls: [rig.url], isRemote: usesRemote(entry) });
   await Promise.all([bot.startBuild('quick'), bot.startBuild('quick')]);
   const workerId = v7();
-  const gone = { id: workerId, name: 'gone', dataFolder: '/gone', version: '1', capacity: 2, agents: [] };
+  const gone = { id: workerId, name: 'gone', place: '/gone', version: '1', capacity: 2, agents: [] };
   await registerWorker(orchestrator.db, gone);
   await claimBuilds(orchestrator, { workerId, workerName: 'gone' }, 2);
   const armed = await rig.startProcess('worker', { folder: 'armed', failpoints: armingOf(entry) });

@@ -235,7 +235,7 @@ describe.skipIf(bubblewrap === null)('in the sandbox', () => {
         const startedAt = performance.now();
         expect(await readRun(await startIn(opened, 'echo done', { network }))).toBe('done');
         times.push(performance.now() - startedAt);
-        await opened.close({ keepHome: false });
+        await runtime.close(opened.buildId, { keepHome: false });
       }
       const [, median = 0] = times.sort((a, b) => a - b);
       process.stdout.write(`start to end of a run, ${name}: ${median.toFixed(0)} ms\n`);

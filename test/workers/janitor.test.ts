@@ -8,7 +8,7 @@ import { Ledger } from '../../src/builds/ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
-import { keepHouse } from '../../src/workers/janitor.ts';
+import { keepHouse, keepWorkspaces } from '../../src/workers/janitor.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
@@ -59,6 +59,7 @@ test('of builds that are over or run on another host nothing stays; what runs or
   await mkdir(stranger, { recursive: true });
 
   await keepHouse(stack.orchestrator);
+  await keepWorkspaces(stack.orchestrator);
 
   const kept = [pushing.id, running.id, waiting.id];
   const homes = (await stack.orchestrator.runtime.list()).filter(({ closed }) => closed).map(({ buildId }) => buildId);
@@ -75,11 +76,12 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
     await new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
   }
   await sql`drop function ensure_build_partitions`.execute(stack.orchestrator.db);
-  // A workspace that cannot even be opened.
-  const broken = join(stack.dataFolder, 'builds', builds[0].id, 'work');
+  // A home that is none.
+  const broken = join(stack.dataFolder, 'builds', builds[0].id, 'home');
   await rm(broken, { recursive: true });
   await writeFile(broken, '');
   await keepHouse(stack.orchestrator);
+  await keepWorkspaces(stack.orchestrator);
   expect(await readdir(join(stack.dataFolder, 'builds', builds[0].id))).toContain('work');
   expect(await readdir(join(stack.dataFolder, 'builds', builds[1].id))).toEqual(['home']);
 });

@@ -1,7 +1,8 @@
 /** One worker's work at one build, a step at a time, so that anything can happen between two steps. */
 import type { ClaimedBuild } from '../../../src/builds/build.ts';
 import type { IntendedCommit } from '../../../src/builds/checkpoint.ts';
-import { type Ledger, SupersededError } from '../../../src/builds/ledger.ts';
+import type { Ledger } from '../../../src/builds/ledger.ts';
+import { SupersededError } from '../../../src/errors.ts';
 import type { Remote } from './remote.ts';
 
 export type Step = 'agent' | 'intend' | 'push' | 'prove' | 'finish' | 'cancel' | 'ended';

@@ -46,7 +46,7 @@ export class World {
 
   async register(index: number): Promise<void> {
     const id = v7();
-    const worker = { id, name: `worker ${index}`, dataFolder: id, version: '1', capacity: 9, agents: [] };
+    const worker = { id, name: `worker ${index}`, place: id, version: '1', capacity: 9, agents: [] };
     await registerWorker(this.orchestrator.db, worker);
     this.workers[index] = id;
   }

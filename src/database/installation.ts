@@ -1,0 +1,6 @@
+import type { Database } from './database.ts';
+
+/** A UUID that this database has been given once; its copies have the same one. */
+export async function readInstallation(db: Database): Promise<string> {
+  return (await db.selectFrom('installation').select('id').executeTakeFirstOrThrow()).id;
+}
