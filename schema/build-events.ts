@@ -279,7 +279,7 @@ eventRef('RETRY_SCHEDULED').implement({
   interfaces: [BuildEventRef],
   fields: (t) => ({
     reason: t.string({
-      description: 'For programs: `WORKER_LOST`, `DRAIN`, `QUOTA`.',
+      description: 'For programs: `WORKER_LOST`, `WORKSPACE_LOST`, `DRAIN`, `QUOTA`.',
       resolve: ({ data }) => data.reason,
     }),
     message: t.string({ description: 'For people.', resolve: ({ data }) => data.message }),

@@ -1,5 +1,6 @@
 /** The build, and how builds are found. */
 import { type BuildSummary, durationMs, findBuildByIdempotencyKey, isFinished, queuedMs } from '../src/builds/build.ts';
+import { buildTrace } from '../src/builds/build-trace.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
 import { countBuilds, listBuilds } from '../src/builds/list-builds.ts';
 import { resultOf, specOf } from './build-document.ts';
@@ -101,6 +102,13 @@ BuildRef.implement({
       description: 'When somebody asked for the end.',
     }),
     cancelReason: t.exposeString('cancelReason', { nullable: true, description: 'What they gave as the reason.' }),
+    traceId: t.string({
+      nullable: true,
+      description:
+        'The trace that shows it from the request to the callback, as W3C Trace Context has it: look it up where your ' +
+        'traces are, and in the logs. Null in builds that are older than this field.',
+      resolve: (b) => buildTrace(b)?.traceId ?? null,
+    }),
     idempotencyKey: t.exposeString('idempotencyKey', { nullable: true, description: 'What it was started with.' }),
     lastEventCursor: t.string({
       description: 'Read a build, then follow buildProgress after this cursor: nothing is missed or repeated.',

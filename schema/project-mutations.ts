@@ -9,6 +9,7 @@ import { requireProjectId } from './ids.ts';
 import { NetworkInput } from './network.ts';
 import { secretOf } from './project.ts';
 import { ProjectRef } from './refs.ts';
+import { WorkspaceInput } from './workspace.ts';
 
 const GitCredentialsInput = builder
   .inputRef<NonNullable<ProjectInput['gitCredentials']>>('GitCredentialsInput')
@@ -66,6 +67,10 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
       type: SecretScanInput,
       description: 'The search for secrets in what builds would commit; members that are absent stay.',
     }),
+    workspace: t.field({
+      type: WorkspaceInput,
+      description: 'What the container of the agent is made of, on Kubernetes; members that are absent stay.',
+    }),
   }),
 });
 
@@ -75,7 +80,8 @@ export const ProjectInputRef = builder.inputRef<ProjectInput>('ProjectInput').im
     name: t.string({ required: true, description: 'Its name, for people: at most 100 characters.' }),
     slug: t.string({ description: 'Its short name: lower-case letters, digits and `-`; by default from the name.' }),
     repositoryUrl: t.string({
-      description: 'The git remote: https, http, ssh, or a path where that is allowed. Without it Slipway keeps one.',
+      description:
+        'The git remote: https, http, ssh, or a path where that is allowed. Without it Slipway keeps one; builds on Kubernetes need it.',
     }),
     gitCredentials: t.field({ type: GitCredentialsInput, description: 'What the remote asks for.' }),
     defaultBranch: t.string({ description: 'The branch of builds that name none; by default `main`.' }),
@@ -138,7 +144,8 @@ const ArchiveProjectPayload = builder.objectRef<Project>('ArchiveProjectPayload'
 builder.mutationFields((t) => ({
   createProject: t.field({
     type: CreateProjectPayload,
-    description: 'Make a project. Without a repository URL it gets a bare repository that Slipway keeps.',
+    description:
+      'Make a project. Without a repository URL it gets a bare repository that Slipway keeps, where builds do not run on Kubernetes.',
     authScopes: { $all: { scope: 'projects:write', allProjects: true } },
     errors: { types: [InvalidInputError, ConflictError] },
     args: { input: t.arg({ type: ProjectInputRef, required: true, description: 'The project.' }) },

@@ -15,6 +15,7 @@ import { NetworkRef } from './network.ts';
 import { type PageArguments, pageRequest, toConnection, UUID_CURSOR } from './pagination.ts';
 import { BuildRef, ProjectRef } from './refs.ts';
 import { values } from './vocabulary.ts';
+import { WorkspaceRef } from './workspace.ts';
 
 interface Counted {
   readonly totalCount: () => Promise<number>;
@@ -148,6 +149,11 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       type: SecretScanRef,
       description: 'The search for secrets in what builds would commit.',
       resolve: (settings) => settings.secretScan ?? {},
+    }),
+    workspace: t.field({
+      type: WorkspaceRef,
+      description: 'What the container of the agent is made of, on Kubernetes.',
+      resolve: ({ workspace }) => workspace ?? {},
     }),
   }),
 });

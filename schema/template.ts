@@ -7,6 +7,7 @@ import { builder, EMBEDDED_LIST } from './builder.ts';
 import { requireBuild, requireProjectId } from './ids.ts';
 import { VALIDATION_COMPLEXITY } from './limits.ts';
 import { InputIssueRef } from './user-errors.ts';
+import { WorkspaceRef } from './workspace.ts';
 
 const TemplateVariableRef = builder.objectRef<TemplateVariable>('TemplateVariable').implement({
   description: 'A variable that a template declares.',
@@ -39,6 +40,11 @@ const TemplateRef = builder.objectRef<Template>('ProjectTemplate').implement({
       type: ['String'],
       description: 'Globs of the files that its builds keep.',
       resolve: ({ artifacts }) => [...artifacts],
+    }),
+    workspace: t.field({
+      type: WorkspaceRef,
+      description: 'What its builds ask of their pods, if the project asks for nothing else.',
+      resolve: ({ workspace }) => workspace,
     }),
   }),
 });

@@ -1,11 +1,14 @@
 /** The composition root: opens everything by hand, closes it in reverse. */
 import { join } from 'node:path';
+import type { Agent } from './agents/agent.ts';
 import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
 import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
+import { kubernetesOptions } from './config/kubernetes-runtime.ts';
 import { type Keyring, openKeyring } from './credentials/keyring.ts';
 import { type Database, openDatabase } from './database/database.ts';
+import { readInstallation } from './database/installation.ts';
 import { CONTROL_LIMITS } from './database/session-settings.ts';
 import type { BuildEvent } from './events/event.ts';
 import { EventHub } from './events/event-hub.ts';
@@ -19,6 +22,7 @@ import { findSandbox, type Sandbox } from './runtimes/sandbox.ts';
 import type { SandboxOptions } from './runtimes/sandbox-command.ts';
 import { armFailpoints } from './std/failpoint.ts';
 import type { Logger } from './telemetry/logger.ts';
+import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 
 /** Rows of one read of a follower. */
 const EVENT_PAGE = 200;
@@ -27,6 +31,7 @@ const CONTROL_POOL = 2;
 export interface Orchestrator extends AsyncDisposable {
   readonly config: Config;
   readonly logger: Logger;
+  readonly telemetry: Telemetry;
   readonly databaseUrl: string;
   readonly db: Database;
   /** A few connections of their own for heartbeats. */
@@ -53,6 +58,8 @@ export interface OrchestratorOptions {
   readonly databaseUrl: string;
   /** Run pg-boss' maintenance here. */
   readonly supervise: boolean;
+  /** By default they do: who runs none needs no rights in a cluster. */
+  readonly runsBuilds?: boolean;
   /** By default what the configuration says is looked for. */
   readonly sandbox?: Sandbox | undefined;
 }
@@ -64,6 +71,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     logger.warn({ failpoints: config.failpoints }, 'SLIPWAY_FAILPOINTS is set: this process will be made to fail');
   }
   await using opened = new AsyncDisposableStack();
+  const telemetry = opened.use(await openTelemetry(config, logger));
   const directUrl = config.databaseDirectUrl ?? databaseUrl;
   const throughPooler = directUrl !== databaseUrl;
   const db = openDatabase({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', logger, throughPooler });
@@ -74,7 +82,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
-  const agents = createAgents(agentOptions(config));
+  const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
   const templates = [
     ...(await loadTemplates()),
@@ -86,6 +94,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const orchestrator = {
     config,
     logger,
+    telemetry,
     databaseUrl,
     db,
     controlDb,
@@ -97,12 +106,21 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     providers: [...agents.keys()],
     modelVariables: [...new Set([...agents.values()].flatMap(({ modelKey }) => modelKey?.variable ?? []))],
     sandbox,
-    runtime: openLocalRuntime({ folder: join(config.dataFolder, 'builds'), sandbox: sandboxOptions(config, sandbox) }),
+    runtime: await openRuntime(opened, { config, logger, db, sandbox, runsBuilds: options.runsBuilds ?? true }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
     readEventPage: sharedEventReader(db, EVENT_PAGE),
   };
   const resources = opened.move();
   return { ...orchestrator, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+/** What an image has is known when a build runs in it. */
+const inImage: Agent['probe'] = async () => ({ available: true, version: 'of the image' });
+
+function openAgents(config: Config): AgentRegistry {
+  const agents = createAgents(agentOptions(config));
+  if (config.runtime === 'local') return agents;
+  return new Map([...agents].map(([name, agent]) => [name, { ...agent, probe: inImage }]));
 }
 
 function checkDefaultProvider({ defaultProvider }: Config, known: readonly string[]): void {
@@ -111,7 +129,27 @@ function checkDefaultProvider({ defaultProvider }: Config, known: readonly strin
   throw new ConfigError(`The configuration is not valid.\nSLIPWAY_DEFAULT_PROVIDER: ${message}`);
 }
 
+async function openRuntime(
+  opened: AsyncDisposableStack,
+  options: Pick<Orchestrator, 'config' | 'logger' | 'db' | 'sandbox'> & { readonly runsBuilds: boolean },
+): Promise<Runtime> {
+  const { config, logger, db, sandbox, runsBuilds } = options;
+  if (config.runtime === 'local' || !runsBuilds) {
+    return openLocalRuntime({ folder: join(config.dataFolder, 'builds'), sandbox: sandboxOptions(config, sandbox) });
+  }
+  const { openKubernetesRuntime } = await import('./runtimes/kubernetes/kubernetes.ts');
+  const { KubeError } = await import('./runtimes/kubernetes/kube-error.ts');
+  const onError = (error: unknown) => logger.warn({ error: String(error) }, 'Kubernetes will be asked again');
+  try {
+    const instance = config.kubernetesInstance ?? (await readInstallation(db));
+    return opened.use(await openKubernetesRuntime({ ...kubernetesOptions(config), instance, onError }));
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.reason !== 'NotConfigured') throw error;
+    throw new ConfigError(`The configuration is not valid.\n${error.message}`);
+  }
+}
+
 function sandboxOptions({ sandboxPaths, dataFolder }: Config, sandbox: Sandbox): SandboxOptions | null {
-  if (sandbox.kind === 'none') return null;
+  if (sandbox.kind !== 'bubblewrap') return null;
   return { bubblewrap: sandbox, readable: sandboxPaths, hidden: dataFolder };
 }

@@ -350,6 +350,8 @@ export type FailureReason =
   | 'NO_CHANGES'
   /** The agent printed more than a build may print. */
   | 'OUTPUT_TOO_LARGE'
+  /** The build needed more memory than its workspace has. Raise `workspace.memory` of the project, then retry. */
+  | 'OUT_OF_MEMORY'
   /** The agent needed a tool that it may not use. See the denials in the events. */
   | 'PERMISSION_DENIED'
   /** Check the key of the provider: a credential of the project or of all projects goes before that of the worker. */
@@ -360,7 +362,7 @@ export type FailureReason =
   | 'PROVIDER_QUOTA'
   /** Install the agent on every worker or choose another provider, then retry; `slipway doctor` tells how. */
   | 'PROVIDER_UNAVAILABLE'
-  /** The workspace could not be prepared. Check disk space and rights of the data folder. */
+  /** The workspace could not be prepared. Check disk space and rights of the data folder; on Kubernetes the image, the quota and the room of the nodes (`slipway doctor --kubernetes`). */
   | 'SANDBOX_FAILED'
   /** Install bubblewrap on every worker (`slipway doctor` says what is missing), or allow the build all of the network, then start it again. */
   | 'SANDBOX_UNAVAILABLE'
@@ -368,9 +370,9 @@ export type FailureReason =
   | 'SECRET_DETECTED'
   /** Raise limits.wallSeconds or make the task smaller. */
   | 'TIMEOUT'
-  /** The worker died more than once during this build. Check its memory and disk, then retry. */
+  /** The worker or the workspace was lost more than once during this build. Check memory and disk, then retry. */
   | 'WORKER_LOST'
-  /** The disk of the worker was full. Make room there, or give it a larger one, then retry. */
+  /** The disk of the workspace was full. Make room on the worker, or raise `workspace.storage` of the project, then retry. */
   | 'WORKSPACE_FULL';
 
 /** What happened to a file. */
@@ -486,7 +488,7 @@ export type ProjectInput = {
   readonly gitCredentials?: GitCredentialsInput | null | undefined;
   /** Its name, for people: at most 100 characters. */
   readonly name: string;
-  /** The git remote: https, http, ssh, or a path where that is allowed. Without it Slipway keeps one. */
+  /** The git remote: https, http, ssh, or a path where that is allowed. Without it Slipway keeps one; builds on Kubernetes need it. */
   readonly repositoryUrl?: string | null | undefined;
   /** Defaults for builds. */
   readonly settings?: ProjectSettingsInput | null | undefined;
@@ -516,6 +518,8 @@ export type ProjectSettingsInput = {
   readonly secretScan?: SecretScanInput | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
   readonly trustRepoConfig?: boolean | null | undefined;
+  /** What the container of the agent is made of, on Kubernetes; members that are absent stay. */
+  readonly workspace?: WorkspaceInput | null | undefined;
 };
 
 /** Whether a project takes builds. */
@@ -644,6 +648,18 @@ export type WaitingFor =
   | 'INPUT'
   /** Room in the provider's limits. */
   | 'QUOTA';
+
+/** What the container of the agent is made of where builds run on Kubernetes; null leaves it to the template, or to the operator. Where builds run in folders of a machine it is kept and has no effect. */
+export type WorkspaceInput = {
+  /** Processors, such as `2` or `500m`: promised, and at most. */
+  readonly cpu?: string | null | undefined;
+  /** An image that the operator allows, with glibc, a shell and the program of the agent: `registry.example.com/team/agent:1.2`. */
+  readonly image?: string | null | undefined;
+  /** Memory, such as `4Gi`: promised, and at most. More ends the build with OUT_OF_MEMORY. */
+  readonly memory?: string | null | undefined;
+  /** What the checkout and all that the agent writes may use of the disk, such as `20Gi`. More ends the build with WORKSPACE_FULL. */
+  readonly storage?: string | null | undefined;
+};
 
 export type BuildRowFragment = { readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null };
 

@@ -1,6 +1,7 @@
 /** `SLIPWAY_ACP_AGENTS`: further agents, each a program that speaks the Agent Client Protocol on stdin and stdout. */
 import { z } from 'zod';
 import { hostPatternProblem } from '../std/network-access.ts';
+import { parseJson } from './option.ts';
 
 export interface AcpAgentConfig {
   readonly command: readonly [string, ...string[]];
@@ -70,11 +71,3 @@ export const acpAgents = z
     });
     return Object.fromEntries(entries) as Record<string, AcpAgentConfig>;
   });
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}

@@ -3,7 +3,8 @@ import { baseEnvironment, type Config, ConfigError, readVariable } from './confi
 /** What of the configuration the agents are made of: their programs, keys and addresses. */
 export function agentOptions(config: Config) {
   return {
-    environment: baseEnvironment(),
+    // An image says itself where its programs are.
+    environment: config.runtime === 'kubernetes' ? { LANG: 'C.UTF-8' } : baseEnvironment(),
     claudePath: config.claudePath,
     anthropicApiKey: config.anthropicApiKey ?? null,
     anthropicBaseUrl: config.anthropicBaseUrl ?? null,

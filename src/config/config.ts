@@ -1,7 +1,9 @@
 /** Environment -> typed, frozen configuration. All mistakes are reported at once. */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { OPTIONS, type Option, type OptionName } from './options.ts';
+import { kubernetesConflicts } from './kubernetes-conflicts.ts';
+import type { Option } from './option.ts';
+import { OPTIONS, type OptionName } from './options.ts';
 
 export type Config = { readonly [K in OptionName]: z.output<(typeof OPTIONS)[K]['schema']> };
 
@@ -30,6 +32,9 @@ export function readConfig(
   if (config.databaseDirectUrl && !config.databaseUrl) {
     mistakes.push('SLIPWAY_DATABASE_DIRECT_URL: needs SLIPWAY_DATABASE_URL, the pooler before this database.');
   }
+  const unread = mistakes.map((mistake) => mistake.slice(0, mistake.indexOf(':')));
+  const conflicts = kubernetesConflicts(config).filter(({ env }) => !unread.includes(env));
+  mistakes.push(...conflicts.map(({ env, message }) => `${env}: ${message}`));
   if (mistakes.length > 0) throw new ConfigError(`The configuration is not valid.\n${mistakes.join('\n')}`);
   return Object.freeze({ ...config, dataFolder: resolve(config.dataFolder) });
 }

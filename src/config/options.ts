@@ -6,43 +6,15 @@ import { parseFailpoints } from '../std/failpoint.ts';
 import { LOG_LEVELS } from '../std/log-level.ts';
 import { ALL_OF_THE_NETWORK, hostPatternProblem, MAX_HOSTS, type NetworkAccess } from '../std/network-access.ts';
 import { acpAgents } from './acp-agents.ts';
+import { KUBERNETES_OPTIONS } from './kubernetes-options.ts';
 import { opencodeProviders } from './opencode-providers.ts';
+import { integer, list, type Option, option, optional, text } from './option.ts';
+import { TELEMETRY_OPTIONS } from './telemetry-options.ts';
 
-export interface Option<T> {
-  /** The environment variable. */
-  readonly env: string;
-  /** Parses the variable's text; undefined when it is not set. */
-  readonly schema: z.ZodType<T, string | undefined>;
-  /** What the README shows as the default. */
-  readonly default: string;
-  readonly help: string;
-  /** Never printed. */
-  readonly secret?: boolean;
-}
-
-const text = (fallback: string) => z.string().min(1).default(fallback);
-const optional = z.string().min(1).optional();
-const integer = (fallback: number, min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(min).max(max))
-    .default(fallback);
 const flag = z
   .enum(['true', 'false', '1', '0'])
   .transform((value) => value === 'true' || value === '1')
   .optional();
-const list = z
-  .string()
-  .transform((value) =>
-    value
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== ''),
-  )
-  .default([]);
-
 const failpoints = z
   .string()
   .default('')
@@ -74,16 +46,6 @@ function toNetwork(text: string): NetworkAccess {
   const access = text.trim().toUpperCase();
   if (access === 'ALL' || access === 'NONE') return { access, hosts: [] };
   return { access: 'HOSTS', hosts: text.split(',').map((host) => host.trim()) };
-}
-
-function option<T>(
-  env: string,
-  schema: z.ZodType<T, string | undefined>,
-  fallback: string,
-  help: string,
-  secret = false,
-): Option<T> {
-  return { env, schema, default: fallback, help, secret };
 }
 
 export const OPTIONS = {
@@ -125,6 +87,12 @@ export const OPTIONS = {
   ),
   host: option('SLIPWAY_HOST', text('127.0.0.1'), '127.0.0.1', 'Address to listen on.'),
   port: option('SLIPWAY_PORT', integer(4400, 0, 65_535), '4400', 'Port to listen on; 0 takes a free one.'),
+  workerPort: option(
+    'SLIPWAY_WORKER_PORT',
+    z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().max(65_535)).optional(),
+    'none',
+    'Where `slipway work` answers /healthz, /readyz and /metrics, on SLIPWAY_HOST; 0 takes a free port. The API has them on its own.',
+  ),
   publicUrl: option(
     'SLIPWAY_PUBLIC_URL',
     z.url().optional(),
@@ -325,6 +293,8 @@ export const OPTIONS = {
     '',
     'A folder with more templates, beside those that Slipway brings.',
   ),
+  ...KUBERNETES_OPTIONS,
+  ...TELEMETRY_OPTIONS,
   url: option(
     'SLIPWAY_URL',
     z.url({ protocol: /^https?$/ }).default('http://127.0.0.1:4400/graphql'),

@@ -34,7 +34,8 @@ export async function updateProject(
     const limits = changed?.limits ? { limits: { ...project.settings.limits, ...changed.limits } } : {};
     const scan = changed?.secretScan ? { secretScan: { ...project.settings.secretScan, ...changed.secretScan } } : {};
     const budget = changed?.budget ? { budget: { ...project.settings.budget, ...changed.budget } } : {};
-    const settings = { ...project.settings, ...changed, ...limits, ...budget, ...scan };
+    const workspace = changed?.workspace ? { workspace: { ...project.settings.workspace, ...changed.workspace } } : {};
+    const settings = { ...project.settings, ...changed, ...limits, ...budget, ...scan, ...workspace };
     const checked = checkProject(
       deps,
       {

@@ -15,8 +15,11 @@ import { outboundUrlProblem, remoteAddressProblem } from '../std/outbound-url.ts
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
 import { sharedCode } from '../std/shared-code.ts';
 import { keepGitCredentials } from './git-credentials.ts';
+import { toNetworkAccess } from './network-input.ts';
+import { networkLimit, repositoryLimit } from './pod-limits.ts';
 import { type Project, projectSettings, toProject } from './project.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from './template.ts';
+import { type WorkspaceRules, workspaceProblems } from './workspace-needs.ts';
 
 export const projectInput = z.strictObject({
   name: z.string().trim().min(1).max(100).refine(isPlainText, NOT_PLAIN_TEXT),
@@ -39,7 +42,7 @@ export interface ProjectDeps extends SetCredentialDeps {
   readonly db: Database;
   readonly templates: TemplateCatalogue;
   readonly providers: readonly string[];
-  readonly config: Pick<Config, 'localRepositories' | 'callbackAllowPrivate'>;
+  readonly config: Pick<Config, 'localRepositories' | 'callbackAllowPrivate'> & WorkspaceRules;
 }
 
 /** Throws InvalidInputError with every issue; paths begin with `path`. */
@@ -61,6 +64,7 @@ export function checkProject(
   if (typeof project.repositoryUrl === 'string') {
     refuse(repositoryProblem(deps.config, project.repositoryUrl), ['repositoryUrl'], 'REPOSITORY_URL_DENIED');
   }
+  refuse(repositoryLimit(deps.config, project.repositoryUrl ?? null), ['repositoryUrl'], 'REPOSITORY_OUT_OF_REACH');
   if (project.gitCredentials && !/^https?:/.test(project.repositoryUrl ?? '')) {
     refuse('Credentials are only used with an http or https repository URL.', ['gitCredentials']);
   }
@@ -70,7 +74,7 @@ export function checkProject(
   if (project.template && !findTemplate(deps.templates, project.template)) {
     refuse(`There is no template ${project.template}.`, ['template'], 'UNKNOWN_TEMPLATE');
   }
-  const { provider, callbackUrl } = project.settings ?? {};
+  const { provider, callbackUrl, network, workspace } = project.settings ?? {};
   if (provider && !deps.providers.includes(provider)) {
     const message = `There is no provider ${provider}. Known: ${deps.providers.join(', ')}.`;
     refuse(message, ['settings', 'provider'], 'UNKNOWN_PROVIDER');
@@ -78,6 +82,12 @@ export function checkProject(
   if (typeof callbackUrl === 'string') {
     const allowPrivate = deps.config.callbackAllowPrivate ?? false;
     refuse(outboundUrlProblem(callbackUrl, { allowPrivate }), ['settings', 'callbackUrl'], 'CALLBACK_URL_DENIED');
+  }
+  if (network) {
+    refuse(networkLimit(deps.config, toNetworkAccess(network)), ['settings', 'network'], 'NETWORK_UNSUPPORTED');
+  }
+  for (const { field, message, code } of workspaceProblems(deps.config, workspace ?? {})) {
+    refuse(message, ['settings', 'workspace', field], code);
   }
   if (issues.length > 0) throw new InvalidInputError(issues, sharedCode(issues.map((issue) => issue.code)));
   return project;

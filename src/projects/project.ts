@@ -6,6 +6,7 @@ import type { ProjectsTable } from '../database/tables.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
 import { artifactGlob, checkoutGlob } from './artifact-glob.ts';
 import { networkInput } from './network-input.ts';
+import { workspaceInput } from './workspace-input.ts';
 
 const seconds = z.int().min(1).max(86_400);
 
@@ -43,6 +44,8 @@ export const projectSettings = z.strictObject({
   secretScan: z
     .strictObject({ enabled: z.boolean().nullish(), allowPaths: z.array(checkoutGlob).max(50).nullish() })
     .nullish(),
+  /** What the agent's container is made of; no effect on the local runtime. */
+  workspace: workspaceInput.nullish(),
 });
 
 export type ProjectSettings = z.output<typeof projectSettings>;

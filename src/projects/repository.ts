@@ -22,8 +22,3 @@ export async function openRepository(
   await ensureManagedRepository(path, project.defaultBranch);
   return { url: path, credentials: null };
 }
-
-/** Where this machine keeps fetched objects of the project for its builds to borrow. */
-export function repositoryCachePath(config: Pick<Config, 'dataFolder'>, projectId: string): string {
-  return join(config.dataFolder, 'cache', `${projectId}.git`);
-}

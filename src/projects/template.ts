@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { artifactGlob } from './artifact-glob.ts';
+import { type WorkspaceSettings, workspaceInput } from './workspace-input.ts';
 
 /** A pattern is matched against values up to this many characters; without a pattern only the spec's limit holds. */
 export const MAX_PATTERN_INPUT = 1000;
@@ -52,6 +53,7 @@ export const manifestInput = z.strictObject({
     .default([]),
   prompt: z.literal('prompt.md').optional(),
   artifacts: z.array(artifactGlob).max(32).default([]),
+  workspace: workspaceInput.default({}),
 });
 
 export interface TemplateVariable {
@@ -80,6 +82,8 @@ export interface Template {
   readonly prompt: string | null;
   /** Globs, relative to the checkout, of what a build keeps. */
   readonly artifacts: readonly string[];
+  /** What its builds ask of their pods, if the project asks for nothing else. */
+  readonly workspace: WorkspaceSettings;
   /** The steps of each script for the scripted agent, by name. */
   readonly scripts: Readonly<Record<string, readonly unknown[]>>;
   readonly files: readonly TemplateFile[];

@@ -56,6 +56,7 @@ test('a template is read with its files, prompt and scripts', async () => {
       variables: [{ name: 'title', description: 'The title', required: false, default: null, pattern: null }],
       prompt: 'On {{ title }}: {{ prompt }}',
       artifacts: [],
+      workspace: {},
       scripts: { demo: [{ print: 'hello' }] },
       files: [
         sampleFile('a.bin', Buffer.from([0xff, 0x00])),

@@ -8,6 +8,7 @@ export function sampleTemplate(overrides: Partial<Template> = {}): Template {
     variables: [],
     prompt: null,
     artifacts: [],
+    workspace: {},
     scripts: {},
     files: [],
     ...overrides,

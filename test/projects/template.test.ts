@@ -20,6 +20,7 @@ test('what template.json leaves out has a default', () => {
     ...manifest,
     variables: [{ name: 'title', description: 'The title', required: false, default: null, pattern: null }],
     artifacts: [],
+    workspace: {},
   });
 });
 
@@ -31,6 +32,9 @@ test.each([
   ['a prompt elsewhere', { prompt: '../prompt.md' }],
   ['an artifact elsewhere', { artifacts: ['dist/../../**'] }],
   ['an absolute artifact', { artifacts: ['/etc/**'] }],
+  ['an image that is none', { workspace: { image: '--privileged' } }],
+  ['memory without a unit', { workspace: { memory: '4' } }],
+  ['a workspace of something else', { workspace: { privileged: true } }],
   ['a variable twice', { variables: [variable('a'), variable('a')] }],
   ['a variable named prompt', { variables: [variable('prompt')] }],
   ['a variable named like a word of Liquid', { variables: [variable('empty')] }],

@@ -71,8 +71,8 @@ const LACKING = {
 
 async function addWorker(name: string, agents: readonly AgentReport[]): Promise<string> {
   const id = v7();
-  const { dataFolder } = stack;
-  await registerWorker(stack.orchestrator.db, { id, name, dataFolder, version: '0', capacity: 1, agents });
+  const { place } = stack.orchestrator.runtime;
+  await registerWorker(stack.orchestrator.db, { id, name, place, version: '0', capacity: 1, agents });
   return id;
 }
 

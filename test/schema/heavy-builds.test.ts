@@ -25,7 +25,7 @@ beforeAll(async () => {
   stack = await openTestStack();
   const { orchestrator } = stack;
   const workerId = v7();
-  const worker = { id: workerId, name: 'w', dataFolder: stack.dataFolder, version: '0', capacity: 1, agents: [] };
+  const worker = { id: workerId, name: 'w', place: 'here', version: '0', capacity: 1, agents: [] };
   await registerWorker(orchestrator.db, worker);
   const { id: projectId } = await stack.createProject();
   const { build: first } = await startBuild(orchestrator, { projectId, spec: { prompt: 'work' } }, 'test');

@@ -28,14 +28,20 @@ async function send(name: string, payload: string, input: Record<string, unknown
 }
 
 const PROJECT = `project { id slug name status defaultBranch template repositoryUrl archivedAt lastActivityCursor
-  settings { provider callbackUrl artifacts trustRepoConfig limits { wallSeconds maxTurns } } }`;
+  settings { provider callbackUrl artifacts trustRepoConfig limits { wallSeconds maxTurns }
+    workspace { image cpu memory storage } } }`;
 
 describe('projects', () => {
   it('are made, changed member by member, and archived', async () => {
     const made = await send('createProject', `${PROJECT} callbackSecret`, {
       name: 'My Site',
       template: 'static-site',
-      settings: { provider: 'scripted', limits: { wallSeconds: 60 }, artifacts: ['dist/**'] },
+      settings: {
+        provider: 'scripted',
+        limits: { wallSeconds: 60 },
+        artifacts: ['dist/**'],
+        workspace: { image: 'node:24', memory: '4Gi' },
+      },
     });
     expect(made).toMatchObject({
       callbackSecret: expect.stringMatching(/^whsec_/),
@@ -44,7 +50,12 @@ describe('projects', () => {
         status: 'ACTIVE',
         defaultBranch: 'main',
         template: expect.stringMatching(/^static-site@/),
-        settings: { provider: 'scripted', artifacts: ['dist/**'], limits: { wallSeconds: 60, maxTurns: null } },
+        settings: {
+          provider: 'scripted',
+          artifacts: ['dist/**'],
+          limits: { wallSeconds: 60, maxTurns: null },
+          workspace: { image: 'node:24', cpu: null, memory: '4Gi', storage: null },
+        },
       },
     });
     const { id } = made.project;
@@ -141,9 +152,9 @@ describe('validateBuild', () => {
     const before = await validate(id, { prompt: 'plain' });
     expect(before).toMatchObject({ ready: false, resolvedPrompt: 'plain', issues: [] });
     expect(check(before, 'worker').ok).toBe(false);
-    const dataFolder = stack.dataFolder;
+    const { place } = stack.orchestrator.runtime;
     const agents = (await probeAgents(stack.orchestrator.agents)).filter(({ name }) => name === 'scripted');
-    const worker = { id: v7(), name: 'w', dataFolder, version: '0', capacity: 1, agents };
+    const worker = { id: v7(), name: 'w', place, version: '0', capacity: 1, agents };
     await registerWorker(stack.orchestrator.db, worker);
     expect(await validate(id, { prompt: 'plain' })).toMatchObject({ ready: true });
     const templates = await api.data('{ templates { reference name variables { name required default } } }');

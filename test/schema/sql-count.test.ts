@@ -26,7 +26,7 @@ afterAll(() => stack[Symbol.asyncDispose]());
 async function addProject(builds: number): Promise<void> {
   const { orchestrator } = stack;
   const workerId = v7();
-  const worker = { id: workerId, name: 'w', dataFolder: stack.dataFolder, version: '0', capacity: 1, agents: [] };
+  const worker = { id: workerId, name: 'w', place: 'here', version: '0', capacity: 1, agents: [] };
   await registerWorker(orchestrator.db, worker);
   const { id: projectId } = await stack.createProject();
   for (let count = 0; count < builds; count += 1) {

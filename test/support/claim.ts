@@ -6,9 +6,9 @@ import { registerWorker } from '../../src/workers/registry.ts';
 import type { TestStack } from './orchestrator.ts';
 
 /** Registers a worker with this data folder; another folder than the stack's is another host. */
-export async function registerByHand(stack: TestStack, dataFolder = stack.dataFolder): Promise<string> {
+export async function registerByHand(stack: TestStack, place = stack.orchestrator.runtime.place): Promise<string> {
   const id = v7();
-  const worker = { id, name: 'by hand', dataFolder, version: '1', capacity: 9, agents: [] };
+  const worker = { id, name: 'by hand', place, version: '1', capacity: 9, agents: [] };
   await registerWorker(stack.orchestrator.db, worker);
   return id;
 }

@@ -34,7 +34,8 @@ interface Link {
   readonly held: (() => void)[];
 }
 
-export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
+/** `host`: the address of this machine that it listens on. */
+export async function openTcpProxy(targetPort: number, host = '127.0.0.1'): Promise<TcpProxy> {
   const links = new Set<Link>();
   let target = targetPort;
   let opened = 0;
@@ -55,7 +56,7 @@ export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(0, host, resolve);
   });
   const disturb = (next: Trouble | null) => {
     const before = trouble;
