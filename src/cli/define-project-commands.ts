@@ -20,6 +20,10 @@ export function defineProjectCommands(program: Command, run: Run): void {
     .option('--model <model>', "the agent's model")
     .option('--callback-url <url>', 'who is told about the end of its builds, by signed HTTP')
     .option('--artifact <glob>', 'files that are kept when a build ends; may be repeated', texts)
+    .option('--image <image>', 'the image of its agents, on Kubernetes')
+    .option('--cpu <amount>', 'processors of an agent, on Kubernetes: 2, 500m')
+    .option('--memory <amount>', 'memory of an agent, on Kubernetes: 4Gi')
+    .option('--storage <amount>', 'what a build may use of the disk, on Kubernetes: 20Gi')
     .action((name: string, flags: ProjectCreateFlags) =>
       run(async (io) => (await import('./project-create.ts')).projectCreate(io, name, flags)),
     );

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { jsonFlag, type Run } from './define-commands.ts';
 import type { DemoFlags } from './demo.ts';
+import type { DoctorFlags } from './doctor.ts';
 import type { ServiceFlags } from './serve.ts';
 import type { UpFlags } from './up.ts';
 
@@ -30,7 +31,11 @@ export function defineServiceCommands(program: Command, run: Run): void {
 
   jsonFlag(program.command('doctor'))
     .description('say what this machine has and lacks, and how to get it; exit code 1 when Slipway cannot run')
-    .action((flags: { json?: boolean }) => run(async (io) => (await import('./doctor.ts')).doctor(io, flags)));
+    .option(
+      '--kubernetes',
+      'the cluster, too, with a pod that is removed again; always so with SLIPWAY_RUNTIME=kubernetes',
+    )
+    .action((flags: DoctorFlags) => run(async (io) => (await import('./doctor.ts')).doctor(io, flags)));
 
   jsonFlag(program.command('demo'))
     .description('show everything once, in a temporary folder: a build, a pushed commit, a verified callback')

@@ -10,6 +10,7 @@ import { locatePostgres } from '../database/postgres-binaries.ts';
 import { unprivilegedUser } from '../database/unprivileged-user.ts';
 import { findSandbox } from '../runtimes/sandbox.ts';
 import { leastFreeBytes, readDiskSpace } from '../std/disk-space.ts';
+import { checkArtifacts } from './doctor-artifacts.ts';
 import { checkDatabase } from './doctor-database.ts';
 import { checkMasterKey } from './doctor-master-key.ts';
 import { type Finding, finding, messageOf } from './finding.ts';
@@ -24,10 +25,11 @@ export async function runChecks(config: Config): Promise<Finding[]> {
     checkGit(),
     config.databaseUrl ? checkDatabase(config.databaseUrl, config.databaseDirectUrl) : checkEmbeddedPostgres(),
     checkDataFolder(config),
+    checkArtifacts(config),
     checkPort(config),
-    checkSandbox(config),
     checkMasterKey(config, config.databaseUrl),
-    checkAgents(config),
+    // In pods it is their own programs that count, and what is around them.
+    ...(config.runtime === 'kubernetes' ? [] : [checkSandbox(config), checkAgents(config)]),
   ]);
   return found.flat();
 }

@@ -1,4 +1,5 @@
-import { OPTIONS, type Option } from '../config/options.ts';
+import type { Option } from '../config/option.ts';
+import { OPTIONS } from '../config/options.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import type { Io } from './io.ts';
 import { createOutput } from './output.ts';

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { DeafError } from '../events/event-hub.ts';
 import { type Orchestrator, openOrchestrator } from '../orchestrator.ts';
 import type { Sandbox } from '../runtimes/sandbox.ts';
+import type { HealthServer } from '../server/health-server.ts';
 import type { OpenServer } from '../server/http-server.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type DrainMode, Worker } from '../workers/worker.ts';
@@ -26,6 +27,8 @@ export interface Service extends AsyncDisposable {
   readonly orchestrator: Orchestrator;
   /** Null without `api`. */
   readonly server: OpenServer | null;
+  /** Where health checks and metrics are, without a slash at the end; null with `api`, which has them, and where none is wanted. */
+  readonly healthUrl: string | null;
   /**
    * Lets running builds go on for `graceMs`; a second call with a shorter time shortens the first. From now on the API
    * says that it is not ready.
@@ -38,18 +41,26 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   const { config, logger, databaseUrl, api, work } = options;
   await using opened = new AsyncDisposableStack();
   const orchestrator = opened.use(
-    await openOrchestrator({ config, logger, databaseUrl, supervise: work, sandbox: options.sandbox }).catch(
-      explainDeafness,
-    ),
+    await openOrchestrator({
+      config,
+      logger,
+      databaseUrl,
+      supervise: work,
+      runsBuilds: work,
+      sandbox: options.sandbox,
+    }).catch(explainDeafness),
   );
   const draining = new AbortController();
   // Before the worker, so that progress can be watched until the last build is drained.
   const server = api ? opened.use(await openApi(orchestrator, draining.signal)) : null;
+  const health = api ? null : await openHealth(orchestrator, draining.signal);
+  if (health) opened.use(health);
   const worker = work ? await openWork(opened, orchestrator) : null;
   const resources = opened.move();
   return {
     orchestrator,
     server,
+    healthUrl: health?.url ?? null,
     async drain(graceMs, mode) {
       draining.abort();
       await worker?.drain(graceMs, mode);
@@ -83,23 +94,35 @@ async function openApi(orchestrator: Orchestrator, draining: AbortSignal): Promi
   // A worker starts without them in half the time.
   const { openServer } = await import('../server/http-server.ts');
   const { schema } = await import('../../schema/index.ts');
-  try {
-    return await openServer({ orchestrator, schema, host, port, draining });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const place = `${host}:${port}`;
-    if (code === 'EADDRINUSE') {
-      throw new CliError(`${place} is in use by another program.`, {
-        code,
-        hints: ['Choose another port with SLIPWAY_PORT, or 0 for a free one.'],
-      });
-    }
-    if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-      throw new CliError(`Cannot listen on ${place} (${code}).`, {
-        code,
-        hints: ['Choose another address or port with SLIPWAY_HOST and SLIPWAY_PORT.'],
-      });
-    }
-    throw error;
+  return openServer({ orchestrator, schema, host, port, draining }).catch((error: unknown) =>
+    explainPort(error, { host, port, option: 'SLIPWAY_PORT' }),
+  );
+}
+
+/** Null where no port is given. */
+async function openHealth(orchestrator: Orchestrator, draining: AbortSignal): Promise<HealthServer | null> {
+  const { host, workerPort: port } = orchestrator.config;
+  if (port === undefined) return null;
+  const { openHealthServer } = await import('../server/health-server.ts');
+  return openHealthServer({ orchestrator, host, port, draining }).catch((error: unknown) =>
+    explainPort(error, { host, port, option: 'SLIPWAY_WORKER_PORT' }),
+  );
+}
+
+function explainPort(error: unknown, { host, port, option }: { host: string; port: number; option: string }): never {
+  const { code } = error as NodeJS.ErrnoException;
+  const place = `${host}:${port}`;
+  if (code === 'EADDRINUSE') {
+    throw new CliError(`${place} is in use by another program.`, {
+      code,
+      hints: [`Choose another port with ${option}, or 0 for a free one.`],
+    });
   }
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    throw new CliError(`Cannot listen on ${place} (${code}).`, {
+      code,
+      hints: [`Choose another address or port with SLIPWAY_HOST and ${option}.`],
+    });
+  }
+  throw error;
 }

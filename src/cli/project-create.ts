@@ -13,6 +13,10 @@ export interface ProjectCreateFlags extends ClientFlags {
   readonly model?: string;
   readonly callbackUrl?: string;
   readonly artifact?: readonly string[];
+  readonly image?: string;
+  readonly cpu?: string;
+  readonly memory?: string;
+  readonly storage?: string;
 }
 
 export function projectCreate(io: Io, name: string, flags: ProjectCreateFlags): Promise<ExitCode> {
@@ -41,6 +45,12 @@ function toInput(name: string, flags: ProjectCreateFlags) {
       model: flags.model ?? null,
       callbackUrl: flags.callbackUrl ?? null,
       artifacts: flags.artifact ? [...flags.artifact] : null,
+      workspace: {
+        image: flags.image ?? null,
+        cpu: flags.cpu ?? null,
+        memory: flags.memory ?? null,
+        storage: flags.storage ?? null,
+      },
     },
   };
 }

@@ -9,7 +9,8 @@ LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
 /** Throws CliError without one where `SLIPWAY_SANDBOX` asks for it. */
-export async function requireSandbox(config: Pick<Config, 'sandbox'>): Promise<Sandbox> {
+export async function requireSandbox(config: Pick<Config, 'runtime' | 'sandbox'>): Promise<Sandbox> {
+  if (config.runtime === 'kubernetes') return { kind: 'pod' };
   const sandbox = await findSandbox(config.sandbox);
   if (sandbox.kind === 'bubblewrap' || config.sandbox !== 'bubblewrap') return sandbox;
   throw new CliError(`SLIPWAY_SANDBOX is bubblewrap, and there is no sandbox: ${sandbox.reason}`, {
@@ -20,7 +21,7 @@ export async function requireSandbox(config: Pick<Config, 'sandbox'>): Promise<S
 
 /** Throws CliError when others would be let in to a machine on which agents do as they like. */
 export function refuseOpenHouse(config: Pick<Config, 'host' | 'allowUnsandboxed'>, sandbox: Sandbox): void {
-  if (sandbox.kind === 'bubblewrap' || config.allowUnsandboxed || isLoopback(config.host)) return;
+  if (sandbox.kind !== 'none' || config.allowUnsandboxed || isLoopback(config.host)) return;
   throw new CliError(
     `Others can reach ${config.host}, and the builds that they start would do whatever your user may do: ${sandbox.reason}`,
     {

@@ -51,7 +51,7 @@ function localConfig(config: Config): Config {
     ...config,
     introspection: config.introspection ?? true,
     graphiql: config.graphiql ?? true,
-    localRepositories: config.localRepositories ?? true,
+    localRepositories: config.localRepositories ?? config.runtime === 'local',
   };
 }
 

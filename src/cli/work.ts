@@ -1,5 +1,6 @@
 import { readConfig } from '../config/config.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { ARTIFACTS_ARE_LOST, checkArtifacts, SHARE_ARTIFACTS } from './doctor-artifacts.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { Io } from './io.ts';
 import { openService } from './open-service.ts';
@@ -18,10 +19,14 @@ export async function work(io: Io, flags: ServiceFlags): Promise<ExitCode> {
   using stop = listenForStop(io);
   const databaseUrl = await reachMigratedDatabase(config);
   await using service = await openService({ config, logger, databaseUrl, sandbox, api: false, work: true });
+  if ((await checkArtifacts(config)).length > 0) logger.warn(`${ARTIFACTS_ARE_LOST}. ${SHARE_ARTIFACTS}`);
   const output = createOutput(io, flags);
-  if (output.json) output.record({ capacity: config.workerCapacity, sandbox: service.orchestrator.runtime.sandbox });
-  else {
+  if (output.json) {
+    const { healthUrl, orchestrator } = service;
+    output.record({ capacity: config.workerCapacity, sandbox: orchestrator.runtime.sandbox, healthUrl });
+  } else {
     output.line(`Working on up to ${config.workerCapacity} builds at a time.`);
+    if (service.healthUrl) output.line(`Health checks and metrics are on ${service.healthUrl}`);
     if (sandbox.kind === 'none') output.note(withoutSandbox(sandbox));
   }
   return await runService(service, { stop, config, logger });

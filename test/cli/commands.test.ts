@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findProjectBySlug } from '../../src/projects/project.ts';
 import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
@@ -42,14 +43,24 @@ async function startLater(): Promise<string> {
 
 test('projects are created and listed', async () => {
   const flags = ['--slug', 'cars', '--provider', 'scripted', '--artifact', 'dist/**', '--artifact', '*.md'];
+  const workspace = ['--image', 'node:24', '--cpu', '2', '--memory', '4Gi', '--storage', '20Gi'];
   const created = await json<{ id: string; slug: string; callbackSecret: string }>(
     'project',
     'create',
     'My cars',
     ...flags,
+    ...workspace,
   );
   expect(created).toMatchObject({ slug: 'cars', name: 'My cars', status: 'ACTIVE', defaultBranch: 'main' });
   expect(created.callbackSecret).toMatch(/^whsec_/);
+  expect((await findProjectBySlug(stack.orchestrator.db, 'cars'))?.settings.workspace).toEqual({
+    image: 'node:24',
+    cpu: '2',
+    memory: '4Gi',
+    storage: '20Gi',
+  });
+  const refused = await slipway('project', 'create', 'Root', '--image', '--privileged');
+  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('must not begin with -') });
   const listed = await json<{ id: string }[]>('project', 'list', '--search', 'cars');
   expect(listed.map(({ id }) => id)).toEqual([created.id]);
   const { stdout } = await slipway('project', 'list');
