@@ -13,7 +13,8 @@ import { createAgents } from './src/agents/agents.ts';
 import { FAILURES } from './src/builds/build-result.ts';
 import { agentOptions } from './src/config/agent-options.ts';
 import { readConfig } from './src/config/config.ts';
-import { OPTIONS, type Option } from './src/config/options.ts';
+import type { Option } from './src/config/option.ts';
+import { OPTIONS } from './src/config/options.ts';
 
 interface Generated {
   /** Relative to this file. */
