@@ -3,14 +3,15 @@
  * names that Prometheus gives them. Active runs and workers are those of the installation; what is counted is what this
  * process has ended or met since its start: sum it over all processes.
  */
-import { LEASE_SECONDS } from '../builds/lease.ts';
-import type { Database } from '../database/database.ts';
-import { readRunStates, readWorkerStates } from '../stats/operating-figures.ts';
+import type { BuildFigures, WorkerFigures } from '../stats/operating-figures.ts';
 import type { Figure, HistogramFigure } from '../telemetry/metrics.ts';
 import type { Counter } from '../telemetry/tallies.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 
-export function cicdFigures(db: Database, telemetry: Telemetry): (Figure | HistogramFigure)[] {
+export function cicdFigures(
+  telemetry: Telemetry,
+  { readBuilds, readWorkers }: { readBuilds(): Promise<BuildFigures>; readWorkers(): Promise<WorkerFigures> },
+): (Figure | HistogramFigure)[] {
   return [
     {
       name: 'cicd_pipeline_run_duration_seconds',
@@ -25,8 +26,8 @@ export function cicdFigures(db: Database, telemetry: Telemetry): (Figure | Histo
       unit: 'runs',
       kind: 'gauge',
       read: async () => {
-        const states = Object.entries(await readRunStates(db));
-        return states.map(([state, value]) => ({
+        const { pending, executing, finalizing } = await readBuilds();
+        return Object.entries({ pending, executing, finalizing }).map(([state, value]) => ({
           value,
           labels: { cicd_pipeline_name: 'build', cicd_pipeline_run_state: state },
         }));
@@ -45,7 +46,8 @@ export function cicdFigures(db: Database, telemetry: Telemetry): (Figure | Histo
       unit: 'workers',
       kind: 'gauge',
       read: async () => {
-        const states = Object.entries(await readWorkerStates(db, { timeoutSeconds: LEASE_SECONDS }));
+        const { available, working, draining, offline } = await readWorkers();
+        const states = Object.entries({ available, busy: working + draining, offline });
         return states.map(([state, value]) => ({ value, labels: { cicd_worker_state: state } }));
       },
     },

@@ -6,27 +6,38 @@ import { LEASE_SECONDS } from '../builds/lease.ts';
 import type { Database } from '../database/database.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import {
+  type BuildFigures,
   countWaitingCallbacks,
-  readQueueFigures,
+  readBuildFigures,
   readUnknownOutput,
   readWorkerFigures,
+  type WorkerFigures,
 } from '../stats/operating-figures.ts';
 import { type Figure, Metrics } from '../telemetry/metrics.ts';
 import { cicdFigures } from './cicd-figures.ts';
 
 export function openMetrics({ db, telemetry }: Pick<Orchestrator, 'db' | 'telemetry'>): Metrics {
-  return new Metrics([...queueFigures(db), ...workerFigures(db), ...cicdFigures(db, telemetry)]);
+  const readBuilds = together(() => readBuildFigures(db));
+  const readWorkers = together(() => readWorkerFigures(db, { timeoutSeconds: LEASE_SECONDS }));
+  return new Metrics([
+    ...queueFigures(db, readBuilds),
+    ...workerFigures(db, readWorkers),
+    ...cicdFigures(telemetry, { readBuilds, readWorkers }),
+  ]);
 }
 
-function queueFigures(db: Database): Figure[] {
-  // Two figures of one query: they are asked for together.
-  let asked: ReturnType<typeof readQueueFigures> | null = null;
-  const read = () => {
-    asked ??= readQueueFigures(db).finally(() => {
+/** Figures of one query are asked for together, and read once. */
+function together<T>(query: () => Promise<T>): () => Promise<T> {
+  let asked: Promise<T> | null = null;
+  return () => {
+    asked ??= query().finally(() => {
       asked = null;
     });
     return asked;
   };
+}
+
+function queueFigures(db: Database, read: () => Promise<BuildFigures>): Figure[] {
   return [
     {
       name: 'slipway_builds',
@@ -34,10 +45,10 @@ function queueFigures(db: Database): Figure[] {
       unit: 'builds',
       kind: 'gauge',
       read: async () => {
-        const { pending, running } = await read();
+        const { pending, executing, finalizing } = await read();
         return [
           { value: pending, labels: { status: 'pending' } },
-          { value: running, labels: { status: 'running' } },
+          { value: executing + finalizing, labels: { status: 'running' } },
         ];
       },
     },
@@ -58,7 +69,7 @@ function queueFigures(db: Database): Figure[] {
   ];
 }
 
-function workerFigures(db: Database): Figure[] {
+function workerFigures(db: Database, read: () => Promise<WorkerFigures>): Figure[] {
   return [
     {
       name: 'slipway_workers',
@@ -66,8 +77,11 @@ function workerFigures(db: Database): Figure[] {
       unit: 'workers',
       kind: 'gauge',
       read: async () => {
-        const states = await readWorkerFigures(db, { timeoutSeconds: LEASE_SECONDS });
-        return Object.entries(states).map(([state, value]) => ({ value, labels: { state } }));
+        const { available, working, draining, offline } = await read();
+        return Object.entries({ online: available + working, draining, offline }).map(([state, value]) => ({
+          value,
+          labels: { state },
+        }));
       },
     },
     {
