@@ -128,7 +128,7 @@ export async function openKubeCredentials(input: KubeConfigInput): Promise<KubeC
 }
 
 async function loadConfig(input: KubeConfigInput): Promise<KubeConfig> {
-  const { KubeConfig } = await importClient();
+  const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   try {
     if (input.kubeconfig === undefined) config.loadFromDefault();
@@ -148,14 +148,6 @@ function loadFiles(config: KubeConfig, Config: typeof KubeConfig, paths: string)
     const other = new Config();
     other.loadFromFile(path);
     config.mergeConfig(other, Boolean(config.getCurrentContext()));
-  }
-}
-
-async function importClient(): Promise<typeof import('@kubernetes/client-node')> {
-  try {
-    return await import('@kubernetes/client-node');
-  } catch {
-    throw notConfigured('the package @kubernetes/client-node is not installed');
   }
 }
 
