@@ -17,7 +17,7 @@ export interface PodWatchOptions {
   onReconnect?(): void;
   /** Default 10 s. */
   readonly listEveryMs?: number;
-  /** What is known counts as current so long after a list or an event; default 30 s. */
+  /** What is known counts as current so long after a list or an event, and at least for two pauses of lists; default 30 s. */
   readonly currentMs?: number;
   /** A watch that says nothing for so long is opened anew; default 120 s. */
   readonly silenceMs?: number;
@@ -60,6 +60,8 @@ export class PodWatch implements AsyncDisposable {
   #streamHeardAt = 0;
   /** Of the last list or event; null before the first list. */
   #heardAt: number | null = null;
+  /** Before the next list. */
+  #restMs = 0;
 
   constructor(options: PodWatchOptions) {
     this.#options = options;
@@ -69,7 +71,9 @@ export class PodWatch implements AsyncDisposable {
   /** A list or an event has come lately: who is not here is gone. */
   get isCurrent(): boolean {
     const { currentMs = CURRENT_MS } = this.#options;
-    return this.#heardAt !== null && performance.now() - this.#heardAt <= currentMs;
+    // Lists that take long are rare: that nothing happens between two of them is no news.
+    const horizonMs = Math.max(currentMs, 2 * this.#restMs);
+    return this.#heardAt !== null && performance.now() - this.#heardAt <= horizonMs;
   }
 
   get(name: string): PodView | undefined {
@@ -161,12 +165,13 @@ export class PodWatch implements AsyncDisposable {
         await this.#list();
         if (failures > 0) this.#call(() => this.#options.onReconnect?.());
         failures = 0;
+        this.#restMs = LIST_REST * (performance.now() - startedAt);
       } catch (error) {
         failures += 1;
         this.#report(error);
       }
-      const pauseMs = Math.max(listEveryMs, LIST_REST * (performance.now() - startedAt));
-      if (!this.#isClosing) await this.#listNap.take(failures === 0 ? pauseMs : this.#pauseMs(failures));
+      const pauseMs = failures === 0 ? Math.max(listEveryMs, this.#restMs) : this.#pauseMs(failures);
+      if (!this.#isClosing) await this.#listNap.take(pauseMs);
     }
   }
 

@@ -1,4 +1,5 @@
 /** F32: whatever happens to the stream of a watch, no transition of a pod is missed. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type KubeApi, openKubeApi } from '../../../src/runtimes/kubernetes/kube-api.ts';
 import { PodTable } from '../../../src/runtimes/kubernetes/pod-table.ts';
@@ -200,6 +201,18 @@ describe('a watch that fails', () => {
     await waitFor(() => watch.isCurrent);
     await waitFor(() => opened() >= 3);
     expect(errors[0]).toMatchObject({ message: expect.stringContaining('said nothing for 0.05 s') });
+  });
+
+  test('an API server that takes its time is asked more rarely, and what it has said stays current meanwhile', async () => {
+    fake.answer = async (request) => {
+      if (!request.url?.includes('watch=')) await delay(50);
+      return false;
+    };
+    await using watch = watchPods({ listEveryMs: 10, currentMs: 100 });
+    await waitFor(() => watch.isCurrent);
+    const first = lists();
+    const outdated = await waitFor(() => (watch.isCurrent ? lists() > first && 'never' : 'once'), DEADLINE);
+    expect(outdated).toBe('never');
   });
 
   test('an API server that is away: nothing is known to be current, and all is seen when it is back', async () => {
