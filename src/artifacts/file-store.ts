@@ -1,10 +1,8 @@
 /** Files kept by what is in them: the same content is stored once, and what a name stands for never changes. */
 import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
 /** Bytes of one file. */
 const MAX_FILE_BYTES = 1024 ** 3;
@@ -76,16 +74,18 @@ async function copy(
 ): Promise<StoredFile> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  const measure = async function* (chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
+  const measure = async function* () {
+    for await (const chunk of content) {
       sizeBytes += chunk.length;
       if (sizeBytes > maxFileBytes) throw new Error(`A stored file has at most ${maxFileBytes} bytes.`);
       hash.update(chunk);
       yield chunk;
     }
   };
-  const target = createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true });
-  await pipeline(content, measure, target);
+  // Not a write stream: destroyed early, it may open its file after everything else is over.
+  await using file = await open(draft, 'wx', 0o600);
+  await file.writeFile(measure());
+  await file.sync();
   return { sha256: hash.digest('hex'), sizeBytes };
 }
 
