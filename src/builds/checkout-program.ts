@@ -5,12 +5,12 @@ import { packData, unpackData } from '../std/pack-data.ts';
 import { isCheckoutTask, openCheckout } from './checkout-work.ts';
 import type { CheckoutAnswer, CheckoutCall } from './distant-checkout.ts';
 
-const { task, request, context } = unpackData(await buffer(process.stdin)) as CheckoutCall;
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 
-async function answer(): Promise<CheckoutAnswer> {
+async function answer(bytes: Buffer): Promise<CheckoutAnswer> {
   try {
+    const { task, request, context } = readCall(bytes);
     if (!isCheckoutTask(task)) throw new Error(`There is no task ${task}: the worker has another version.`);
     const { paths } = context.workspace;
     const tasks = openCheckout({
@@ -25,10 +25,19 @@ async function answer(): Promise<CheckoutAnswer> {
   }
 }
 
+/** In words of our own: those of a parser quote what it has read, and credentials are in it. */
+function readCall(bytes: Buffer): CheckoutCall {
+  try {
+    return unpackData(bytes) as CheckoutCall;
+  } catch {
+    throw new Error(`The call cannot be read: ${bytes.length} bytes came.`);
+  }
+}
+
 /** So that a sweep finds what outlives this program. */
 function marks(): Record<string, string> {
   const entries = Object.entries(process.env).filter(([name]) => name.startsWith('SLIPWAY_'));
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-process.stdout.write(packData(await answer()));
+process.stdout.write(packData(await answer(await buffer(process.stdin))));

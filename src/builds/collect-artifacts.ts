@@ -52,7 +52,7 @@ export async function recoverArtifacts(deps: RunBuildDeps, running: RunningBuild
     return [...earlier, ...(await collectArtifacts(deps, running, names))];
   }
   if (declaredGlobs(running).length > 0) {
-    const message = 'The checkout was lost with its worker: only artifacts that it had kept before are here.';
+    const message = 'The checkout is lost: only artifacts that it had kept before are here.';
     await ledger.write({ events: [{ type: 'WARNING', data: { message } }] });
   }
   return earlier;

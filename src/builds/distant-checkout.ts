@@ -2,7 +2,7 @@
 
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type GitContext, machineVariables } from '../git/git.ts';
+import { DEFAULT_PATH, type GitContext, proxyVariables } from '../git/git.ts';
 import type { Workspace } from '../runtimes/runtime.ts';
 import { packData, unpackData } from '../std/pack-data.ts';
 import { type CheckoutTask, type CheckoutTasks, openTasks } from './checkout-work.ts';
@@ -36,7 +36,7 @@ export function openDistantCheckout(context: GitContext & { readonly workspace: 
     const { exitCode, stdout, stderr, aborted, timedOut, truncated } = await workspace.exec({
       argv: [programs.node, programs.find(PROGRAM)],
       cwd: workspace.paths.root,
-      env: { ...machineVariables(context.environment), ...programs.environment },
+      env: { PATH: DEFAULT_PATH, ...proxyVariables(context.environment), ...programs.environment },
       // The credentials of the remote are in it.
       stdin: packData(call),
       timeoutMs: MAX_TASK_MS,

@@ -15,14 +15,10 @@ export async function refuseOnFullDisk(config: DiskConfig): Promise<void> {
   if (await isDiskLow(config.dataFolder, config.minFreeMb)) throw new DiskFullError();
 }
 
-/** The failure as WORKSPACE_FULL when that is what it comes from. `disk`: that of the workspace, if it can be looked at. */
-export async function explainFullDisk(
-  found: BuildFailure,
-  disk: Promise<DiskSpace>,
-  error?: unknown,
-): Promise<BuildFailure> {
-  const { freeBytes } = await disk.catch(() => ({ freeBytes: Number.POSITIVE_INFINITY }));
-  if (freeBytes >= FULL_BYTES && !WORDS.test(`${found.message} ${error}`)) return found;
+/** The failure as WORKSPACE_FULL when that is what it comes from. `disk`: that of the workspace; null if nobody can say. */
+export function explainFullDisk(found: BuildFailure, disk: DiskSpace | null, error?: unknown): BuildFailure {
+  const hasRoom = disk === null || disk.freeBytes >= FULL_BYTES;
+  if (hasRoom && !WORDS.test(`${found.message} ${error}`)) return found;
   const told = found.reason === 'INTERNAL' ? '' : ` ${found.message}`;
   return failure('WORKSPACE_FULL', found.phase, `The disk of the workspace was full.${told}`);
 }

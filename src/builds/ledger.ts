@@ -199,15 +199,24 @@ export class Ledger {
   }
 
   /** Back into the queue, for any worker. The agent has been ended: nobody waits for an answer any more. */
-  async release(message: string, why: 'DRAIN' | 'WORKSPACE_LOST' = 'DRAIN'): Promise<void> {
+  async release(message: string): Promise<void> {
     const { id: buildId } = this.#build;
-    const { queue } = this.#deps;
     const announce = await this.#commit(async (trx) => {
       await this.#append(trx, await withdrawQuestions(trx, buildId));
-      if (why === 'WORKSPACE_LOST') return writeLostWorkspace(trx, queue, { buildId, message });
-      return requeueBuild(trx, queue, { buildId, outcome: 'RELEASED', reason: why, message });
+      return requeueBuild(trx, this.#deps.queue, { buildId, outcome: 'RELEASED', reason: 'DRAIN', message });
     });
     if (announce) this.#deps.hub.announce(...announce);
+  }
+
+  /** Its workspace is gone: back into the queue, or the end of the build where that has happened too often. */
+  async loseWorkspace(message: string): Promise<'released' | 'finished'> {
+    const { id: buildId } = this.#build;
+    const written = await this.#commit(async (trx) => {
+      await this.#append(trx, await withdrawQuestions(trx, buildId));
+      return writeLostWorkspace(trx, this.#deps.queue, { buildId, message });
+    });
+    if (written) this.#deps.hub.announce(...written.topics);
+    return written?.ended ? 'finished' : 'released';
   }
 
   /**

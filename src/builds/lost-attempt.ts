@@ -13,10 +13,10 @@ import { requeueBuild } from './requeue-build.ts';
 /** Once a push was intended, somebody must look whether it arrived: that many attempts may be lost over it. */
 const MAX_LOST_PUSHES = 10;
 
-/** How a build ends that has lost attempts too often; null if it goes on. `what`: was lost, such as `The worker died`. */
+/** How a build ends that has lost attempts too often; null if it goes on. `what`: happened to the last one, a sentence. */
 export function concludeLost(row: Selectable<BuildAuditTable>, what: string): Conclusion | null {
   const losses = row.lost_attempts + 1;
-  const lost = `${what} ${losses} times during this build`;
+  const lost = `${what} Attempts of this build were lost ${losses} times`;
   const fail = (reason: 'WORKER_LOST' | 'GIT_PUSH_FAILED', message: string) => failure(reason, row.phase, message);
   if (row.push_intent_sha === null) {
     if (losses < MAX_LOST_ATTEMPTS) return null;
@@ -36,9 +36,11 @@ export async function writeLostWorkspace(
   trx: DatabaseTransaction,
   queue: Queue,
   { buildId, message }: { readonly buildId: string; readonly message: string },
-): Promise<Topic[]> {
+): Promise<{ readonly topics: readonly Topic[]; readonly ended: boolean }> {
   const row = await trx.selectFrom('build_audit').selectAll().where('id', '=', buildId).executeTakeFirstOrThrow();
-  const conclusion = concludeLost(row, `${message} That has happened`);
-  if (conclusion) return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
-  return requeueBuild(trx, queue, { buildId, outcome: 'LOST', reason: 'WORKSPACE_LOST', message });
+  const conclusion = concludeLost(row, message);
+  const topics = conclusion
+    ? await writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue })
+    : await requeueBuild(trx, queue, { buildId, outcome: 'LOST', reason: 'WORKSPACE_LOST', message });
+  return { topics, ended: conclusion !== null };
 }

@@ -85,7 +85,7 @@ async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Los
     if (!row) return null;
     await failpoint('rescue.begin');
     const drained = await wasDrained(trx, row.worker_id);
-    const conclusion = drained ? null : concludeLost(row, 'The worker died');
+    const conclusion = drained ? null : concludeLost(row, 'The worker died.');
     if (conclusion) {
       const { queue } = deps;
       ended = true;

@@ -79,12 +79,11 @@ export async function runBuild(
       await deps.runtime
         .close(build.id, { keepHome: false, attemptNo: build.attemptNo })
         .catch((problem: unknown) => log.warn({ error: problem }, 'the lost workspace could not be removed'));
-      await ledger.release(error.message, 'WORKSPACE_LOST');
-      return 'released';
+      return ledger.loseWorkspace(error.message);
     }
     if (reason !== 'released') throw error;
     await failpoint('release.begin');
-    await deps.runtime.sweep(build.id, build.attemptNo);
+    if (!deps.runtime.closeEnds) await deps.runtime.sweep(build.id, build.attemptNo);
     await deps.runtime.close(build.id, { keepHome: false, attemptNo: build.attemptNo });
     await failpoint('release.closed');
     await ledger.release('The worker is shutting down; the build goes on with another one.');
@@ -106,7 +105,8 @@ async function conclude(deps: RunBuildDeps, build: ClaimedBuild, attempt: Attemp
     // Who has cancelled was not told that it was too late.
     if (interruptOf(signal) === 'cancelled') throw new Interrupt('cancelled');
     if (conclusion.status !== 'FAILED') return conclusion;
-    return { ...conclusion, failure: await explainFullDisk(conclusion.failure, running.checkout.readDiskSpace(null)) };
+    const disk = await running.checkout.readDiskSpace(null).catch(() => null);
+    return { ...conclusion, failure: explainFullDisk(conclusion.failure, disk) };
   } catch (error) {
     if (error instanceof SupersededError) throw error;
     const interrupt = error instanceof Interrupt ? error.reason : interruptOf(signal);
@@ -120,7 +120,9 @@ async function conclude(deps: RunBuildDeps, build: ClaimedBuild, attempt: Attemp
     if (ledger.pushIntended && !(error instanceof BuildFailedError)) throw error;
     const known = error instanceof BuildFailedError ? error.failure : null;
     const found = known ?? failure('INTERNAL', ledger.phase, 'Slipway failed unexpectedly.');
-    const explained = await explainFullDisk(found, readDiskSpace(deps.config.dataFolder), error);
+    // The workspace may be on another machine, and there is nobody left to ask.
+    const disk = deps.runtime.reachesLocalPaths ? await readDiskSpace(deps.config.dataFolder).catch(() => null) : null;
+    const explained = explainFullDisk(found, disk, error);
     if (explained.reason === 'INTERNAL') deps.logger.error({ error }, 'a build failed for no known reason');
     return { status: 'FAILED', result: {}, failure: explained };
   }

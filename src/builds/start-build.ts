@@ -48,7 +48,6 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
   const idempotencyKey = checkIdempotencyKey(input.idempotencyKey);
   const project = await findProject(deps.db, input.projectId);
   if (!project) throw new NotFoundError('project', toPublicId('project', input.projectId));
-  refuseUnreachable(deps.config, project, ['input', 'projectId']);
   const { resumeFrom } = input;
   const spec = resumeFrom
     ? await resolveFollowUp(deps, project, { resumeFrom, spec: input.spec, path: ['input'] })
@@ -63,16 +62,21 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
       idempotencyKey === null ? null : hashInput(deps, resumeFrom ? { spec: input.spec, resumeFrom } : input.spec),
     actor,
     action: 'startBuild',
+    check: () => refuseUnreachable(deps.config, project, ['input', 'projectId']),
   });
 }
 
-/** `acceptBuild` in a transaction of its own, or the build that already has the key. */
+/**
+ * `acceptBuild` in a transaction of its own, or the build that already has the key, whatever has changed since: `check` throws
+ * what stands in the way of a new one.
+ */
 export async function acceptOnce(
   deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'> & { readonly config: DiskConfig },
-  wanted: NewBuild,
+  { check, ...wanted }: NewBuild & { readonly check: () => void },
 ): Promise<StartedBuild> {
   const earlier = await findSame(deps.db, wanted);
   if (earlier) return earlier;
+  check();
   await refuseOnFullDisk(deps.config);
   await refuseOverBudget(deps.db, wanted.projectId);
   await failpoint('accept.begin');

@@ -284,7 +284,7 @@ export const OPTIONS = {
   localRepositories: option(
     'SLIPWAY_LOCAL_REPOSITORIES',
     flag,
-    'true in `up`',
+    'true in `up` with SLIPWAY_RUNTIME=local',
     'Allows projects whose repository is on this machine: a path, or an address such as 127.0.0.1. Workers ask for it, too.',
   ),
   templatesFolder: option(

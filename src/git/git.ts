@@ -54,13 +54,17 @@ export interface GitOptions {
 }
 
 /** What git needs to know of the machine: where programs, proxies, certificates and the ssh agent are. */
+const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [
+  name,
+  name.toLowerCase(),
+]);
 const MACHINE_VARIABLES = [
   'PATH',
   'SSH_AUTH_SOCK',
-  ...['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'],
+  ...PROXY_VARIABLES,
   ...['SSL_CERT_FILE', 'SSL_CERT_DIR', 'GIT_SSL_CAINFO'],
-] as const;
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin';
+];
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin';
 const DEFAULT_MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /** Nothing is run on git's behalf, nothing is stored, nothing happens in the background. */
@@ -165,10 +169,14 @@ export function withoutSecrets(context: GitContext, text: string): string {
   return shown.replaceAll(/\p{Cc}+/gu, ' ').trim();
 }
 
-/** Those of the variables that git may see. */
-export function machineVariables(environment: GitContext['environment'] = {}): Record<string, string> {
+/** Those of this machine's variables that mean the same on another one: paths do not. */
+export function proxyVariables(environment: GitContext['environment'] = {}): Record<string, string> {
+  return pick(environment, PROXY_VARIABLES);
+}
+
+function pick(environment: NonNullable<GitContext['environment']>, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(
-    MACHINE_VARIABLES.flatMap((name) => {
+    names.flatMap((name) => {
       const value = environment[name];
       return value === undefined ? [] : [[name, value] as const];
     }),
@@ -180,7 +188,7 @@ function environment(context: GitContext, options: GitOptions): Record<string, s
   const { url, credentials } = context.remote;
   return {
     PATH: DEFAULT_PATH,
-    ...machineVariables(context.environment),
+    ...pick(context.environment ?? {}, MACHINE_VARIABLES),
     LC_ALL: 'C',
     // Nothing can ever lie in it: no .netrc, no .config/git.
     HOME: '/dev/null',

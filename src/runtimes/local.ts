@@ -33,7 +33,7 @@ export function openLocalRuntime(options: LocalRuntimeOptions): Runtime {
   return {
     name: 'local',
     sandbox: sandbox && `bubblewrap ${sandbox.bubblewrap.version}`,
-    place: `${hostname()}:${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`,
+    place: `${hostname()}:${createHash('sha256').update(dirname(folder)).digest('hex').slice(0, 12)}`,
     closeEnds: false,
     reachesLocalPaths: true,
     problem: () => null,

@@ -124,13 +124,15 @@ describe('what others have done to it costs an attempt', () => {
 
   test('the second time it is over, and says what has happened', async () => {
     const build = await run((moment) => (moment === 'open' ? 'deleted' : null));
-    const message = `${MESSAGE} That has happened 2 times during this build.`;
+    const message = `${MESSAGE} Attempts of this build were lost 2 times.`;
     expect(build).toMatchObject({
       ...{ status: 'FAILED', attemptNo: 2 },
       failure: { reason: 'WORKER_LOST', phase: 'PREPARING', retryable: true, message },
     });
     expect(await outcomes(build)).toEqual(['LOST', 'LOST']);
     expect(await retries(build)).toHaveLength(1);
+    const labels = { cicd_pipeline_name: 'build', error_type: 'WORKER_LOST' };
+    expect(stack.orchestrator.telemetry.runErrors.read()).toEqual([{ labels, value: 1 }]);
   });
 });
 

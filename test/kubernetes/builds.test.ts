@@ -12,6 +12,7 @@ import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const DEADLINE_MS = 120_000;
+const PASSWORD = 'correct-horse-battery-staple';
 
 describe.skipIf(CLUSTER_PROBLEM).concurrent('builds in pods', { timeout: 240_000 }, () => {
   let cluster: TestNamespace;
@@ -21,10 +22,13 @@ describe.skipIf(CLUSTER_PROBLEM).concurrent('builds in pods', { timeout: 240_000
 
   beforeAll(async () => {
     cluster = await openTestNamespace();
-    opened = await openClusterStack(cluster);
+    opened = await openClusterStack(cluster, {}, { gitPassword: PASSWORD });
     const remote = await opened.git.createRepository('project');
     repository = remote.path;
-    project = await opened.stack.createProject({ repositoryUrl: opened.fromPods(remote.url) });
+    project = await opened.stack.createProject({
+      repositoryUrl: opened.fromPods(remote.url),
+      gitCredentials: { username: 'slipway', password: PASSWORD },
+    });
     await opened.stack.openWorker(5);
   }, 120_000);
 
@@ -76,11 +80,25 @@ describe.skipIf(CLUSTER_PROBLEM).concurrent('builds in pods', { timeout: 240_000
   });
 
   test('the agent sees neither the trusted git folder nor a credential of the repository', async () => {
-    const look =
-      'ls /slipway /slipway/git 2>&1; env; cat /proc/*/environ 2>/dev/null | tr "\\0" "\\n"; touch "$SLIPWAY_INBOX"';
-    const build = await run(script({ run: `${look}; true` }, { write: { path: 'seen.txt', content: 'seen' } }));
-    expect(build.status).toBe('COMPLETED');
-    expect(JSON.stringify(await eventsOf(build))).not.toContain('SLIPWAY_GIT_PASSWORD');
+    // What must not be found is in two pieces here: the script is among what is looked at.
+    const look = [
+      'ls /slipway/git 2>&1 && echo "the folder is"" there"',
+      'cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr "\\0" "\\n" >/tmp/all; env >>/tmp/all',
+      `grep -ci -e GIT_PASS''WORD -e ${PASSWORD.slice(0, 4)}''${PASSWORD.slice(4)} /tmp/all; echo "looked at $(wc -l </tmp/all)"`,
+      'until [ -e /tmp/go ]; do sleep 0.2; done',
+    ].join('; ');
+    const started = await start(script({ run: look }, { write: { path: 'seen.txt', content: 'seen' } }));
+    await running(started);
+    const manifest = await cluster.kubectl(['get', 'pod', podOf(started), '-o', 'yaml']);
+    expect(manifest).toContain(podOf(started));
+    expect(manifest).not.toContain(PASSWORD);
+    await cluster.kubectl(['exec', podOf(started), '-c', 'agent', '--', 'touch', '/tmp/go']);
+    // Its commit was pushed with the password.
+    expect(await finished(started)).toMatchObject({ status: 'COMPLETED', result: { publication: 'PUSHED' } });
+    const events = JSON.stringify(await eventsOf(started));
+    expect(events).toMatch(/No such file or directory\\n0\\nlooked at [1-9]/);
+    expect(events).not.toContain('the folder is there');
+    expect(events).not.toContain(PASSWORD);
   });
 
   test('a cancelled build is dead, and its pod with it', async () => {

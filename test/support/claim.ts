@@ -5,7 +5,7 @@ import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
 import type { TestStack } from './orchestrator.ts';
 
-/** Registers a worker with this data folder; another folder than the stack's is another host. */
+/** Registers a worker at this place; another one than the stack's is another machine. */
 export async function registerByHand(stack: TestStack, place = stack.orchestrator.runtime.place): Promise<string> {
   const id = v7();
   const worker = { id, name: 'by hand', place, version: '1', capacity: 9, agents: [] };

@@ -35,12 +35,15 @@ export function clusterEnvironment({
   };
 }
 
+/** `gitPassword`: what the git server asks for; without one it lets everybody in. */
 export async function openClusterStack(
   cluster: Pick<TestNamespace, 'kubeconfig' | 'namespace'>,
   environment: Readonly<Record<string, string>> = {},
+  options: { readonly gitPassword?: string } = {},
 ): Promise<ClusterStack> {
   await using opened = new AsyncDisposableStack();
-  const git = opened.use(await startGitServer());
+  const { gitPassword: password } = options;
+  const git = opened.use(await startGitServer(password === undefined ? {} : { password }));
   const proxy = opened.use(await openTcpProxy(Number(new URL(git.url).port), HOST_FROM_PODS));
   const stack = opened.use(await openTestStack({ ...clusterEnvironment(cluster), ...environment }));
   const resources = opened.move();

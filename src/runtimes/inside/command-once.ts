@@ -44,7 +44,12 @@ export async function killCommand(folder: string, id: string): Promise<void> {
   // Its call may be on its way: it finds this process in its place, which is gone by then.
   if (await claim(files)) return;
   const owner = await findOwner(files);
-  if (owner !== null) process.kill(owner, 'SIGTERM');
+  try {
+    if (owner !== null) process.kill(owner, 'SIGTERM');
+  } catch (error) {
+    // It has just ended.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** False when another process has it. The file is whole when it is there. */

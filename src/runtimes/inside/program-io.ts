@@ -5,10 +5,24 @@ import { type Fence, type InsideHeader, MAX_CALL_BYTES } from './call.ts';
 // The command goes on without its reader: whoever asks again is given its answer.
 process.stdout.on('error', () => {});
 
-/** Rejects when stdin ends, or is too much, before the call is whole. */
+/** An exec that broke before its call was whole may never say that its stdin has ended. */
+const CALL_MS = 5 * 60_000;
+
+/** Rejects when stdin ends, is too much, or takes too long, before the call is whole. */
 export async function readCall(
   stdin: Readable,
+  withinMs = CALL_MS,
 ): Promise<{ readonly operation: string; readonly fence: Fence | null; readonly data: Buffer }> {
+  const late = () => stdin.destroy(new Error(`The call was not whole within ${withinMs} ms.`));
+  const timer = setTimeout(late, withinMs);
+  try {
+    return await readWhole(stdin);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readWhole(stdin: Readable) {
   const chunks: Buffer[] = [];
   let length = 0;
   let header: InsideHeader | null = null;

@@ -37,7 +37,7 @@ const makesGit = existsSync(GIT);
 const runtime = openLocalRuntime({ folder: BUILDS, layout: layoutIn(CACHE, { git: GIT, makesGit }) });
 const filesOf = (buildId: string) => ({ ...runFiles(join(BUILDS, buildId, 'run')), inbox: join(INBOX, buildId) });
 /** Where only `git` writes, and `agent` reads. */
-const fenceOf = (buildId: string) => join(INBOX, `${buildId}.attempt`);
+const fenceOf = (buildId: string) => join(INBOX, `${buildId}.attempts`);
 const openRun = (buildId: string) => runtime.open(buildId).then((workspace) => workspace.attach((line) => line));
 
 interface OfBuild {
@@ -76,11 +76,7 @@ const OPERATIONS: Readonly<Record<string, (request: never) => Promise<unknown>>>
     return {};
   },
   async read({ path, from }: { readonly path: string; readonly from: number }) {
-    let at = 0;
-    for await (const chunk of readRegularFile(path)) {
-      await writeAll(chunk.subarray(Math.max(0, from - at)));
-      at += chunk.length;
-    }
+    for await (const chunk of readRegularFile(path, from)) await writeAll(chunk);
     return null;
   },
   async openInbox({ buildId }: OfBuild) {
@@ -145,7 +141,7 @@ const OPERATIONS: Readonly<Record<string, (request: never) => Promise<unknown>>>
     await removeFalseRoot(BUILDS, buildId);
     await runtime.close(buildId, { keepHome, forget });
     await rm(filesOf(buildId).inbox, { force: true });
-    await rm(fenceOf(buildId), { force: true });
+    await rm(fenceOf(buildId), { recursive: true, force: true });
     return {};
   },
 };

@@ -62,14 +62,18 @@ export class KubeCredentials {
 
   /** Rejects with a KubeError when the file, the token or the plugin gives nothing to use. */
   async connect(use: 'calls' | 'upgrades'): Promise<KubeConnection> {
+    const proxyUrl = this.#config.getCurrentCluster()?.proxyUrl;
+    if (proxyUrl !== undefined && !URL.canParse(proxyUrl)) throw notConfigured('its proxy-url is no URL');
     try {
       // What goes wrong there is said to whoever has asked for it; the old ones may still do.
       await this.#renewing?.catch(() => {});
       const { agent: proxy, ...options } = await this.#apply();
-      const agent = this.#config.getCurrentCluster()?.proxyUrl === undefined ? this.#agents[use] : proxy;
+      const agent = proxyUrl === undefined ? this.#agents[use] : proxy;
       return { url: this.server, options: { ...options, ...(agent === undefined ? {} : { agent }) } };
     } catch (error) {
-      throw notConfigured(error instanceof Error ? error.message : String(error));
+      // A plugin asks somebody else, who may be away for a moment.
+      const message = error instanceof Error ? error.message : String(error);
+      throw new KubeError({ status: null, reason: 'NoCredentials', message, retryable: true });
     }
   }
 

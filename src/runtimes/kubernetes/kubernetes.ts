@@ -38,9 +38,8 @@ export interface KubernetesRuntimeOptions extends KubeConfigInput {
 
 export interface KubernetesRuntime extends Runtime, AsyncDisposable {}
 
-/** A reader looks after its run for longer than this. */
-const READ_RENEWS_MS = 30_000;
-const RENEW_EVERY_MS = 60_000;
+/** A run that somebody began to read this lately is looked after by that, or was told so. */
+const RENEWED_MS = 90_000;
 const TEND_EVERY_MS = 10_000;
 
 /**
@@ -88,15 +87,19 @@ export async function openKubernetesRuntime(options: KubernetesRuntimeOptions): 
       return sweepPod(pod, calls, { buildId, everything: mode === 'pod' });
     },
     async renew(buildId) {
-      const last = renewed.get(buildId) ?? 0;
-      if (performance.now() - last < READ_RENEWS_MS + RENEW_EVERY_MS) return;
+      const last = renewed.get(buildId) ?? Number.NEGATIVE_INFINITY;
+      if (performance.now() - last < RENEWED_MS) return;
       const place = await places.find(buildId);
       if (place === null) return;
       const pod = calledPod(pods, place.pod);
       await calls.ask(pod, { container: CONTAINERS.agent, operation: 'renew', data: { buildId } });
       looked(buildId);
     },
-    tend: () => places.tend(),
+    async tend() {
+      // Builds that others have closed are among them.
+      for (const [buildId, last] of renewed) if (performance.now() - last > RENEWED_MS) renewed.delete(buildId);
+      await places.tend();
+    },
     tendEveryMs: TEND_EVERY_MS,
     list: () => places.list(),
     copyHome: async (from, to) => places.copyHome(checkBuildId(from), checkBuildId(to)),

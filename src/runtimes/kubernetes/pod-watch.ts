@@ -17,7 +17,7 @@ export interface PodWatchOptions {
   onReconnect?(): void;
   /** Default 10 s. */
   readonly listEveryMs?: number;
-  /** What is known counts as current so long after a list or an event, and at least for two pauses of lists; default 30 s. */
+  /** What is known counts as current so long after a list or an event, and for two pauses where lists are rarer; default 30 s. */
   readonly currentMs?: number;
   /** A watch that says nothing for so long is opened anew; default 120 s. */
   readonly silenceMs?: number;
@@ -32,6 +32,7 @@ export type PodListener = (pod: PodView | undefined) => void;
 const LIST_EVERY_MS = 10_000;
 /** Between two lists at least so many times as long as the first took: ten thousand pods are a hundred megabytes. */
 const LIST_REST = 20;
+const MAX_REST_MS = 120_000;
 const CURRENT_MS = 30_000;
 const SILENCE_MS = 120_000;
 const TIMEOUT_SECONDS = 240;
@@ -70,9 +71,9 @@ export class PodWatch implements AsyncDisposable {
 
   /** A list or an event has come lately: who is not here is gone. */
   get isCurrent(): boolean {
-    const { currentMs = CURRENT_MS } = this.#options;
+    const { currentMs = CURRENT_MS, listEveryMs = LIST_EVERY_MS } = this.#options;
     // Lists that take long are rare: that nothing happens between two of them is no news.
-    const horizonMs = Math.max(currentMs, 2 * this.#restMs);
+    const horizonMs = this.#restMs > listEveryMs ? Math.max(currentMs, 2 * this.#restMs) : currentMs;
     return this.#heardAt !== null && performance.now() - this.#heardAt <= horizonMs;
   }
 
@@ -165,7 +166,7 @@ export class PodWatch implements AsyncDisposable {
         await this.#list();
         if (failures > 0) this.#call(() => this.#options.onReconnect?.());
         failures = 0;
-        this.#restMs = LIST_REST * (performance.now() - startedAt);
+        this.#restMs = Math.min(MAX_REST_MS, LIST_REST * (performance.now() - startedAt));
       } catch (error) {
         failures += 1;
         this.#report(error);

@@ -171,11 +171,23 @@ export class Pods {
   /** Says whose it is now: what an earlier attempt has left is this one's. A later attempt's it stays. */
   async adopt(view: PodView, { pod }: PodWish): Promise<PodView> {
     const attempt = pod.metadata.labels[LABELS.attempt];
-    if (attempt === undefined || attemptOf(view) >= Number(attempt)) return view;
-    const labels = { [LABELS.attempt]: attempt };
-    if (view.sandbox) await this.#objects.relabel(view.sandbox, labels);
-    this.#watch.tell(await this.#api.patchPod(view.name, { metadata: { labels } }));
-    return view;
+    let there = view;
+    for (let tries = 1; attempt !== undefined && attemptOf(there) < Number(attempt); tries += 1) {
+      const labels = { [LABELS.attempt]: attempt };
+      try {
+        if (there.sandbox) await this.#objects.relabel(there.sandbox, labels);
+        const { resourceVersion } = there;
+        const adopted = await this.#api.patchPod(there.name, { metadata: { labels } }, { resourceVersion });
+        this.#watch.tell(adopted);
+        return viewOfPod(adopted) ?? there;
+      } catch (error) {
+        if (!(error instanceof KubeError) || error.status !== 409 || tries === MAX_CLAIM_TRIES) throw error;
+        const found = await this.look(there.name);
+        if (found?.uid !== view.uid) throw error;
+        there = found;
+      }
+    }
+    return there;
   }
 
   /** Waits where a quota leaves no room yet. */

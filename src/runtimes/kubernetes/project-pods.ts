@@ -2,7 +2,7 @@ import type { Runtime } from '../runtime.ts';
 import { calledPod, fenceOf } from './called-pod.ts';
 import { type Places, type PlacesContext, wishOf } from './places.ts';
 import { CONTAINERS, LABELS, projectPodName } from './pod-layout.ts';
-import { lossOf } from './pod-loss.ts';
+import { isRunning, lossOf } from './pod-loss.ts';
 import type { PodView } from './pod-view.ts';
 
 /** The pod of a project in which nothing has run for so long is removed, and the homes in it with it. */
@@ -13,7 +13,9 @@ export function openProjectPods(context: PlacesContext): Places {
   const { pods, calls } = context;
   const known = new Map<string, string>();
   const idleSince = new Map<string, number>();
-  const projectPods = async () => (await pods.labelled(LABELS.kind, 'project')).filter((pod) => lossOf(pod) === null);
+  // In one that does not run yet there is nothing, and nobody who could say so.
+  const projectPods = async () =>
+    (await pods.labelled(LABELS.kind, 'project')).filter((pod) => isRunning(pod) && lossOf(pod) === null);
   const buildsIn = async (pod: PodView) => {
     const call = { container: CONTAINERS.git, operation: 'list', data: {} } as const;
     return (await calls.ask<{ builds: Awaited<ReturnType<Runtime['list']>> }>(calledPod(pods, pod), call)).builds;
@@ -58,11 +60,18 @@ export function openProjectPods(context: PlacesContext): Places {
       return lists.flat();
     },
     async tend() {
-      for (const pod of await projectPods()) {
-        if ((await buildsIn(pod)).some(({ closed }) => !closed)) idleSince.delete(pod.uid);
+      const all = await projectPods();
+      const present = new Set<string>();
+      for (const pod of all) {
+        const builds = await buildsIn(pod);
+        for (const { buildId } of builds) present.add(buildId);
+        if (builds.some(({ closed }) => !closed)) idleSince.delete(pod.uid);
         else if (!idleSince.has(pod.uid)) idleSince.set(pod.uid, performance.now());
         else if (performance.now() - (idleSince.get(pod.uid) ?? 0) > IDLE_MS) await pods.remove(pod);
       }
+      // What others have removed; who is still needed is searched for.
+      for (const uid of idleSince.keys()) if (!all.some((pod) => pod.uid === uid)) idleSince.delete(uid);
+      for (const buildId of known.keys()) if (!present.has(buildId)) known.delete(buildId);
     },
     async copyHome(from, to) {
       const pod = await find(from);

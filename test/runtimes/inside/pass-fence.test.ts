@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -22,8 +22,20 @@ test('an attempt whose successor has opened the workspace is refused, whatever i
   await expect(pass(1)).rejects.toThrow('Attempt 1 has been superseded: attempt 2 has the workspace.');
   await expect(pass(1, true)).rejects.toThrow('superseded');
   await pass(2);
-  expect(await readFile(path, 'utf8')).toBe('2\n');
-  expect(await readdir(folder)).toEqual(['fence']);
+});
+
+test('of attempts that open the workspace at the same moment, none lowers the fence of a later one', async () => {
+  for (let round = 1; round <= 50; round += 1) {
+    const [earlier, later] = [2 * round - 1, 2 * round];
+    await Promise.allSettled([pass(earlier, true), pass(later, true)]);
+    await expect(pass(earlier)).rejects.toThrow('superseded');
+    await pass(later);
+  }
+});
+
+test('a fence that cannot be read lets nobody pass', async () => {
+  await writeFile(path, 'no folder');
+  await expect(pass(1)).rejects.toThrow('ENOTDIR');
 });
 
 test('only who opens the workspace raises the fence', async () => {
