@@ -34,17 +34,22 @@ const FAULTS = [
 export default defineConfig({
   test: {
     projects: [
-      project('tests', ['test/**/*.test.ts'], ['test/kubernetes/**', ...FAULTS, ...AGENTS]),
+      project('tests', ['test/**/*.test.ts'], { exclude: ['test/kubernetes/**', ...FAULTS, ...AGENTS] }),
       project('agents', AGENTS),
       project('faults', FAULTS),
-      project('kubernetes', ['test/kubernetes/**/*.test.ts']),
+      project('kubernetes', ['test/kubernetes/**/*.test.ts'], { setup: ['test/support/cluster-ready.ts'] }),
     ],
     maxWorkers: 2,
     reporters: ['default', new AgentMatrix(), new SecondTries()],
   },
 });
 
-function project(name: string, include: string[], exclude: string[] = []) {
+interface ProjectOptions {
+  readonly exclude?: string[];
+  readonly setup?: readonly string[];
+}
+
+function project(name: string, include: string[], { exclude = [], setup = [] }: ProjectOptions = {}) {
   return {
     // graphql has a `development` export condition: without this, tests would load two copies of it.
     ssr: { resolve: { conditions: ['module', 'node'] } },
@@ -52,7 +57,7 @@ function project(name: string, include: string[], exclude: string[] = []) {
       name,
       include,
       exclude,
-      globalSetup: ['test/support/postgres.ts'],
+      globalSetup: ['test/support/postgres.ts', ...setup],
       testTimeout: 60_000,
       hookTimeout: 60_000,
     },
