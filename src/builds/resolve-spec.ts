@@ -3,11 +3,10 @@ import type { Agent } from '../agents/agent.ts';
 import type { Config } from '../config/config.ts';
 import { type InputIssue, InvalidInputError, inputIssues } from '../errors.ts';
 import { toNetworkAccess } from '../projects/network-input.ts';
-import { networkLimit } from '../projects/pod-limits.ts';
 import type { Project } from '../projects/project.ts';
 import { resolveVariables } from '../projects/resolve-variables.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
-import { type WorkspaceRules, workspaceNeeds } from '../projects/workspace-needs.ts';
+import type { WorkspaceRules } from '../projects/workspace-needs.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
 import { sharedCode } from '../std/shared-code.ts';
 import { smaller } from './budget.ts';
@@ -20,6 +19,7 @@ import {
   type Interaction,
   UNATTENDED,
 } from './build-spec.ts';
+import { runtimeLimits } from './runtime-limits.ts';
 
 export interface ResolveSpecDeps {
   readonly config: Pick<Config, 'defaultProvider' | 'callbackAllowPrivate' | 'network'> & WorkspaceRules;
@@ -64,17 +64,14 @@ export function resolveSpec(
   const given = Object.fromEntries((asked.variables ?? []).map(({ name, value }) => [name, value]));
   const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
 
-  const used = template === null ? null : findTemplate(deps.templates, template);
-  const workspace = workspaceNeeds(deps.config, { project, template: used });
-  if (!workspace.ok) refuse(['template'], workspace.message, 'WORKSPACE_DENIED');
-
   const interaction = resolveInteraction(asked.interaction ?? {});
   refuseWhatCannotBeAsked(deps, provider, interaction, refuse);
 
   const askedNetwork = asked.network ?? project.settings.network;
   const network = askedNetwork ? toNetworkAccess(askedNetwork) : deps.config.network;
-  const networkProblem = networkLimit(deps.config, network);
-  if (networkProblem) refuse(['network'], networkProblem, 'NETWORK_UNSUPPORTED');
+  for (const limit of runtimeLimits(deps, project, { template, network })) {
+    refuse([limit.field], limit.message, limit.code);
+  }
   const perBuildUsd = project.settings.budget?.perBuildUsd ?? null;
   if (perBuildUsd !== null && (asked.limits?.maxCostUsd ?? 0) > perBuildUsd) {
     refuse(['limits', 'maxCostUsd'], `must be at most ${perBuildUsd}, the project's budget of a build`, 'OVER_BUDGET');

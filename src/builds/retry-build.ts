@@ -1,14 +1,14 @@
 /** Start a finished build again, as a new build with the same spec. */
-import type { Config } from '../config/config.ts';
 import { BuildStateError, InvalidInputError, NotFoundError } from '../errors.ts';
-import { networkLimit } from '../projects/pod-limits.ts';
 import { findProject } from '../projects/project.ts';
-import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
+import type { WorkspaceRules } from '../projects/workspace-needs.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { sharedCode } from '../std/shared-code.ts';
 import { findBuild, isFinished } from './build.ts';
 import type { DiskConfig } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
 import { refuseUnreachable } from './refuse-unreachable.ts';
+import { runtimeLimits } from './runtime-limits.ts';
 import { acceptOnce, checkIdempotencyKey, type StartBuildDeps, type StartedBuild } from './start-build.ts';
 
 export interface RetryBuildInput {
@@ -20,8 +20,8 @@ export interface RetryBuildInput {
 
 /** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, BudgetExceededError, or BuildStateError while the build is not finished. */
 export async function retryBuild(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring'> & {
-    readonly config: DiskConfig & Pick<Config, 'runtime'>;
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring' | 'templates'> & {
+    readonly config: DiskConfig & WorkspaceRules;
   },
   input: RetryBuildInput,
   actor: string,
@@ -40,9 +40,7 @@ export async function retryBuild(
     throw new BuildStateError(build.status, 'The build has no session to resume: retry it without resumeSession.');
   }
   const project = await findProject(deps.db, build.projectId);
-  if (project) refuseUnreachable(deps.config, project, ['input', 'id']);
-  const message = networkLimit(deps.config, build.spec.network ?? ALL_OF_THE_NETWORK);
-  if (message) throw new InvalidInputError([{ path: ['input', 'id'], message }], 'NETWORK_UNSUPPORTED');
+  if (!project) throw new NotFoundError('project', toPublicId('project', build.projectId));
   return acceptOnce(deps, {
     projectId: build.projectId,
     spec: { ...build.spec, runAfter: null, resumeSessionOf: resumeSession ? build.id : null },
@@ -52,5 +50,12 @@ export async function retryBuild(
     inputHash: idempotencyKey === null ? null : hashInput(deps, { retryOf: build.id, resumeSession }),
     actor,
     action: 'retryBuild',
+    check() {
+      const path = ['input', 'id'];
+      refuseUnreachable(deps.config, project, path);
+      const limits = runtimeLimits(deps, project, build.spec);
+      const issues = limits.map(({ message }) => ({ path, message }));
+      if (issues.length > 0) throw new InvalidInputError(issues, sharedCode(limits.map(({ code }) => code)));
+    },
   });
 }

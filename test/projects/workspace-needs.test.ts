@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cancelBuild } from '../../src/builds/cancel-build.ts';
+import { retryBuild } from '../../src/builds/retry-build.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { InvalidInputError } from '../../src/errors.ts';
@@ -109,11 +111,17 @@ describe('the settings of a project', () => {
     });
   });
 
-  test('are looked at again when a build is started, should the operator have changed his mind', async () => {
+  test('are looked at again when a build is started or tried again, should the operator have changed his mind', async () => {
     const project = await stack.createProject({ repositoryUrl, settings: { workspace: { image: 'evil.io/x' } } });
     const deps = { ...stack.orchestrator, config: { ...stack.orchestrator.config, ...rules } };
     const input = { projectId: project.id, spec: { prompt: 'x' } };
     expect(await startBuild(deps, input, 'test').catch(refusal)).toMatchObject({ code: 'WORKSPACE_DENIED' });
-    expect((await startBuild(stack.orchestrator, input, 'test')).build.status).toBe('PENDING');
+    const { build } = await startBuild(stack.orchestrator, input, 'test');
+    expect(build.status).toBe('PENDING');
+    await cancelBuild(stack.orchestrator, { id: build.id }, 'test');
+    expect(await retryBuild(deps, { id: build.id }, 'test').catch(refusal)).toEqual({
+      code: 'WORKSPACE_DENIED',
+      issues: [{ path: ['input', 'id'], message: expect.stringContaining('that the project asks for') }],
+    });
   });
 });
