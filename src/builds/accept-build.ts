@@ -60,7 +60,7 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
       input_hash: build.inputHash?.text ?? null,
       retry_of: build.retryOf,
       requested_by: build.actor,
-      traceparent: newBuildTrace(id),
+      traceparent: newBuildTrace(),
     })
     .returningAll()
     .executeTakeFirstOrThrow();

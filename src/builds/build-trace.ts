@@ -6,9 +6,9 @@
 import { formatTraceparent, newTrace, parseTraceparent, type TraceIds } from '../telemetry/trace-ids.ts';
 import { currentTrace } from '../telemetry/trace-scope.ts';
 
-/** For the row of a new build: the trace that asks for it, or one of its own. */
-export function newBuildTrace(buildId: string): string {
-  return formatTraceparent(currentTrace() ?? { ...newTrace(), spanId: buildSpanId(buildId) });
+/** For the row of a new build: the span that asks for it; outside of any, a trace that nobody keeps. */
+export function newBuildTrace(): string {
+  return formatTraceparent(currentTrace() ?? newTrace());
 }
 
 /** The variant bits of a UUID are among them, so they are never all zeros. */
@@ -20,10 +20,4 @@ export function buildSpanId(buildId: string): string {
 export function buildTrace(build: { readonly id: string; readonly traceparent: string | null }): TraceIds | null {
   const asked = parseTraceparent(build.traceparent);
   return asked && { ...asked, spanId: buildSpanId(build.id) };
-}
-
-/** The span that has asked for it; null when there is none. */
-export function askedBy(build: { readonly id: string; readonly traceparent: string | null }): TraceIds | null {
-  const asked = parseTraceparent(build.traceparent);
-  return asked?.spanId === buildSpanId(build.id) ? null : asked;
 }

@@ -3,8 +3,9 @@ import type { Database } from '../database/database.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
 import { toPublicId } from '../std/public-id.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import { parseTraceparent } from '../telemetry/trace-ids.ts';
 import type { BuildFailure, FailureReason } from './build-result.ts';
-import { askedBy, buildSpanId } from './build-trace.ts';
+import { buildSpanId } from './build-trace.ts';
 
 /** Neither the task nor its agent is the reason. */
 const SYSTEM_REASONS: ReadonlySet<FailureReason> = new Set([
@@ -49,7 +50,7 @@ export async function reportEnd({ db, telemetry }: ReportDeps, buildId: string):
   if (startedAt) spent('executing', startedAt, finishedAt);
   if (reason) telemetry.runErrors.add({ cicd_pipeline_name: 'build', error_type: reason });
   if (reason === 'INTERNAL') telemetry.systemError('builds');
-  const parent = askedBy({ id: buildId, traceparent: build.traceparent });
+  const parent = parseTraceparent(build.traceparent);
   if (!parent) return reason;
   const span = telemetry.tracing.start({
     name: 'BUILD',

@@ -115,6 +115,7 @@ export class CallbackDelivery implements AsyncDisposable {
   #start(delivery: ClaimedDelivery): void {
     const done = this.#traced(delivery)
       .catch((error) => {
+        this.#options.telemetry.systemError('callbacks');
         const fields = { err: error, delivery: toPublicId('delivery', delivery.id) };
         this.#options.logger.warn(fields, 'a callback could not be recorded: it is sent again after its lease');
       })
@@ -141,11 +142,11 @@ export class CallbackDelivery implements AsyncDisposable {
     await failpoint('deliver.claimed');
     const answer = await this.#try(delivery, scope);
     scope.set({ 'http.response.status_code': answer.statusCode });
-    if (answer.error !== null) scope.fail(answer.statusCode === null ? 'no_answer' : String(answer.statusCode));
     if (answer.error !== null && this.#aborting.signal.aborted) {
       await releaseDelivery(db, delivery);
       return;
     }
+    if (answer.error !== null) scope.fail(answer.statusCode === null ? 'no_answer' : String(answer.statusCode));
     await failpoint('deliver.sent');
     const next = await recordAttempt(db, { delivery, answer });
     await failpoint('deliver.recorded');

@@ -27,12 +27,20 @@ export const TELEMETRY_OPTIONS = {
     'Headers for the collector, such as its key: `name=value`, comma-separated and percent-encoded.',
     true,
   ),
+  otlpTracesHeaders: option(
+    'OTEL_EXPORTER_OTLP_TRACES_HEADERS',
+    optional,
+    '',
+    'The same for traces only, in place of all of those.',
+    true,
+  ),
   otlpProtocol: option(
     'OTEL_EXPORTER_OTLP_PROTOCOL',
     optional,
     'http/protobuf',
     'Or `http/json`. There is no grpc: collectors take HTTP on port 4318.',
   ),
+  otlpTracesProtocol: option('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', optional, '', 'The same for traces only.'),
   otelServiceName: option('OTEL_SERVICE_NAME', optional, 'slipway', 'How traces name this process.'),
   otelResourceAttributes: option(
     'OTEL_RESOURCE_ATTRIBUTES',
@@ -40,6 +48,7 @@ export const TELEMETRY_OPTIONS = {
     '',
     'What else traces say of this process: `name=value`, comma-separated and percent-encoded.',
   ),
+  otelTracesExporter: option('OTEL_TRACES_EXPORTER', optional, 'otlp', '`none`: no trace leaves. There is no other.'),
   otelTracesSampler: option(
     'OTEL_TRACES_SAMPLER',
     optional,

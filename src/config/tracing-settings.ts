@@ -29,37 +29,54 @@ export type TracingConfig = Pick<
   | 'otlpEndpoint'
   | 'otlpTracesEndpoint'
   | 'otlpHeaders'
+  | 'otlpTracesHeaders'
   | 'otlpProtocol'
+  | 'otlpTracesProtocol'
   | 'otelServiceName'
   | 'otelResourceAttributes'
+  | 'otelTracesExporter'
   | 'otelTracesSampler'
   | 'otelTracesSamplerArg'
   | 'otelDisabled'
 >;
 
-const endpoint = z.url({ protocol: /^https?$/, error: 'must be an address that begins with http:// or https://' });
-const pairs = z.string().default('').transform(readPairs);
+const endpoint = z
+  .url({ protocol: /^https?$/, error: 'must be an address that begins with http:// or https://' })
+  .refine(hasNoUser, {
+    error:
+      'must have no user and no password: put authorization=Basic%20… (the base64 of user:password) into the headers, ' +
+      'such as OTEL_EXPORTER_OTLP_HEADERS',
+  });
+const pairs = z.string().transform(readPairs);
+const protocol = z.enum(PROTOCOLS, `must be ${PROTOCOLS.join(' or ')}`);
 const schema = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: endpoint.optional(),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint.optional(),
-  OTEL_EXPORTER_OTLP_HEADERS: pairs,
-  OTEL_EXPORTER_OTLP_PROTOCOL: z.enum(PROTOCOLS, `must be ${PROTOCOLS.join(' or ')}`).default('http/protobuf'),
+  OTEL_EXPORTER_OTLP_HEADERS: pairs.optional(),
+  OTEL_EXPORTER_OTLP_TRACES_HEADERS: pairs.optional(),
+  OTEL_EXPORTER_OTLP_PROTOCOL: protocol.optional(),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol.optional(),
   OTEL_SERVICE_NAME: z.string().optional(),
-  OTEL_RESOURCE_ATTRIBUTES: pairs,
+  OTEL_RESOURCE_ATTRIBUTES: pairs.default({}),
   OTEL_TRACES_SAMPLER: z.enum(SAMPLERS, `must be one of ${SAMPLERS.join(', ')}`).default('parentbased_always_on'),
   OTEL_TRACES_SAMPLER_ARG: z.coerce.number('must be a number').min(0).max(1).default(1),
 });
 
 /** Null where no traces are wanted; `problem` where they are, and cannot be sent as the variables say. */
 export function readTracingSettings(config: TracingConfig): TracingSettings | null | { readonly problem: string } {
-  const { otlpEndpoint, otlpTracesEndpoint, otelDisabled } = config;
+  const { otlpEndpoint, otlpTracesEndpoint, otlpTracesHeaders, otlpTracesProtocol, otelDisabled } = config;
   if (otelDisabled?.toLowerCase() === 'true') return null;
+  const exporter = config.otelTracesExporter?.toLowerCase() ?? 'otlp';
+  if (exporter === 'none') return null;
+  if (exporter !== 'otlp') return { problem: 'OTEL_TRACES_EXPORTER must be otlp or none' };
   if (otlpEndpoint === undefined && otlpTracesEndpoint === undefined) return null;
   const { success, data, error } = schema.safeParse({
-    OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint,
+    OTEL_EXPORTER_OTLP_ENDPOINT: unless(otlpTracesEndpoint, otlpEndpoint),
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: otlpTracesEndpoint,
-    OTEL_EXPORTER_OTLP_HEADERS: config.otlpHeaders,
-    OTEL_EXPORTER_OTLP_PROTOCOL: config.otlpProtocol,
+    OTEL_EXPORTER_OTLP_HEADERS: unless(otlpTracesHeaders, config.otlpHeaders),
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: otlpTracesHeaders,
+    OTEL_EXPORTER_OTLP_PROTOCOL: unless(otlpTracesProtocol, config.otlpProtocol),
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: otlpTracesProtocol,
     OTEL_SERVICE_NAME: config.otelServiceName,
     OTEL_RESOURCE_ATTRIBUTES: config.otelResourceAttributes,
     OTEL_TRACES_SAMPLER: config.otelTracesSampler,
@@ -71,12 +88,23 @@ export function readTracingSettings(config: TracingConfig): TracingSettings | nu
   const serviceName = data.OTEL_SERVICE_NAME ?? data.OTEL_RESOURCE_ATTRIBUTES['service.name'] ?? 'slipway';
   return {
     url: data.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? `${base}/v1/traces`,
-    headers: data.OTEL_EXPORTER_OTLP_HEADERS,
-    protocol: data.OTEL_EXPORTER_OTLP_PROTOCOL,
+    headers: data.OTEL_EXPORTER_OTLP_TRACES_HEADERS ?? data.OTEL_EXPORTER_OTLP_HEADERS ?? {},
+    protocol: data.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL ?? data.OTEL_EXPORTER_OTLP_PROTOCOL ?? 'http/protobuf',
     resource: { ...data.OTEL_RESOURCE_ATTRIBUTES, 'service.name': serviceName },
     sampler: data.OTEL_TRACES_SAMPLER,
     samplerRatio: data.OTEL_TRACES_SAMPLER_ARG,
   };
+}
+
+/** What is said of traces alone stands in place of what is said of everything, which may then be what others need. */
+function unless(own: string | undefined, general: string | undefined): string | undefined {
+  return own === undefined ? general : undefined;
+}
+
+/** Of what is no address something else is said. */
+function hasNoUser(address: string): boolean {
+  const url = URL.parse(address);
+  return !url || (url.username === '' && url.password === '');
 }
 
 /** `name=value,…`, percent-encoded. */

@@ -6,6 +6,8 @@ import type { Logger } from './logger.ts';
 const TRY_TIMEOUT_MS = 5_000;
 /** Pauses before further tries of one batch. */
 const PAUSES_MS = [500, 2_000];
+/** Of an answer, which says nothing that is needed. */
+const MAX_ANSWER_BYTES = 64 * 1024;
 /** The collector asks to be tried again. */
 const BUSY = new Set([429, 502, 503, 504]);
 
@@ -54,13 +56,22 @@ export class SpanSender implements Disposable {
     try {
       const body = new Uint8Array(batch);
       const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal });
-      // Read to its end, or the connection could not be used again.
-      await answer.body?.cancel();
+      // What counts is the status, and that is there.
+      if (answer.body) await drain(answer.body).catch(() => {});
       if (answer.ok) return null;
       return BUSY.has(answer.status) ? `busy: ${answer.status}` : `status ${answer.status}`;
     } catch (error) {
       const { cause } = error as { cause?: { code?: string } };
       return cause?.code ?? (error instanceof Error ? error.name : 'Error');
     }
+  }
+}
+
+/** Reads to the end, or the connection could not be used again. One that sends too much is not: it is cut. */
+async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_ANSWER_BYTES) break;
   }
 }

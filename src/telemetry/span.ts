@@ -19,7 +19,10 @@ export interface SpanStart {
 }
 
 export interface Span {
-  /** For what follows. Of a span that is not kept they are its parent's. */
+  /**
+   * For what follows. A span that is sampled out has ids of its own, too; without tracing they are its parent's, or those of
+   * a trace that nobody keeps.
+   */
   readonly ids: TraceIds;
   set(attributes: SpanAttributes): void;
   /** It failed. `errorType` is a word that we have chosen, never a text of somebody else: those may hold secrets. */

@@ -20,9 +20,18 @@ export interface Distribution {
 export class Counter {
   readonly #series = new Map<string, { readonly labels: Labels; value: number }>();
 
+  /** `known`: series that are there from the start, at 0, so that the first count of each is an increase. */
+  constructor(known: readonly Labels[] = []) {
+    for (const labels of known) this.#seriesOf(labels);
+  }
+
   add(labels: Labels): void {
-    const series = seriesOf(this.#series, labels, () => ({ labels, value: 0 }));
+    const series = this.#seriesOf(labels);
     if (series) series.value += 1;
+  }
+
+  #seriesOf(labels: Labels) {
+    return seriesOf(this.#series, labels, () => ({ labels, value: 0 }));
   }
 
   read(): readonly Tally[] {

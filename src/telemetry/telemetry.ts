@@ -7,8 +7,8 @@ import { Counter, Histogram } from './tallies.ts';
 
 const DURATION_BOUNDS = [1, 5, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400];
 
-/** A part of Slipway that can fail by itself. */
-export type Component = 'api' | 'worker' | 'builds' | 'callbacks';
+/** The parts of Slipway that can fail by themselves. */
+const COMPONENTS = ['api', 'worker', 'builds', 'callbacks'] as const;
 
 export interface Telemetry extends AsyncDisposable {
   readonly tracing: Tracing;
@@ -16,20 +16,22 @@ export interface Telemetry extends AsyncDisposable {
   readonly runDurations: Histogram;
   /** Builds that failed, by reason. */
   readonly runErrors: Counter;
+  /** A series of each component, from the start. */
   readonly systemErrors: Counter;
   /** Something failed that no build, caller or receiver is the reason for. */
-  systemError(component: Component): void;
+  systemError(component: (typeof COMPONENTS)[number]): void;
 }
 
 export async function openTelemetry(config: Config, logger: Logger): Promise<Telemetry> {
   const tracing = await openTracing(config, logger);
-  const systemErrors = new Counter();
+  const labelsOf = (component: string) => ({ cicd_system_component: component });
+  const systemErrors = new Counter(COMPONENTS.map(labelsOf));
   return {
     tracing,
     runDurations: new Histogram(DURATION_BOUNDS),
     runErrors: new Counter(),
     systemErrors,
-    systemError: (component) => systemErrors.add({ cicd_system_component: component }),
+    systemError: (component) => systemErrors.add(labelsOf(component)),
     [Symbol.asyncDispose]: () => tracing[Symbol.asyncDispose](),
   };
 }

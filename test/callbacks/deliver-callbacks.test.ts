@@ -19,11 +19,12 @@ import { openTelemetry } from '../../src/telemetry/telemetry.ts';
 import { openTestKeyring } from '../credentials/test-key.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { openCollector } from '../telemetry/collector.ts';
 import { insertDelivery, insertFinishedBuild, insertProject } from './finished-builds.ts';
 import { type Answer, lookupTo, openReceiver, type Receiver } from './receiver.ts';
 
 const logger = createLogger('silent');
-const telemetry = await openTelemetry(readConfig({}), logger);
+const untold = await openTelemetry(readConfig({}), logger);
 let database: TestDatabase;
 let hub: EventHub;
 let keyring: Keyring;
@@ -57,7 +58,7 @@ async function openWith(answer?: Answer): Promise<Receiver> {
   return opened.use(await openReceiver(answer ? { answer } : {}));
 }
 
-function openDelivery(db = database.db): CallbackDelivery {
+function openDelivery({ db = database.db, telemetry = untold } = {}): CallbackDelivery {
   const config = { callbackAllowPrivate: true };
   const lookup = lookupTo('127.0.0.1');
   const delivery = opened.use(new CallbackDelivery({ db, hub, logger, telemetry, keyring, config, lookup }));
@@ -169,7 +170,7 @@ test('what becomes due between the two questions of a look is sent at once, not 
       return result;
     },
   };
-  openDelivery(database.db.withPlugin(holdFirstAnswer));
+  openDelivery({ db: database.db.withPlugin(holdFirstAnswer) });
   await untilDelivered(buildId, 4_000);
 });
 
@@ -209,7 +210,8 @@ test('a process that died between the POST and the note of it: sent again under 
   await sql`create function die() returns trigger language plpgsql as $$
     begin perform nextval('deaths'); raise exception 'dead'; end $$`.execute(database.db);
   await sql`create trigger die before insert on delivery_attempts execute function die()`.execute(database.db);
-  openDelivery();
+  const telemetry = await openTelemetry(readConfig({}), logger);
+  openDelivery({ telemetry });
   const buildId = await finish(receiver.url);
   await waitFor(() => receiver.received.length === 1);
   // The lease holds: nobody sends it meanwhile.
@@ -219,6 +221,9 @@ test('a process that died between the POST and the note of it: sent again under 
     return rows[0]?.is_called;
   });
   expect(await deliveryOf(buildId)).toMatchObject({ tries: 0 });
+  const errors = () => telemetry.systemErrors.read().filter(({ value }) => value > 0);
+  await waitFor(() => errors().length > 0, { what: 'the count' });
+  expect(errors()).toEqual([{ labels: { cicd_system_component: 'callbacks' }, value: 1 }]);
   await sql`drop trigger die on delivery_attempts`.execute(database.db);
   openDelivery();
   hub.announce(DELIVERIES_TOPIC);
@@ -266,9 +271,12 @@ test('what cannot be prepared is a failed try, and the others go on', async () =
   expect(receiver.received).toHaveLength(1);
 });
 
-test('closing gives back what hangs, at once due for another process', async () => {
+test('closing gives back what hangs, at once due for another process, and that is no failure', async () => {
   const receiver = await openWith(() => {});
-  const delivery = openDelivery();
+  const collector = opened.use(await openCollector());
+  const otel = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
+  const telemetry = await openTelemetry(readConfig(otel), logger);
+  const delivery = openDelivery({ telemetry });
   const buildId = await finish(receiver.url);
   await waitFor(() => receiver.received.length === 1);
   await Promise.all([delivery[Symbol.asyncDispose](), delivery[Symbol.asyncDispose]()]);
@@ -276,6 +284,8 @@ test('closing gives back what hangs, at once due for another process', async () 
     database.db,
   );
   expect(rows).toEqual([{ lease_until: null, tries: 0, status: 'PENDING' }]);
+  await telemetry[Symbol.asyncDispose]();
+  expect(collector.spans()).toMatchObject([{ name: 'callback', status: 0 }]);
   await finish(receiver.url);
   delivery.open();
   openDelivery();

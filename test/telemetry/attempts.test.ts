@@ -58,7 +58,6 @@ test('what Slipway is the reason for names the trace of the request', async () =
   expect(errors[0]?.extensions).toMatchObject({ code: 'INTERNAL', traceId });
   const own = await server.post('{ defect }', { headers: { traceparent: 'nonsense' } });
   expect(own.errors[0]?.extensions.traceId).toMatch(/^[0-9a-f]{32}$/);
-  expect(server.stack.orchestrator.telemetry.systemErrors.read()).toEqual([
-    { labels: { cicd_system_component: 'api' }, value: 2 },
-  ]);
+  const counted = server.stack.orchestrator.telemetry.systemErrors.read().filter(({ value }) => value > 0);
+  expect(counted).toEqual([{ labels: { cicd_system_component: 'api' }, value: 2 }]);
 });

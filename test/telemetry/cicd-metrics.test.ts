@@ -89,8 +89,15 @@ const reason = (name: string) => `{cicd_pipeline_name="build",error_type="${name
 const ended = (state: string, result: string, error?: string) =>
   `{cicd_pipeline_name="build",cicd_pipeline_run_state="${state}",cicd_pipeline_result="${result}"${error ? `,error_type="${error}"` : ''}}`;
 
-test('every figure has a help, a unit and a type', async () => {
+test('errors of each component are there from the start: the first of them is an increase', async () => {
+  const component = (name: string) => `{cicd_system_component="${name}"}`;
+  const none = Object.fromEntries(['api', 'worker', 'builds', 'callbacks'].map((name) => [component(name), 0]));
+  expect(await seriesOf('cicd_system_errors_total')).toEqual(none);
   stack.orchestrator.telemetry.systemError('worker');
+  expect(await seriesOf('cicd_system_errors_total')).toEqual({ ...none, [component('worker')]: 1 });
+});
+
+test('every figure has a help, a unit and a type', async () => {
   const text = await scrape();
   const typed = Object.fromEntries([...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [name, type]));
   expect(typed).toMatchObject({
@@ -105,7 +112,6 @@ test('every figure has a help, a unit and a type', async () => {
     expect(text).toMatch(new RegExp(`^# HELP ${name} .+\\.$`, 'm'));
     expect(text).toMatch(new RegExp(`^# UNIT ${name} [a-z]+$`, 'm'));
   }
-  expect(await seriesOf('cicd_system_errors_total')).toEqual({ '{cicd_system_component="worker"}': 1 });
 });
 
 test('probes need no token, figures do, and a process that drains is not ready', async () => {

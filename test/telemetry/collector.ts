@@ -22,7 +22,7 @@ export interface CollectorRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  /** The sender has gone away without an answer. */
+  /** The sender has gone away before the end of the answer. */
   isCut: boolean;
 }
 
@@ -31,26 +31,42 @@ export interface Collector extends AsyncDisposable {
   readonly requests: readonly CollectorRequest[];
   /** A status to answer with, or `hang`. */
   mode: number | 'hang';
+  /** Of the answers; it comes when the sender has their headers. */
+  body: Buffer;
+  /** How many there have been. */
+  readonly connections: () => number;
   /** Of what came as JSON. */
   spans(): readonly CollectedSpan[];
 }
 
+/** Of the event loop that sender and collector share: in these the headers of an answer arrive. */
+const TURNS = 20;
+
 export async function openCollector(mode: Collector['mode'] = 200): Promise<Collector> {
   const requests: CollectorRequest[] = [];
+  let connections = 0;
   const server = createServer(async (request, response) => {
     const { url: path = '', headers } = request;
     const entry = { path, headers, body: await buffer(request), isCut: false };
     requests.push(entry);
     response.once('close', () => {
-      entry.isCut = !response.writableEnded;
+      entry.isCut = !response.writableFinished;
     });
-    if (collector.mode !== 'hang') response.writeHead(collector.mode).end();
+    if (collector.mode === 'hang') return;
+    response.writeHead(collector.mode).flushHeaders();
+    for (let turn = 0; turn < TURNS; turn += 1) await new Promise(setImmediate);
+    response.end(collector.body);
+  });
+  server.on('connection', () => {
+    connections += 1;
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const collector: Collector = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     mode,
+    body: Buffer.alloc(0),
+    connections: () => connections,
     spans: () => requests.filter(({ headers }) => headers['content-type'] === 'application/json').flatMap(readSpans),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
