@@ -22,7 +22,7 @@ export async function findDeclaredFiles(
   const declared: DeclaredFile[] = [];
   for (const file of await findFiles(root, request.globs, LIMITS)) {
     if (except.has(file.path)) continue;
-    declared.push({ ...file, holdsSecret: await holdsSecret(readRegularFile(file.absolutePath)) });
+    declared.push({ ...file, holdsSecret: await holdsSecret(readRegularFile(file.absolutePath, { root })) });
   }
   return declared;
 }

@@ -1,9 +1,7 @@
 /**
- * Everything that a running build writes or asks goes through here, fenced by its attempt: one object, so that a
- * remote worker can do the same over the API one day.
- *
- * Writes are numbered. When the answer of a write is lost (Postgres restarts), it is tried again, and the number tells
- * whether the first try had come through; so nothing is written twice.
+ * Everything that a running build writes or asks goes through here, fenced by its attempt. Writes are numbered. When the
+ * answer of a write is lost (Postgres restarts), it is tried again, and the number tells whether the first try had come
+ * through; so nothing is written twice.
  */
 import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
@@ -200,22 +198,21 @@ export class Ledger {
 
   /** Back into the queue, for any worker. The agent has been ended: nobody waits for an answer any more. */
   async release(message: string): Promise<void> {
-    const { id: buildId } = this.#build;
+    const why = { buildId: this.#build.id, outcome: 'RELEASED', reason: 'DRAIN', message } as const;
     const announce = await this.#commit(async (trx) => {
-      await this.#append(trx, await withdrawQuestions(trx, buildId));
-      return requeueBuild(trx, this.#deps.queue, { buildId, outcome: 'RELEASED', reason: 'DRAIN', message });
+      await this.#append(trx, await withdrawQuestions(trx, this.#build.id));
+      return requeueBuild(trx, this.#deps.queue, why);
     });
-    if (announce) this.#deps.hub.announce(...announce);
+    this.#deps.hub.announce(...(announce ?? []));
   }
 
   /** Its workspace is gone: back into the queue, or the end of the build where that has happened too often. */
   async loseWorkspace(message: string): Promise<'released' | 'finished'> {
-    const { id: buildId } = this.#build;
     const written = await this.#commit(async (trx) => {
-      await this.#append(trx, await withdrawQuestions(trx, buildId));
-      return writeLostWorkspace(trx, this.#deps.queue, { buildId, message });
+      await this.#append(trx, await withdrawQuestions(trx, this.#build.id));
+      return writeLostWorkspace(trx, this.#deps.queue, { buildId: this.#build.id, message });
     });
-    if (written) this.#deps.hub.announce(...written.topics);
+    this.#deps.hub.announce(...(written?.topics ?? []));
     return written?.ended ? 'finished' : 'released';
   }
 

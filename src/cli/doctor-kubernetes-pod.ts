@@ -38,8 +38,9 @@ export const DOCTOR = 'slipway-doctor';
 const SELECTOR = ownSelector(DOCTOR);
 /** After its start; Kubernetes ends a pod whose doctor was killed. */
 const INSPECT_SECONDS = 180;
+const NO_REPORT: PodReport = { findings: [], reach: null };
 
-/** Throws CliError after Ctrl-C, when the pod is gone. */
+/** Throws CliError after Ctrl-C, when the pod is gone, or at once at a second one. */
 export async function checkPod(check: KubernetesCheck & { readonly api: KubeApi }): Promise<PodReport> {
   const { api, config, io, note } = check;
   using stop = listenForStop(io);
@@ -49,10 +50,11 @@ export async function checkPod(check: KubernetesCheck & { readonly api: KubeApi 
   const programs = [config.claudePath, config.codexPath, config.geminiPath, config.opencodePath];
   const options = kubernetesOptions(config);
   const probe = { api, pods: new Pods({ api, watch, instance: DOCTOR }), name, options, programs, stop, note };
-  const report = await tryPod(probe);
+  // A pod that did not start is being removed then, which may take minutes.
+  const report = await Promise.race([tryPod(probe), aborted(stop.second).then(() => NO_REPORT)]);
   const left = await removePods(probe);
   if (stop.first.aborted) {
-    const hints = left.flatMap(({ remedy }) => remedy ?? []);
+    const hints = left.flatMap(({ message, remedy }) => [message, ...(remedy === null ? [] : [remedy])]);
     throw new CliError('The check was given up.', { exitCode: EXIT.cancelled, code: 'CANCELLED', hints });
   }
   return { ...report, findings: [...report.findings, ...left] };
@@ -85,20 +87,21 @@ function podOf({ name, options }: Probe) {
 }
 
 /** Its own, and those of doctors that were killed. */
-async function removePods({ api, pods, name, stop }: Probe): Promise<Finding[]> {
-  try {
-    const { items } = await api.listPods({ labelSelector: SELECTOR });
-    const there = items.flatMap((pod) => viewOfPod(pod) ?? []);
-    const useless = there.filter((pod) => pod.name === name || lossOf(pod) !== null);
-    const removed = Promise.all(useless.map((pod) => pods.remove(pod)));
-    // Nobody waits for it any more after a second Ctrl-C.
-    removed.catch(() => {});
-    await Promise.race([removed, aborted(stop.second)]);
-    return [];
-  } catch (error) {
-    const remedy = `kubectl -n ${api.namespace} delete pod ${name}`;
-    return [finding('warn', 'pod', `It may still be there: ${messageOf(error)}`, remedy)];
-  }
+async function removePods(probe: Probe): Promise<Finding[]> {
+  const { api, name, stop } = probe;
+  const removed = removeUseless(probe).then(() => null, messageOf);
+  const givenUp = aborted(stop.second).then(() => 'nobody has waited for its end.');
+  const problem = await Promise.race([removed, givenUp]);
+  if (problem === null) return [];
+  const remedy = `kubectl -n ${api.namespace} delete pod ${name}`;
+  return [finding('warn', 'pod', `The pod ${name} may still be there: ${problem}`, remedy)];
+}
+
+async function removeUseless({ api, pods, name }: Probe): Promise<void> {
+  const { items } = await api.listPods({ labelSelector: SELECTOR });
+  const there = items.flatMap((pod) => viewOfPod(pod) ?? []);
+  const useless = there.filter((pod) => pod.name === name || lossOf(pod) !== null);
+  await Promise.all(useless.map((pod) => pods.remove(pod)));
 }
 
 const NEEDS = 'resources, nodeSelector, tolerations, runtimeClassName and priorityClassName in SLIPWAY_KUBERNETES_POD';

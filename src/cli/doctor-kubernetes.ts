@@ -23,8 +23,9 @@ const CHOOSE = 'Set KUBECONFIG and SLIPWAY_KUBERNETES_CONTEXT to a cluster that 
 const RENEW = 'Log in again, or take another kubeconfig file: `kubectl auth can-i --list` tries the same credentials.';
 
 /**
- * Asks, and makes one pod, which it removes again, also at Ctrl-C: then it throws a CliError. Takes as long as a pod may take
- * to start (SLIPWAY_KUBERNETES_START_SECONDS) and to end, and at most two minutes more.
+ * Asks, and makes one pod, which it removes again, also at Ctrl-C: then it throws a CliError, which says what a second Ctrl-C
+ * may have left. Each question has a deadline; a pod may take SLIPWAY_KUBERNETES_START_SECONDS to start, three minutes to be
+ * looked at, and as long as its node takes to end it.
  */
 export async function checkKubernetes(check: KubernetesCheck): Promise<Finding[]> {
   const { config } = check;
@@ -68,10 +69,7 @@ function findMissingImages({ kubernetesImage, kubernetesToolsImage }: Config): F
 async function checkCluster(api: KubeApi): Promise<Finding> {
   const place = `${api.server}, context ${api.context}, namespace ${api.namespace}`;
   try {
-    const segments = ['version'];
-    const { gitVersion } = await api.request<{ gitVersion?: string }>({
-      ...{ method: 'GET', segments, deadlineMs: REACH_MS },
-    });
+    const { gitVersion } = await api.version({ deadlineMs: REACH_MS });
     return finding('ok', 'cluster', `Kubernetes ${gitVersion ?? '(it does not say which)'} at ${place}`);
   } catch (error) {
     const status = error instanceof KubeError ? error.status : null;

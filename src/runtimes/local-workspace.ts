@@ -70,7 +70,7 @@ export async function openLocalWorkspace(options: LocalWorkspaceOptions): Promis
         await writeFile(target, content, { mode: executable ? 0o755 : 0o644 });
       }
     },
-    read: readRegularFile,
+    read: (path) => readRegularFile(path, { root }),
     async start(command) {
       await startRun({ buildId, files, command: await enclose(command) });
       return openLocalRun({ files, redact: command.redact });

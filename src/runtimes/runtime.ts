@@ -120,8 +120,8 @@ export interface Workspace {
   /** Writes files into a checkout that no agent has touched yet. */
   write(files: readonly WorkspaceFile[]): Promise<void>;
   /**
-   * The content of a regular file below `root` or `work`, by its absolute path. Rejects for anything else; a link is not
-   * followed.
+   * The content of a regular file below `root`, by its absolute path. Rejects for anything else, also where a link has taken the
+   * place of the file, or that of a folder and leads out of `root`.
    */
   read(path: string): AsyncIterable<Uint8Array>;
   /**

@@ -288,8 +288,38 @@ describe('a pod is tried out', () => {
     command.signal('SIGINT');
     const { exitCode, stderr } = await command.ended;
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('CANCELLED') });
-    expect({ exitCode, stderr }).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('CANCELLED') });
     expect(kube.pods).toEqual([]);
+  });
+
+  test.each([false, true])('a second Ctrl-C says what may be left (the pod has failed: %s)', async (hasFailed) => {
+    // As where a node does not answer: the pod stays.
+    kube.answer = (request, response) => {
+      if (request.method !== 'DELETE') return answerAsWorker(request, response);
+      response.end('{}');
+      return true;
+    };
+    const command = start();
+    const { metadata } = await madePod();
+    const state = { waiting: { reason: 'ErrImageNeverPull' } };
+    if (hasFailed) {
+      kube.put(metadata.name, { containerStatuses: [{ name: 'agent', state }] });
+      await waitFor(() => kube.requests.some((request) => request.startsWith('DELETE')), { what: 'its removal' });
+    }
+    let isOver = false;
+    const over = command.ended.finally(() => {
+      isOver = true;
+    });
+    await waitFor(() => {
+      command.signal('SIGINT');
+      return isOver;
+    });
+    const { exitCode, stderr } = await over;
+    const { error } = JSON.parse(stderr) as { error: object };
+    const hints = [
+      expect.stringContaining(`The pod ${metadata.name} may still be there`),
+      `kubectl -n builds delete pod ${metadata.name}`,
+    ];
+    expect({ exitCode, error }).toMatchObject({ exitCode: 2, error: { code: 'CANCELLED', hints } });
   });
 });
 

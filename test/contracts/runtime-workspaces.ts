@@ -34,7 +34,9 @@ export function describeWorkspaces(openCase: OpenCase): void {
       const path = join(workspace.paths.work, 'large');
       await there('head -c 3000001 /dev/zero | tr "\\0" x >"$1"; ln -s "$1" "$1.link"', path);
       expect((await buffer(workspace.read(path))).equals(Buffer.alloc(3_000_001, 'x'))).toBe(true);
-      for (const other of [`${path}.link`, workspace.paths.work, `${path}.missing`]) {
+      // To the root of the machine, or of the container.
+      await there('ln -s / "$1"', `${path}.folder`);
+      for (const other of [`${path}.link`, workspace.paths.work, `${path}.missing`, `${path}.folder/etc/passwd`]) {
         await expect(buffer(workspace.read(other))).rejects.toThrow();
       }
     });

@@ -88,7 +88,8 @@ export async function timeBuild({ stack, projectId, watch }: Bench, task: TimedT
 function podMoments(pod: PodView | undefined, { made }: BuildTimes): Moment[] {
   if (pod === undefined) return made === undefined ? [] : ['gone'];
   const moments: Moment[] = ['made'];
-  if (pod.node !== null) moments.push('scheduled');
+  if (pod.conditions.some(({ type, status }) => type === 'PodScheduled' && status === 'True'))
+    moments.push('scheduled');
   if (pod.initContainers.length > 0 && pod.initContainers.every(({ exitCode }) => exitCode === 0)) {
     moments.push('prepared');
   }

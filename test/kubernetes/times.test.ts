@@ -53,8 +53,10 @@ describe.skipIf(PROBLEM)('times', { timeout: 900_000 }, () => {
     const project = await stack.createProject({ repositoryUrl: fromPods((await git.createRepository('project')).url) });
     await stack.openWorker(capacity);
     // Pods that end disturb the next build of whatever kind.
-    const isReady = () =>
-      watch.all().length === warm && watch.labelled(LABELS.kind, 'warm').filter(isRunning).length === warm;
+    const isReady = () => {
+      const waiting = watch.labelled(LABELS.kind, 'warm');
+      return watch.labelled(LABELS.kind, 'build').length === 0 && waiting.length === warm && waiting.every(isRunning);
+    };
     const ready = () => waitFor(isReady, { deadlineMs: DEADLINE_MS, what: 'warm pods, and no others' }).then(() => {});
     return { stack, projectId: project.id, watch, ready };
   }

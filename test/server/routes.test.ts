@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
-import { readRegularFile } from '../../src/runtimes/read-file.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { insertBuilds } from '../support/events.ts';
 import { type FixtureServer, openFixtureServer } from './open-fixture-server.ts';
@@ -113,7 +113,7 @@ describe('artifacts', () => {
     const { db, artifacts } = server.stack.orchestrator;
     const path = join(server.stack.dataFolder, 'page.html');
     await writeFile(path, CONTENT);
-    const stored = await artifacts.put(readRegularFile(path));
+    const stored = await artifacts.put(createReadStream(path));
     ({ sha256 } = stored);
     const [build] = await insertBuilds(db);
     if (!build) throw new Error('no build');

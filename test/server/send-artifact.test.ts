@@ -1,11 +1,11 @@
 /** How many artifacts a token may have sent at a time. */
+import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { v7 } from 'uuid';
 import { expect, it } from 'vitest';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
-import { readRegularFile } from '../../src/runtimes/read-file.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { insertBuilds } from '../support/events.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -21,7 +21,7 @@ async function storeArtifact({ server, stack }: FixtureServer): Promise<string> 
   const [build] = await insertBuilds(db);
   if (!build) throw new Error('no build');
   const file = { id: v7(), buildId: build.buildId, name: 'large', contentType: 'text/plain' };
-  const stored = { ...file, ...(await artifacts.put(readRegularFile(path))) };
+  const stored = { ...file, ...(await artifacts.put(createReadStream(path))) };
   await db.transaction().execute((trx) => insertArtifacts(trx, [stored]));
   return `${server.url}/artifacts/${toPublicId('artifact', file.id)}`;
 }

@@ -1,4 +1,5 @@
 /** A token that is lost loses what it has open: over real sockets, with the server's own limits. */
+import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
@@ -9,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import { createApiToken, revokeApiToken, rotateApiToken } from '../../src/auth/api-token.ts';
 import { openDatabase } from '../../src/database/database.ts';
-import { readRegularFile } from '../../src/runtimes/read-file.ts';
 import { TokenWatch } from '../../src/server/token-watch.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -104,7 +104,7 @@ describe('over real sockets', () => {
       buildId,
       name: 'large',
       contentType: 'text/plain',
-      ...(await artifacts.put(readRegularFile(path))),
+      ...(await artifacts.put(createReadStream(path))),
     };
     await db.transaction().execute((trx) => insertArtifacts(trx, [file]));
     artifactUrl = `${server.server.url}/artifacts/${toPublicId('artifact', file.id)}`;

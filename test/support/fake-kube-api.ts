@@ -150,7 +150,7 @@ class PodStore {
 
   put(
     name: string,
-    change: { status?: object; metadata?: { labels?: object }; spec?: object },
+    change: { status?: object; metadata?: { labels?: object; annotations?: object }; spec?: object },
     quietly: boolean,
   ): FakePod {
     const before = this.#pods.get(name);
@@ -158,9 +158,9 @@ class PodStore {
     const pod: FakePod = {
       metadata: {
         ...(before?.metadata ?? { uid: randomUUID(), creationTimestamp: new Date().toISOString() }),
-        ...{ annotations: {}, ...before?.metadata },
         ...change.metadata,
         labels: { ...before?.metadata.labels, ...change.metadata?.labels },
+        annotations: { ...before?.metadata.annotations, ...change.metadata?.annotations },
         ...{ name, resourceVersion: this.version },
       } as FakePod['metadata'],
       spec: { ...before?.spec, ...change.spec },

@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type FakeKubeApi, type FakePod, isSelected, sendStatus } from './fake-kube-api.ts';
 
 export interface FakeSandbox {
-  readonly metadata: { name: string; uid: string; labels: Record<string, string> };
+  readonly metadata: { name: string; uid: string; resourceVersion: string; labels: Record<string, string> };
   readonly spec: { podTemplate: { metadata: { labels: Record<string, string>; annotations: object }; spec: object } };
   readonly status: { conditions: object[] };
 }
@@ -22,7 +22,7 @@ export interface FakeSandboxes {
 }
 
 interface Body {
-  metadata?: { name?: string; uid?: string; labels?: Record<string, string> };
+  metadata?: { name?: string; resourceVersion?: string; labels?: Record<string, string> };
   spec?: FakeSandbox['spec'];
   preconditions?: { uid?: string };
 }
@@ -80,7 +80,7 @@ async function change(input: {
   if (request.method === 'POST') {
     if (there || !spec) return sendStatus(response, 409, 'AlreadyExists', `sandboxes "${name}" already exists`);
     const made = {
-      metadata: { name, uid: randomUUID(), labels: metadata.labels ?? {} },
+      metadata: { name, uid: randomUUID(), resourceVersion: '1', labels: metadata.labels ?? {} },
       spec,
       status: { conditions: [] },
     };
@@ -88,11 +88,15 @@ async function change(input: {
     return sendJson(response, 201, made);
   }
   if (!there) return sendStatus(response, 404, 'NotFound', `sandboxes "${name}" not found`);
-  if ((preconditions.uid ?? metadata.uid ?? there.metadata.uid) !== there.metadata.uid) {
+  if ((preconditions.uid ?? there.metadata.uid) !== there.metadata.uid) {
     return sendStatus(response, 409, 'Conflict', 'Precondition failed: UID in precondition');
+  }
+  if ((metadata.resourceVersion ?? there.metadata.resourceVersion) !== there.metadata.resourceVersion) {
+    return sendStatus(response, 409, 'Conflict', `Operation cannot be fulfilled on sandboxes "${name}"`);
   }
   if (request.method === 'DELETE') sandboxes.delete(name);
   if (request.method === 'PATCH') {
+    there.metadata.resourceVersion = String(Number(there.metadata.resourceVersion) + 1);
     Object.assign(there.metadata.labels, metadata.labels);
     Object.assign(there.spec.podTemplate.metadata.labels, spec?.podTemplate.metadata.labels);
   }

@@ -75,8 +75,9 @@ const OPERATIONS: Readonly<Record<string, (request: never) => Promise<unknown>>>
     await (await runtime.open(buildId)).write(files);
     return {};
   },
-  async read({ path, from }: { readonly path: string; readonly from: number }) {
-    for await (const chunk of readRegularFile(path, from)) await writeAll(chunk);
+  async read({ buildId, path, from }: OfBuild & { readonly path: string; readonly from: number }) {
+    for await (const chunk of readRegularFile(path, { root: join(BUILDS, buildId), start: from }))
+      await writeAll(chunk);
     return null;
   },
   async openInbox({ buildId }: OfBuild) {

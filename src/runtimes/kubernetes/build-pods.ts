@@ -30,14 +30,13 @@ export function openBuildPods(context: BuildPodsContext): Places {
       const all = await podsOf(buildId);
       const there = all.find(isLiving);
       await Promise.all(all.filter((pod) => pod !== there).map((pod) => pods.remove(pod)));
-      if (there && there.name !== name) return { pod: await pods.adopt(there, wish) };
+      if (there && there.name !== name) return pods.adopt(there, wish);
       const isCold = there !== undefined || (await sandboxes.areUsed());
       const claimed = isCold ? null : await warm.take(wish);
-      return { pod: claimed ?? (await pods.ensure(wish)) };
+      return claimed ?? pods.ensure(wish);
     },
     async find(buildId) {
-      const pod = (await podsOf(buildId)).find(isLiving);
-      return pod ? { pod } : null;
+      return (await podsOf(buildId)).find(isLiving) ?? null;
     },
     async leave(buildId, { attemptNo }) {
       // What is left is then the later attempt's to remove. What was heard may be from before it came.

@@ -195,8 +195,8 @@ export class KubeApi implements AsyncDisposable {
   }
 
   /** `gitVersion` such as v1.20.2. */
-  async version(): Promise<{ readonly gitVersion: string; readonly platform?: string }> {
-    return this.request({ method: 'GET', segments: ['version'] });
+  async version(options: Pick<KubeRequest, 'deadlineMs'> = {}): Promise<{ readonly gitVersion?: string }> {
+    return this.request({ method: 'GET', segments: ['version'], ...options });
   }
 
   /** Any other call. The answer is what the server says it is: nobody has checked it. */

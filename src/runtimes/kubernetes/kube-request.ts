@@ -103,7 +103,7 @@ async function callOnce(input: {
 async function rejectFailure(call: Call, method: string, response: IncomingMessage): Promise<void> {
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return;
-  const body = (await call.read(response, MAX_ERROR_BYTES)).toString();
+  const body = (await call.readStart(response, MAX_ERROR_BYTES)).toString();
   throw errorOfAnswer({ status, body, retryAfter: response.headers['retry-after'], method });
 }
 
@@ -151,6 +151,11 @@ class Call {
     return Promise.race([this.#stopped, readBody(response, maxBytes)]);
   }
 
+  /** Of a longer answer its beginning. */
+  async readStart(response: IncomingMessage, bytes: number): Promise<Buffer> {
+    return Promise.race([this.#stopped, readBody(response, bytes, { cut: true })]);
+  }
+
   /** From now on neither deadline nor signal does anything. */
   settle(): void {
     clearTimeout(this.#timer);
@@ -183,16 +188,17 @@ class Call {
   }
 }
 
-async function readBody(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/** What is longer is cut, or rejected. */
+async function readBody(response: IncomingMessage, maxBytes: number, { cut = false } = {}): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) {
-        throw unusable(`The Kubernetes API server answered more than ${maxBytes / 1024 ** 2} MiB.`, false);
-      }
       chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes <= maxBytes) continue;
+      if (cut) break;
+      throw unusable(`The Kubernetes API server answered more than ${maxBytes / 1024 ** 2} MiB.`, false);
     }
   } catch (error) {
     if (error instanceof KubeError) throw error;
@@ -203,7 +209,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
       retryable: true,
     });
   }
-  return Buffer.concat(chunks, bytes);
+  return Buffer.concat(chunks, Math.min(bytes, maxBytes));
 }
 
 /** A server may live under a path of its own, as behind Rancher. */

@@ -47,7 +47,7 @@ export function openKubernetesWorkspace(options: KubernetesWorkspaceOptions): Wo
     async write(files) {
       await inGit('write', { files });
     },
-    read: (path) => readFromPod(pod, calls, path),
+    read: (path) => readFromPod(pod, calls, { buildId, path }),
     async start({ redact, ...command }) {
       if (command.inbox) await inGit('openInbox', {});
       await failpoint('agent.spawning');
@@ -68,11 +68,20 @@ function programsIn(node: string, folder: string): Omit<OwnPrograms, 'environmen
 }
 
 /** Goes on where a broken connection has left it. */
-async function* readFromPod(pod: CalledPod, calls: PodCalls, path: string): AsyncGenerator<Uint8Array> {
+async function* readFromPod(
+  pod: CalledPod,
+  calls: PodCalls,
+  file: { readonly buildId: string; readonly path: string },
+): AsyncGenerator<Uint8Array> {
   const tries = { since: performance.now(), count: 0 };
   let from = 0;
   for (;;) {
-    const call = { container: CONTAINERS.git, operation: 'read', data: { path, from }, deadlineMs: READ_DEADLINE_MS };
+    const call = {
+      container: CONTAINERS.git,
+      operation: 'read',
+      data: { ...file, from },
+      deadlineMs: READ_DEADLINE_MS,
+    };
     const stream = calls.stream(pod, call);
     try {
       for await (const chunk of stream) {

@@ -64,7 +64,7 @@ export async function openKubernetesRuntime(options: KubernetesRuntimeOptions): 
     async open(buildId, needs: WorkspaceNeeds = {}) {
       checkBuildId(buildId);
       const place = await untilReached(() => places.ensure(buildId, needs), needs);
-      const pod = calledPod(pods, place.pod, fenceOf(buildId, needs.attemptNo));
+      const pod = calledPod(pods, place, fenceOf(buildId, needs.attemptNo));
       const data = { buildId };
       const call = {
         container: CONTAINERS.git,
@@ -82,8 +82,8 @@ export async function openKubernetesRuntime(options: KubernetesRuntimeOptions): 
       // What is ending still runs until it is gone.
       if (place === null) await untilReached(() => places.awaitEnd(buildId));
       // In a pod that does not run yet, nothing does.
-      if (place === null || !isRunning(place.pod)) return 0;
-      const pod = calledPod(pods, place.pod, fenceOf(buildId, attemptNo));
+      if (place === null || !isRunning(place)) return 0;
+      const pod = calledPod(pods, place, fenceOf(buildId, attemptNo));
       return sweepPod(pod, calls, { buildId, everything: mode === 'pod' });
     },
     async renew(buildId) {
@@ -91,7 +91,7 @@ export async function openKubernetesRuntime(options: KubernetesRuntimeOptions): 
       if (performance.now() - last < RENEWED_MS) return;
       const place = await places.find(buildId);
       if (place === null) return;
-      const pod = calledPod(pods, place.pod);
+      const pod = calledPod(pods, place);
       await calls.ask(pod, { container: CONTAINERS.agent, operation: 'renew', data: { buildId } });
       looked(buildId);
     },

@@ -7,15 +7,11 @@ import type { PodView } from './pod-view.ts';
 import type { PodWatch } from './pod-watch.ts';
 import type { Pods, PodWish } from './pods.ts';
 
-export interface Place {
-  readonly pod: PodView;
-}
-
 export interface Places extends Pick<Runtime, 'list' | 'copyHome' | 'tend'> {
   /** Where the build is; made if it is nowhere. */
-  ensure(buildId: string, needs: WorkspaceNeeds): Promise<Place>;
+  ensure(buildId: string, needs: WorkspaceNeeds): Promise<PodView>;
   /** Null when nothing of the build can be alive. */
-  find(buildId: string): Promise<Place | null>;
+  find(buildId: string): Promise<PodView | null>;
   leave(buildId: string, closing: Parameters<Runtime['close']>[1]): Promise<void>;
   /** Resolves when pods of the build that are ending are gone. */
   awaitEnd(buildId: string): Promise<void>;
@@ -46,7 +42,8 @@ export function wishOf(
     toolsImage,
     settings,
     projectId: needs.projectId ?? null,
-    attemptNo: needs.attemptNo ?? null,
+    // One that is no single build's is no attempt's.
+    attemptNo: named.buildId === null ? null : (needs.attemptNo ?? null),
     network: needs.network && needs.network.access !== 'ALL' ? 'none' : 'all',
     image: needs.image ?? context.image,
     cpu: needs.cpu ?? null,

@@ -26,8 +26,6 @@ export interface PodCommand {
   readonly turns?: Turns;
   /** Called when the connection stands. */
   readonly onStart?: () => void;
-  /** Of stderr this much is kept, from its end; default 64 KiB. */
-  readonly maxStderrBytes?: number;
   /** A server that does not open the exec within this is given up; default 10 s. */
   readonly handshakeMs?: number;
   /** A server that says nothing for so long is asked whether it is there; default 10 s. */
@@ -39,7 +37,7 @@ export interface PodCommand {
 export interface ExecEnd {
   /** Of a command that a signal ended, 128 and its number. */
   readonly exitCode: number;
-  /** The last of it, as text. */
+  /** The last 64 KiB of it, as text. */
   readonly stderr: string;
 }
 
@@ -223,7 +221,7 @@ class PodExec implements PodStream {
 
   #takeStderr(bytes: Buffer): void {
     const kept = Buffer.concat([this.#stderr, bytes]);
-    this.#stderr = kept.subarray(Math.max(0, kept.length - (this.#command.maxStderrBytes ?? MAX_STDERR_BYTES)));
+    this.#stderr = kept.subarray(Math.max(0, kept.length - MAX_STDERR_BYTES));
   }
 
   #fail(kind: 'timeout' | 'aborted' | 'cut', message: string): void {

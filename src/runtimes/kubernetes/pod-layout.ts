@@ -55,6 +55,9 @@ export const LABELS = {
 
 export const SPEC_HASH = 'slipway.dev/spec-hash';
 
+/** When the pod of a project was last opened, and for which build: no two uses are written alike. */
+export const USED = 'slipway.dev/used';
+
 /** Selects all that one installation has made, and nothing of the others of the namespace. */
 export function ownSelector(instance: string): string {
   return `${LABELS.managedBy}=slipway,${LABELS.instance}=${instance}`;

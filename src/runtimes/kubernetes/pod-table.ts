@@ -35,10 +35,6 @@ export class PodTable {
     return this.#pods.get(name)?.pod ?? undefined;
   }
 
-  all(): PodView[] {
-    return [...this.#pods.values()].flatMap(({ pod }) => pod ?? []);
-  }
-
   labelled(label: IndexedLabel, value: string): PodView[] {
     return [...(this.#labelled.get(`${label}=${value}`) ?? [])].flatMap((name) => this.get(name) ?? []);
   }

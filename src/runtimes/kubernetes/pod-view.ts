@@ -11,10 +11,6 @@ export interface ContainerView {
   /** Of one that has terminated. */
   readonly exitCode: number | null;
   readonly signal: number | null;
-  readonly ready: boolean;
-  readonly restarts: number;
-  /** It ran before this and ended so: OOMKilled of a container that was started again is only seen here. */
-  readonly lastReason: string;
 }
 
 export interface PodCondition {
@@ -42,8 +38,6 @@ export interface PodView {
   readonly conditions: readonly PodCondition[];
   readonly initContainers: readonly ContainerView[];
   readonly containers: readonly ContainerView[];
-  readonly ip: string | null;
-  readonly node: string | null;
   /** The Sandbox object that it was made of; null for all other pods. */
   readonly sandbox: SandboxRef | null;
 }
@@ -56,7 +50,7 @@ const MAX_ENTRIES = 32;
 
 /** Whatever the server sends becomes a view; null for what has no name or no uid. */
 export function viewOfPod(pod: unknown): PodView | null {
-  const { metadata, spec, status } = fields(pod);
+  const { metadata, status } = fields(pod);
   const { name, uid, ...meta } = fields(metadata);
   if (typeof name !== 'string' || typeof uid !== 'string') return null;
   const state = fields(status);
@@ -79,8 +73,6 @@ export function viewOfPod(pod: unknown): PodView | null {
     })),
     initContainers: entries(state.initContainerStatuses).map(viewOfContainer),
     containers: entries(state.containerStatuses).map(viewOfContainer),
-    ip: text(state.podIP) || null,
-    node: text(fields(spec).nodeName) || null,
     sandbox:
       entries(meta.ownerReferences)
         .map(sandboxRef)
@@ -99,9 +91,6 @@ function viewOfContainer(status: Fields): ContainerView {
     message: text(details.message),
     exitCode: number(details.exitCode),
     signal: number(details.signal),
-    ready: status.ready === true,
-    restarts: number(status.restartCount) ?? 0,
-    lastReason: text(fields(fields(status.lastState).terminated).reason),
   };
 }
 

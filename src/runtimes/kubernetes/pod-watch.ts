@@ -13,8 +13,6 @@ export interface PodWatchOptions {
   readonly labelSelector: string;
   /** What went wrong and is tried again: for the log. */
   onError(error: unknown): void;
-  /** A list has come after one that failed: what was done meanwhile may have been missed. */
-  onReconnect?(): void;
   /** Default 10 s. */
   readonly listEveryMs?: number;
   /** What is known counts as current so long after a list or an event, and for two pauses where lists are rarer; default 30 s. */
@@ -79,10 +77,6 @@ export class PodWatch implements AsyncDisposable {
 
   get(name: string): PodView | undefined {
     return this.#table.get(name);
-  }
-
-  all(): PodView[] {
-    return this.#table.all();
   }
 
   labelled(label: IndexedLabel, value: string): PodView[] {
@@ -164,7 +158,6 @@ export class PodWatch implements AsyncDisposable {
       const startedAt = performance.now();
       try {
         await this.#list();
-        if (failures > 0) this.#call(() => this.#options.onReconnect?.());
         failures = 0;
         this.#restMs = Math.min(MAX_REST_MS, LIST_REST * (performance.now() - startedAt));
       } catch (error) {
@@ -254,15 +247,13 @@ export class PodWatch implements AsyncDisposable {
 
   #notify(name: string): void {
     const pod = this.get(name);
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) this.#call(() => listener(pod));
-  }
-
-  /** A listener that throws does not end the watch of all others. */
-  #call(listener: () => void): void {
-    try {
-      listener();
-    } catch (error) {
-      this.#report(error);
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(pod);
+      } catch (error) {
+        // It does not end the watch of all others.
+        this.#report(error);
+      }
     }
   }
 

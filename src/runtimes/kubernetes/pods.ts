@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import type { KubeApi } from './kube-api.ts';
 import { KubeError } from './kube-error.ts';
-import { attemptOf, GRACE_SECONDS, LABELS, ownSelector } from './pod-layout.ts';
+import { attemptOf, GRACE_SECONDS, LABELS, ownSelector, USED } from './pod-layout.ts';
 import { hasEnded, isRunning, lossOf, startProblem } from './pod-loss.ts';
 import type { IndexedLabel } from './pod-table.ts';
 import { type PodView, viewOfPod } from './pod-view.ts';
@@ -103,7 +103,19 @@ export class Pods {
       if (lossOf(there) === null) return this.adopt(await this.#awaitStart(wish, there, until), wish);
       await this.remove(there);
     }
-    throw new Error(`The pod ${name} ended ${MAX_REPLACED} times before it was used.`);
+    throw endless(name);
+  }
+
+  /**
+   * The same, and marked as used by the build: whoever saw the pod before cannot discard it any more, and whoever sees it knows that
+   * it is not idle. One that was discarded before is replaced.
+   */
+  async ensureUsed(wish: PodWish, buildId: string): Promise<PodView> {
+    for (let replaced = 0; replaced < MAX_REPLACED; replaced += 1) {
+      const used = await this.#use(await this.ensure(wish), buildId);
+      if (used) return used;
+    }
+    throw endless(wish.pod.metadata.name);
   }
 
   /** Resolves when this very pod is gone, or its node does not answer and Kubernetes has forgotten the pod. */
@@ -175,7 +187,7 @@ export class Pods {
     for (let tries = 1; attempt !== undefined && attemptOf(there) < Number(attempt); tries += 1) {
       const labels = { [LABELS.attempt]: attempt };
       try {
-        if (there.sandbox) await this.#objects.relabel(there.sandbox, labels);
+        if (there.sandbox) await this.#objects.adopt(there.sandbox, attempt);
         const { resourceVersion } = there;
         const adopted = await this.#api.patchPod(there.name, { metadata: { labels } }, { resourceVersion });
         this.#watch.tell(adopted);
@@ -188,6 +200,20 @@ export class Pods {
       }
     }
     return there;
+  }
+
+  /** Null: it has ended, or its end has been asked for. */
+  async #use({ name, uid }: PodView, buildId: string): Promise<PodView | null> {
+    try {
+      const annotations = { [USED]: `${new Date().toISOString()} ${buildId}` };
+      const used = await this.#api.patchPod(name, { metadata: { annotations } });
+      this.#watch.tell(used);
+      const view = viewOfPod(used);
+      return view?.uid === uid && lossOf(view) === null ? view : null;
+    } catch (error) {
+      if (error instanceof KubeError && error.status === 404) return null;
+      throw error;
+    }
   }
 
   /** Waits where a quota leaves no room yet. */
@@ -238,6 +264,10 @@ export class Pods {
     if (problem) throw new Error(problem.message);
     throw lossOf(view) ?? new Error(`The pod did not start within ${Math.round(startMs / 1000)} s. ${said}`.trim());
   }
+}
+
+function endless(name: string): Error {
+  return new Error(`The pod ${name} ended ${MAX_REPLACED} times before it was used.`);
 }
 
 /** Throws what is none: a worker that stops waiting has no reason for force. */

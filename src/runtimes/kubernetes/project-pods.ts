@@ -1,18 +1,23 @@
 import type { Runtime } from '../runtime.ts';
 import { calledPod, fenceOf } from './called-pod.ts';
 import { type Places, type PlacesContext, wishOf } from './places.ts';
-import { CONTAINERS, LABELS, projectPodName } from './pod-layout.ts';
+import { CONTAINERS, LABELS, projectPodName, USED } from './pod-layout.ts';
 import { isRunning, lossOf } from './pod-loss.ts';
 import type { PodView } from './pod-view.ts';
 
-/** The pod of a project in which nothing has run for so long is removed, and the homes in it with it. */
+export interface ProjectPodsOptions extends PlacesContext {
+  /** The pod of a project in which nothing has run for so long is removed, and the homes in it with it; default 30 min. */
+  readonly idleMs?: number;
+}
+
+/** Far longer than a build takes to open its workspace once it has marked the pod. */
 const IDLE_MS = 30 * 60_000;
 
 /** Builds of a project are folders of one pod, which stays until it has been idle for a while. */
-export function openProjectPods(context: PlacesContext): Places {
-  const { pods, calls } = context;
+export function openProjectPods(options: ProjectPodsOptions): Places {
+  const { pods, calls, idleMs = IDLE_MS } = options;
   const known = new Map<string, string>();
-  const idleSince = new Map<string, number>();
+  const idleness = trackIdleness(idleMs);
   // In one that does not run yet there is nothing, and nobody who could say so.
   const projectPods = async () =>
     (await pods.labelled(LABELS.kind, 'project')).filter((pod) => isRunning(pod) && lossOf(pod) === null);
@@ -37,14 +42,12 @@ export function openProjectPods(context: PlacesContext): Places {
       const { projectId } = needs;
       if (projectId === undefined) throw new Error('In mode exec a build is in the pod of its project.');
       const name = projectPodName(projectId);
-      const pod = await pods.ensure(wishOf(context, needs, { name, kind: 'project', buildId: null }));
+      const wish = wishOf(options, needs, { name, kind: 'project', buildId: null });
+      const pod = await pods.ensureUsed(wish, buildId);
       known.set(buildId, name);
-      return { pod };
+      return pod;
     },
-    async find(buildId) {
-      const pod = await find(buildId);
-      return pod && { pod };
-    },
+    find,
     async leave(buildId, { keepHome, forget = [], attemptNo }) {
       const pod = await find(buildId);
       known.delete(buildId);
@@ -65,12 +68,12 @@ export function openProjectPods(context: PlacesContext): Places {
       for (const pod of all) {
         const builds = await buildsIn(pod);
         for (const { buildId } of builds) present.add(buildId);
-        if (builds.some(({ closed }) => !closed)) idleSince.delete(pod.uid);
-        else if (!idleSince.has(pod.uid)) idleSince.set(pod.uid, performance.now());
-        else if (performance.now() - (idleSince.get(pod.uid) ?? 0) > IDLE_MS) await pods.remove(pod);
+        const isEmpty = builds.every(({ closed }) => closed);
+        // As it was before its builds were looked at: whoever has marked it meanwhile keeps it.
+        if (idleness.isLong(pod, isEmpty)) await pods.discard(pod);
       }
-      // What others have removed; who is still needed is searched for.
-      for (const uid of idleSince.keys()) if (!all.some((pod) => pod.uid === uid)) idleSince.delete(uid);
+      idleness.forgetOthers(all);
+      // Who is still needed is searched for.
       for (const buildId of known.keys()) if (!present.has(buildId)) known.delete(buildId);
     },
     async copyHome(from, to) {
@@ -78,6 +81,26 @@ export function openProjectPods(context: PlacesContext): Places {
       if (!pod) return false;
       const call = { container: CONTAINERS.git, operation: 'copyHome', data: { from, to } } as const;
       return (await calls.ask<{ copied: boolean }>(calledPod(pods, pod), call)).copied;
+    },
+  };
+}
+
+/** How long pods have been empty, from one look at them to the next. */
+function trackIdleness(idleMs: number) {
+  /** By the uid of the pod; `used`: the last mark that was there then. */
+  const idle = new Map<string, { readonly since: number; readonly used: string | undefined }>();
+  return {
+    isLong({ uid, annotations }: PodView, isEmpty: boolean): boolean {
+      const before = idle.get(uid);
+      const used = annotations[USED];
+      if (!isEmpty) idle.delete(uid);
+      // Whoever has marked it since may not have opened his workspace yet.
+      else if (before === undefined || before.used !== used) idle.set(uid, { since: performance.now(), used });
+      else return performance.now() - before.since > idleMs;
+      return false;
+    },
+    forgetOthers(pods: readonly PodView[]): void {
+      for (const uid of idle.keys()) if (!pods.some((pod) => pod.uid === uid)) idle.delete(uid);
     },
   };
 }

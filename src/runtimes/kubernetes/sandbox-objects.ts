@@ -7,11 +7,12 @@ import type { V1Pod } from '@kubernetes/client-node';
 import type { KubeApi } from './kube-api.ts';
 import { KubeError } from './kube-error.ts';
 import { checkName } from './kube-names.ts';
-import { LABELS } from './pod-layout.ts';
+import { attemptOf, LABELS } from './pod-layout.ts';
 import { viewOfPod } from './pod-view.ts';
 import { SANDBOX_GROUP, type SandboxRef } from './sandbox-ref.ts';
 
 export interface SandboxView extends SandboxRef {
+  readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly isEnding: boolean;
   /** Why the controller does not call it ready, in its own words; '' when it is, or has said nothing. */
@@ -37,6 +38,8 @@ const PAGE_SIZE = 100;
 const MAX_PAGES = 200;
 const MAX_PAGE_BYTES = 16 * 1024 ** 2;
 const DISCOVERY_MS = 10_000;
+/** Its controller writes its state meanwhile. */
+const MAX_ADOPT_TRIES = 3;
 /** Admission webhooks may take 30 s. */
 const WRITE = { tryMs: 35_000, deadlineMs: 75_000 };
 
@@ -97,16 +100,30 @@ export class SandboxObjects {
     return found;
   }
 
-  /** Of it and of its pod, which the controller would else put back. One that is gone is fine. */
-  async relabel({ version, name, uid }: SandboxRef, labels: Readonly<Record<string, string>>): Promise<void> {
-    const call = this.#api.request({
-      method: 'PATCH',
-      segments: this.#segments(version, name),
-      body: { metadata: { uid, labels }, spec: { podTemplate: { metadata: { labels } } } },
-      contentType: 'application/merge-patch+json',
-      ...WRITE,
-    });
-    await orNull(call, isGoneOrAnother);
+  /**
+   * Makes it the attempt's, and what the controller makes of it: a pod whose label is another the controller would put back. A
+   * later attempt's it stays; one that is gone is fine.
+   */
+  async adopt({ version, name, uid }: SandboxRef, attempt: string): Promise<void> {
+    const labels = { [LABELS.attempt]: attempt };
+    for (let tries = 1; ; tries += 1) {
+      const there = await this.find(version, name);
+      if (there?.uid !== uid || attemptOf(there) >= Number(attempt)) return;
+      const { resourceVersion } = there;
+      const call = this.#api.request({
+        method: 'PATCH',
+        segments: this.#segments(version, name),
+        body: { metadata: { resourceVersion, labels }, spec: { podTemplate: { metadata: { labels } } } },
+        contentType: 'application/merge-patch+json',
+        ...WRITE,
+      });
+      try {
+        await orNull(call, isGone);
+        return;
+      } catch (error) {
+        if (!(error instanceof KubeError) || error.status !== 409 || tries === MAX_ADOPT_TRIES) throw error;
+      }
+    }
   }
 
   /** Asks for the deletion of exactly this one: its pod is still there. One that is gone is fine. */
@@ -153,8 +170,8 @@ async function orNull<T>(call: Promise<T>, isNull: (error: KubeError) => boolean
 function viewOfSandbox(sandbox: unknown, version: string): SandboxView | null {
   const view = viewOfPod(sandbox);
   if (view === null) return null;
-  const { name, uid, labels, deletesAt, conditions } = view;
+  const { name, uid, resourceVersion, labels, deletesAt, conditions } = view;
   const ready = conditions.find(({ type }) => type === 'Ready');
   const problem = ready?.status === 'False' ? ready.message || ready.reason : '';
-  return { version, name, uid, labels, isEnding: deletesAt !== null, problem };
+  return { version, name, uid, resourceVersion, labels, isEnding: deletesAt !== null, problem };
 }

@@ -95,7 +95,7 @@ async function ensure(worker: TestWorker, buildId: string, needs: WorkspaceNeeds
     for (const pod of podsOf(buildId)) if (pod.status.phase === 'Pending') fake.put(pod.metadata.name, RUNNING);
     return isDone;
   });
-  return (await done).pod.name;
+  return (await done).name;
 }
 
 describe('a warm pod', () => {
@@ -117,7 +117,7 @@ describe('a warm pod', () => {
     });
     expect(pod?.spec.activeDeadlineSeconds).toBeGreaterThanOrEqual(600);
     expect(pod?.spec.activeDeadlineSeconds).toBeLessThan(1200);
-    expect((await worker.find(buildId))?.pod.name).toBe(name);
+    expect((await worker.find(buildId))?.name).toBe(name);
     expect(await worker.list()).toEqual([{ buildId, closed: false }]);
     await waitFor(() => warmPods().length === 1, { what: 'another one' });
     await worker.leave(buildId, KEPT);
@@ -353,7 +353,7 @@ describe('the pod of a build', () => {
     await worker.tend();
     expect(podsOf(buildId).map(({ metadata }) => metadata.name)).toEqual(['slipway-warm-9876543210']);
     await waitFor(async () => (await worker.pods.labelled(LABELS.build, buildId)).length === 1);
-    expect((await worker.find(buildId))?.pod.name).toBe('slipway-warm-9876543210');
+    expect((await worker.find(buildId))?.name).toBe('slipway-warm-9876543210');
   });
 
   test('that has ended is in the list until somebody removes it, and is replaced for a new attempt', async () => {
@@ -379,7 +379,7 @@ describe('the pod of a build', () => {
     const name = await ensure(other, buildId);
     await waitFor(() => warmPods().length === 1, { what: 'another warm one' });
     const before = count('GET');
-    expect((await worker.find(buildId))?.pod.name).toBe(name);
+    expect((await worker.find(buildId))?.name).toBe(name);
     expect(fake.requests.at(-1)).toContain(encodeURIComponent(`${LABELS.build}=${buildId}`));
     expect(await worker.list()).toEqual([{ buildId, closed: false }]);
     expect(count('GET')).toBe(before + 2);

@@ -185,6 +185,19 @@ describe('faults', () => {
     expect(await failureOf(api.getPod('one'))).toMatchObject({ reason: 'Unusable', message: /not JSON/ });
   });
 
+  test('an error page keeps its status, however long it is', async () => {
+    fake.answer = async (_request, response) => {
+      response.writeHead(404);
+      response.write('<html>no such page');
+      while (!response.destroyed) await new Promise((resolve) => response.write(Buffer.alloc(64 * 1024, 'x'), resolve));
+      return true;
+    };
+    expect(await api.getPod('one')).toBeNull();
+    const error = await failureOf(api.version());
+    expect(error).toMatchObject({ status: 404, reason: 'HTTP 404', retryable: false });
+    expect(error.message).toMatch(/answered HTTP 404: <html>no such pagex+…$/);
+  });
+
   test('a server that is not there is named', async () => {
     await fake[Symbol.asyncDispose]();
     const error = await failureOf(api.getPod('one'));

@@ -66,13 +66,14 @@ describe('what a command says', () => {
 
   test('is cut where it is too much, of stderr only the end is kept', async () => {
     fake.exec = (socket) => {
-      sayExec(socket, 2, 'x'.repeat(100));
+      sayExec(socket, 2, 'begin');
+      sayExec(socket, 2, 'x'.repeat(64 * 1024));
       sayExec(socket, 2, 'end');
       sayExec(socket, 1, '0123456789');
     };
-    const result = await exec({ maxOutputBytes: 4, maxStderrBytes: 8 });
+    const result = await exec({ maxOutputBytes: 4 });
     expect({ ...result, stdout: result.stdout.toString() }).toEqual({
-      ...{ exitCode: null, stdout: '0123', stderr: 'xxxxxend', truncated: true },
+      ...{ exitCode: null, stdout: '0123', stderr: `${'x'.repeat(64 * 1024 - 3)}end`, truncated: true },
     });
   });
 

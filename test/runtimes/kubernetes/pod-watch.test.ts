@@ -11,13 +11,11 @@ import { waitFor } from '../../support/wait-for.ts';
 let fake: FakeKubeApi;
 let api: KubeApi;
 let errors: unknown[];
-let reconnects: number;
 
 beforeEach(async () => {
   fake = await openFakeKubeApi();
   api = await openKubeApi({ kubeconfig: fake.kubeconfig });
   errors = [];
-  reconnects = 0;
 });
 
 afterEach(async () => {
@@ -33,9 +31,6 @@ function watchPods(options: Partial<PodWatchOptions> = {}): PodWatch {
   return openPodWatch({
     ...{ api, labelSelector: '', listEveryMs: 60_000, maxPauseMs: 50 },
     onError: (error) => errors.push(error),
-    onReconnect: () => {
-      reconnects += 1;
-    },
     ...options,
   });
 }
@@ -74,7 +69,6 @@ describe('a watch that works', () => {
     fake.answer = () => true;
     watch.tell(fake.put('one', {}, { quietly: true }));
     expect(watch.get('one')?.phase).toBe('Pending');
-    expect(watch.all()).toHaveLength(1);
   });
 
   test('a listener that throws is reported, and the others are told', async () => {
@@ -230,7 +224,7 @@ describe('a watch that fails', () => {
     fake.put('one', RUNNING);
     fake.answer = null;
     await waiting;
-    await waitFor(() => watch.isCurrent && reconnects === 1);
+    await waitFor(() => watch.isCurrent);
     await isWatched();
   });
 });
@@ -280,7 +274,7 @@ describe('what comes in another order', () => {
     expect(pods.replace({ begunAt: pods.beginList(), pods: [pod('50')], resourceVersion: '60' })).toBe(true);
     pods.tell(pod('61'), { deleted: false });
     expect(seen).toEqual(['at 100', 'at 90', 'at 50', undefined, 'at 61']);
-    expect(pods.all()).toHaveLength(1);
+    expect([pods.get('one')?.phase, pods.get('two')]).toEqual(['at 61', undefined]);
   });
 });
 
@@ -291,14 +285,10 @@ test('a view keeps what decides, and bounds what others wrote', () => {
       deletionTimestamp: '2026-01-01T00:01:00Z',
       annotations: { 'slipway.dev/spec-hash': 'h', 'somebody.else/blob': 'x'.repeat(100_000) },
     },
-    spec: { nodeName: 'n' },
     status: {
-      ...{ phase: 'Failed', reason: 'Evicted', message: 'm'.repeat(5000), podIP: '10.0.0.1' },
+      ...{ phase: 'Failed', reason: 'Evicted', message: 'm'.repeat(5000) },
       containerStatuses: [
-        {
-          ...{ name: 'agent', ready: false, restartCount: 1, state: { waiting: { reason: 'CrashLoopBackOff' } } },
-          lastState: { terminated: { reason: 'OOMKilled', exitCode: 137 } },
-        },
+        { name: 'agent', state: { waiting: { reason: 'CrashLoopBackOff' } } },
         { name: 'git', state: { terminated: { exitCode: 0, reason: 'Completed', signal: 9 } } },
         { name: 'odd', state: {} },
       ],
@@ -306,10 +296,10 @@ test('a view keeps what decides, and bounds what others wrote', () => {
   });
   expect(view?.message).toHaveLength(2000);
   expect(view).toMatchObject({
-    ...{ phase: 'Failed', reason: 'Evicted', ip: '10.0.0.1', node: 'n', deletesAt: new Date('2026-01-01T00:01:00Z') },
+    ...{ phase: 'Failed', reason: 'Evicted', deletesAt: new Date('2026-01-01T00:01:00Z') },
     annotations: { 'slipway.dev/spec-hash': 'h' },
     containers: [
-      { name: 'agent', state: 'waiting', reason: 'CrashLoopBackOff', lastReason: 'OOMKilled', restarts: 1 },
+      { name: 'agent', state: 'waiting', reason: 'CrashLoopBackOff' },
       { name: 'git', state: 'terminated', exitCode: 0, signal: 9 },
       { name: 'odd', state: 'unknown', reason: '', exitCode: null },
     ],

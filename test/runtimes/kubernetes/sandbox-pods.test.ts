@@ -64,7 +64,7 @@ async function ensure(worker: Places, needs: WorkspaceNeeds & { buildId: string 
     for (const pod of podsOf(needs.buildId)) if (pod.status.phase === 'Pending') fake.put(pod.metadata.name, RUNNING);
     return isDone;
   });
-  return (await done).pod.uid;
+  return (await done).uid;
 }
 
 describe('the definition', () => {
@@ -125,7 +125,7 @@ describe('the pod of a build', () => {
       expect(pod?.metadata.labels).toMatchObject({ team: 'a', [LABELS.attempt]: '2', [LABELS.network]: 'all' });
       expect(pod?.spec).toEqual(sandbox?.spec.podTemplate.spec);
       expect(requested(`POST /apis/agents.x-k8s.io/${versions[0]}/`)).toBe(1);
-      expect((await worker.find(buildId))?.pod.sandbox?.uid).toBe(sandbox?.metadata.uid);
+      expect((await worker.find(buildId))?.sandbox?.uid).toBe(sandbox?.metadata.uid);
       expect(await worker.list()).toEqual([{ buildId, closed: false }]);
       await worker.leave(buildId, KEPT);
       await sandboxes.control();
@@ -142,6 +142,26 @@ describe('the pod of a build', () => {
     await sandboxes.control();
     expect(podsOf(buildId)[0]?.metadata.labels[LABELS.attempt]).toBe('2');
     expect(sandboxes.all).toHaveLength(1);
+  });
+
+  test('stays that of the latest of two attempts that take it over at once', async () => {
+    const sandboxes = serveSandboxes(fake);
+    const workers = [await openWorker('true'), await openWorker('true'), await openWorker('true')] as const;
+    const buildId = v7();
+    const first = await ensure(workers[0], { buildId }, sandboxes);
+    const serve = fake.answer;
+    fake.answer = async (request, response) => {
+      if (request.method === 'PATCH') {
+        // The second attempt has looked, and the third is faster.
+        fake.answer = serve;
+        expect(await ensure(workers[2], { buildId, attemptNo: 3 })).toBe(first);
+      }
+      return serve?.(request, response) ?? false;
+    };
+    expect(await ensure(workers[1], { buildId, attemptNo: 2 })).toBe(first);
+    await sandboxes.control();
+    expect(sandboxes.all[0]?.metadata.labels[LABELS.attempt]).toBe('3');
+    expect(podsOf(buildId)[0]?.metadata.labels[LABELS.attempt]).toBe('3');
   });
 
   test('that has ended is replaced together with its Sandbox', async () => {
