@@ -42,6 +42,12 @@ function cicd({ pending, ...workers }: { pending: number; available: number; bus
     ...Object.fromEntries(
       Object.entries(workers).map(([state, count]) => [`cicd_worker_count{cicd_worker_state="${state}"}`, count]),
     ),
+    ...Object.fromEntries(
+      ['api', 'builds', 'callbacks', 'worker'].map((name) => [
+        `cicd_system_errors_total{cicd_system_component="${name}"}`,
+        0,
+      ]),
+    ),
   };
 }
 
