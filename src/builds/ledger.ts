@@ -1,7 +1,6 @@
 /**
- * Everything that a running build writes or asks goes through here, fenced by its attempt. Writes are numbered. When the
- * answer of a write is lost (Postgres restarts), it is tried again, and the number tells whether the first try had come
- * through; so nothing is written twice.
+ * Everything that a running build writes or asks goes through here, fenced by its attempt. Writes are numbered: one whose
+ * answer was lost (Postgres restarts) is tried again, and written once.
  */
 import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
@@ -206,14 +205,15 @@ export class Ledger {
     this.#deps.hub.announce(...(announce ?? []));
   }
 
-  /** Its workspace is gone: back into the queue, or the end of the build where that has happened too often. */
+  /** Its workspace is gone: back into the queue, or the end where that was too often; told also where an answer was lost. */
   async loseWorkspace(message: string): Promise<'released' | 'finished'> {
-    const written = await this.#commit(async (trx) => {
+    const written = { topics: [] as readonly Topic[], ended: false };
+    await this.#commit(async (trx) => {
       await this.#append(trx, await withdrawQuestions(trx, this.#build.id));
-      return writeLostWorkspace(trx, this.#deps.queue, { buildId: this.#build.id, message });
+      Object.assign(written, await writeLostWorkspace(trx, this.#deps.queue, { buildId: this.#build.id, message }));
     });
-    this.#deps.hub.announce(...(written?.topics ?? []));
-    return written?.ended ? 'finished' : 'released';
+    this.#deps.hub.announce(...written.topics);
+    return written.ended ? 'finished' : 'released';
   }
 
   /**
