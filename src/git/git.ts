@@ -53,11 +53,11 @@ export interface GitOptions {
   readonly cut?: boolean;
 }
 
-/** What git needs to know of the machine: where programs, proxies, certificates and the ssh agent are. */
 const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [
   name,
   name.toLowerCase(),
 ]);
+/** What git needs to know of the machine: where programs, proxies, certificates and the ssh agent are. */
 const MACHINE_VARIABLES = [
   'PATH',
   'SSH_AUTH_SOCK',
