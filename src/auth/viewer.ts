@@ -17,7 +17,10 @@ export interface Viewer {
 }
 
 /** The scopes that include a scope beside itself. */
-const INCLUDED_IN: Readonly<Partial<Record<Scope, readonly Scope[]>>> = { 'builds:read': ['builds:write'] };
+const INCLUDED_IN: Readonly<Partial<Record<Scope, readonly Scope[]>>> = {
+  'builds:read': ['builds:write'],
+  'tasks:read': ['tasks:write'],
+};
 
 export function can(viewer: Pick<Viewer, 'scopes'>, scope: Scope): boolean {
   const enough: readonly Scope[] = ['admin', scope, ...(INCLUDED_IN[scope] ?? [])];

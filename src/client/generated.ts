@@ -276,7 +276,7 @@ export type CreateApiTokenInput = {
   readonly name: string;
   /** Limits it to these projects; absent for all of them. */
   readonly projectIds?: ReadonlyArray<string> | null | undefined;
-  /** Any of `builds:read`, `builds:write`, `projects:write`, `workers`, `stats:read`, `admin`. */
+  /** Any of `builds:read`, `builds:write`, `projects:write`, `tasks:read`, `tasks:write`, `work`, `workers`, `stats:read`, `admin`. */
   readonly scopes: ReadonlyArray<string>;
 };
 
