@@ -63,13 +63,14 @@ async function lose(build: Build): Promise<void> {
   await rescueBuilds(stack.orchestrator, 'expired');
 }
 
-/** Holds the build's row while `work` runs. */
-async function whileLocked<T>(build: Build, work: () => Promise<T>): Promise<T> {
+/** Holds the build's row, or that of all claims, while `work` runs. */
+async function whileLocked<T>(what: Build | 'claims', work: () => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   try {
     await client.query('begin');
-    await client.query('select 1 from build_audit where id = $1 for update', [build.id]);
+    if (what === 'claims') await client.query('select 1 from queue_state for update');
+    else await client.query('select 1 from build_audit where id = $1 for update', [what.id]);
     return await work();
   } finally {
     await client.query('rollback');
@@ -105,7 +106,7 @@ test('a worker that is given its own lost build again goes on with it', async ()
 
 test('a claim that is on its way when a drain begins is waited for and put back', async () => {
   const build = await start(script({ run: 'sleep 60' }));
-  const worker = await whileLocked(build, async () => {
+  const worker = await whileLocked('claims', async () => {
     const opened = await stack.openWorker();
     const waiting = sql<{ n: number }>`select count(*)::int as n from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`;
