@@ -28,7 +28,7 @@ const QueueSettingsRef = builder.objectRef<QueueSettings>('QueueSettings').imple
 const ConcurrencyKeyRef = builder.objectRef<KeyState>('ConcurrencyKey').implement({
   description: 'Builds and tasks of a project that share a key.',
   fields: (t) => ({
-    key: t.exposeString('key', { description: 'The key.' }),
+    name: t.exposeString('key', { description: 'The key.' }),
     maxRunning: t.exposeInt('maxRunning', { description: 'Of them run at the same time.' }),
     running: t.exposeInt('running', { description: 'Of them run now, or have ended a moment ago.' }),
   }),

@@ -104,7 +104,7 @@ function sayProject({ output }: Session, project: ProjectQueueFieldsFragment): E
     const { maxRunning = null, maxRunningPerKey = 1, weight = 1 } = project.settings.queue ?? {};
     output.line(project.pausedAt === null ? `${project.slug} starts its work.` : `Nothing of ${project.slug} starts.`);
     output.line(`At the same time: ${maxRunning ?? 'any number'}, ${maxRunningPerKey} of a key. Weight: ${weight}.`);
-    for (const { key, maxRunning: limit } of project.concurrencyKeys) output.line(`  ${key}: ${limit}`);
+    for (const { name, maxRunning: limit } of project.concurrencyKeys) output.line(`  ${name}: ${limit}`);
   }
   return EXIT.done;
 }

@@ -1061,7 +1061,7 @@ export type DeleteCredentialMutation = { readonly deleteCredential:
 
 export type QueueSettingsFieldsFragment = { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null };
 
-export type ProjectQueueFieldsFragment = { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly key: string, readonly maxRunning: number, readonly running: number }> };
+export type ProjectQueueFieldsFragment = { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> };
 
 export type UpdateProjectMutationVariables = Exact<{
   input: UpdateProjectInput;
@@ -1071,7 +1071,7 @@ export type UpdateProjectMutationVariables = Exact<{
 export type UpdateProjectMutation = { readonly updateProject:
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
-    | { readonly __typename: 'UpdateProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly key: string, readonly maxRunning: number, readonly running: number }> } }
+    | { readonly __typename: 'UpdateProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
    };
 
 export type PauseProjectMutationVariables = Exact<{
@@ -1081,7 +1081,7 @@ export type PauseProjectMutationVariables = Exact<{
 
 export type PauseProjectMutation = { readonly pauseProject:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
-    | { readonly __typename: 'PauseProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly key: string, readonly maxRunning: number, readonly running: number }> } }
+    | { readonly __typename: 'PauseProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
    };
 
 export type ResumeProjectMutationVariables = Exact<{
@@ -1091,7 +1091,7 @@ export type ResumeProjectMutationVariables = Exact<{
 
 export type ResumeProjectMutation = { readonly resumeProject:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
-    | { readonly __typename: 'ResumeProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly key: string, readonly maxRunning: number, readonly running: number }> } }
+    | { readonly __typename: 'ResumeProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
    };
 
 export type SetKeyLimitMutationVariables = Exact<{
@@ -1102,7 +1102,7 @@ export type SetKeyLimitMutationVariables = Exact<{
 export type SetKeyLimitMutation = { readonly setKeyLimit:
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
-    | { readonly __typename: 'SetKeyLimitPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly key: string, readonly maxRunning: number, readonly running: number }> } }
+    | { readonly __typename: 'SetKeyLimitPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
    };
 
 export type UpdateQueueMutationVariables = Exact<{
@@ -1467,7 +1467,7 @@ export const ProjectQueueFieldsFragmentDoc = new TypedDocumentString(`
     }
   }
   concurrencyKeys {
-    key
+    name
     maxRunning
     running
   }
@@ -2518,7 +2518,7 @@ export const UpdateProjectDocument = new TypedDocumentString(`
     }
   }
   concurrencyKeys {
-    key
+    name
     maxRunning
     running
   }
@@ -2551,7 +2551,7 @@ export const PauseProjectDocument = new TypedDocumentString(`
     }
   }
   concurrencyKeys {
-    key
+    name
     maxRunning
     running
   }
@@ -2584,7 +2584,7 @@ export const ResumeProjectDocument = new TypedDocumentString(`
     }
   }
   concurrencyKeys {
-    key
+    name
     maxRunning
     running
   }
@@ -2623,7 +2623,7 @@ export const SetKeyLimitDocument = new TypedDocumentString(`
     }
   }
   concurrencyKeys {
-    key
+    name
     maxRunning
     running
   }

@@ -92,8 +92,8 @@ test('settings of a project: so many at a time, so many of a key', async () => {
   const claimed = await claim();
   expect(claimed).toHaveLength(3);
   const limit = { projectId: id(), key: 'site', maxRunning: 1 };
-  expect(await send('setKeyLimit', limit, 'project { concurrencyKeys { key maxRunning running } }')).toMatchObject({
-    project: { concurrencyKeys: [{ key: 'site', maxRunning: 1, running: 2 }] },
+  expect(await send('setKeyLimit', limit, 'project { concurrencyKeys { name maxRunning running } }')).toMatchObject({
+    project: { concurrencyKeys: [{ name: 'site', maxRunning: 1, running: 2 }] },
   });
   for (const build of claimed) await finish(stack.orchestrator, build);
   expect(await claim()).toHaveLength(3);
@@ -109,7 +109,7 @@ test('a build that waits is given another priority; one that runs has no place a
   });
   expect(await claim(1)).toEqual([second]);
   expect(await send('setBuildPriority', { id: build(second), priority: 2 }, 'build { id }')).toMatchObject({
-    code: 'INVALID_STATE',
+    code: 'BUILD_STATE',
   });
   expect(await send('setBuildPriority', { id: build(first), priority: 101 }, 'build { id }')).toMatchObject({
     code: 'INVALID_INPUT',
