@@ -8,7 +8,7 @@ import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { findHeld, type HeldBuild } from './quota-pause.ts';
 import { requeueBuild } from './requeue-build.ts';
 

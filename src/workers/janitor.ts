@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { validate } from 'uuid';
 import { HOME_SECRETS } from '../builds/npm-config.ts';
+import type { LedgerDeps } from '../builds/postgres-ledger.ts';
 import { forgetEndedPauses } from '../builds/quota-pause.ts';
 import { restoreJobs } from '../builds/restore-jobs.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
@@ -16,7 +17,7 @@ const KEEP_SESSIONS_DAYS = 7;
 /** Workspaces removed in one pass. */
 const BATCH = 500;
 
-type JanitorDeps = Pick<RunBuildDeps, 'db' | 'hub' | 'queue' | 'runtime' | 'config' | 'logger'>;
+type JanitorDeps = LedgerDeps & Pick<RunBuildDeps, 'runtime' | 'config' | 'logger'>;
 
 /**
  * What a workspace here is to its build. `ended`: the home stays, so that the session can be resumed; `expired`: all of

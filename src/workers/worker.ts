@@ -7,6 +7,7 @@ import type { ClaimedBuild } from '../builds/build.ts';
 import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { Doorbell } from '../builds/doorbell.ts';
 import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
+import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { runBuild } from '../builds/run-build.ts';
 import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/running-build.ts';
@@ -39,7 +40,7 @@ const BEAT_AGAIN_MS = 1_000;
 const LEAVE_AFTER_MS = 30_000;
 const MAX_GIVEN_BACK = 5;
 
-export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases' | 'drift'> {
+export interface WorkerDeps extends PostgresLedgerDeps, Omit<RunBuildDeps, 'holdsLeases' | 'drift' | 'openLedger'> {
   /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
   readonly controlDb: Database;
 }
@@ -66,7 +67,7 @@ interface Attempt {
 export class Worker implements AsyncDisposable {
   readonly id = v7();
   readonly name: string;
-  readonly #deps: RunBuildDeps;
+  readonly #deps: RunBuildDeps & PostgresLedgerDeps;
   readonly #control: { readonly db: Database };
   readonly #capacity: number;
   readonly #attempts = new Map<string, Attempt>();
@@ -84,7 +85,12 @@ export class Worker implements AsyncDisposable {
   readonly #left: AttemptKey[] = [];
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
-    this.#deps = { ...deps, drift: this.#drift, holdsLeases: () => this.#clock.holdsLeases };
+    this.#deps = {
+      ...deps,
+      drift: this.#drift,
+      holdsLeases: () => this.#clock.holdsLeases,
+      openLedger: (build) => openPostgresLedger(deps, build),
+    };
     this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;

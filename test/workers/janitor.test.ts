@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
@@ -46,9 +46,9 @@ test('of builds that are over or run on another host nothing stays; what runs or
   const away = await startHere(elsewhere);
   const pushing = await startHere(elsewhere);
   const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
-  await new Ledger(stack.orchestrator, pushing).recordPushIntent(commit, null);
+  await openPostgresLedger(stack.orchestrator, pushing).recordPushIntent(commit, null);
   const over = await startHere(here);
-  await new Ledger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
+  await openPostgresLedger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
   const running = await startHere(here);
   const waiting = await startHere(here);
   await sql`update build_audit set lease_until = now() - interval '1 s' where id = ${waiting.id}`.execute(
@@ -73,7 +73,7 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
   const here = await registerByHand(stack);
   const builds = [await startHere(here), await startHere(here)] as const;
   for (const build of builds) {
-    await new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
+    await openPostgresLedger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
   }
   await sql`drop function ensure_build_partitions`.execute(stack.orchestrator.db);
   // A home that is none.
