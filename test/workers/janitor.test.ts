@@ -10,6 +10,7 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
 import { keepHouse, keepWorkspaces } from '../../src/workers/janitor.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
+import { housekeeperOf } from '../support/coordinator.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 
@@ -59,7 +60,7 @@ test('of builds that are over or run on another host nothing stays; what runs or
   await mkdir(stranger, { recursive: true });
 
   await keepHouse(stack.orchestrator);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
 
   const kept = [pushing.id, running.id, waiting.id];
   const homes = (await stack.orchestrator.runtime.list()).filter(({ closed }) => closed).map(({ buildId }) => buildId);
@@ -81,7 +82,7 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
   await rm(broken, { recursive: true });
   await writeFile(broken, '');
   await keepHouse(stack.orchestrator);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
   expect(await readdir(join(stack.dataFolder, 'builds', builds[0].id))).toContain('work');
   expect(await readdir(join(stack.dataFolder, 'builds', builds[1].id))).toEqual(['home']);
 });
