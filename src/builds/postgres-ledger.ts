@@ -10,7 +10,7 @@ import { SupersededError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { MILESTONES, type NewBuildEvent, type Usage } from '../events/event.ts';
 import type { EventHub } from '../events/event-hub.ts';
-import { eventsTopic, logTopic, projectTopic, type Topic } from '../events/topics.ts';
+import { eventsTopic, logTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
 import type { BuildPhase } from '../events/vocabulary.ts';
 import { findProject } from '../projects/project.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -191,7 +191,7 @@ export class PostgresLedger implements LedgerStore {
   async #try<T extends EntryType>(number: number, type: T, write: Writer<T>): Promise<Written<LedgerAnswers[T]>> {
     const result = await this.#deps.db.transaction().execute(async (trx) => {
       const fence = await this.#passFence(trx, number);
-      if ('applied' in fence) return { answer: fence.applied as LedgerAnswers[T], topics: this.#ownTopics };
+      if ('applied' in fence) return { answer: fence.applied as LedgerAnswers[T], topics: [...this.#ownTopics, QUEUE_TOPIC] };
       const written = await write(trx, fence);
       if (type !== 'WRITE') await this.#keepAnswer(trx, written.answer);
       await failpoint('ledger.written');

@@ -51,7 +51,7 @@ export const requests = {
     agents,
   }),
   dead: z.object({ workerIds: z.array(z.uuid()).max(MAX_BUILDS) }),
-  claim: z.object({ limit: z.int().min(1).max(MAX_BUILDS) }),
+  claim: z.object({ labels: z.array(name).max(100), limit: z.int().min(1).max(MAX_BUILDS) }),
   heartbeat: z.object({ attempts: z.array(attempt).max(MAX_BUILDS) }),
   hints: z.object({
     buildIds: z.array(z.uuid()).max(MAX_BUILDS),

@@ -25,8 +25,8 @@ export interface Left {
 export interface Coordinator {
   /** From then on the worker is there, and builds of dead workers of its machine go on. Resolves with how long a claim holds without a heartbeat. */
   register(worker: NewWorker): Promise<{ readonly leaseSeconds: number }>;
-  /** Up to `limit` builds that are now the worker's; none when nothing is ready. */
-  claim(limit: number): Promise<readonly ClaimedBuild[]>;
+  /** Up to `limit` builds that ask for no other labels, and are now the worker's; none when nothing is ready. */
+  claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]>;
   /** Renews the leases of these attempts. */
   heartbeat(attempts: readonly AttemptKey[]): Promise<HeartbeatAnswer>;
   /** Gives back what the worker has claimed and does not run. */

@@ -49,8 +49,9 @@ export class PostgresCoordinator implements Coordinator {
     return { leaseSeconds: LEASE_SECONDS };
   }
 
-  claim(limit: number) {
-    return claimBuilds(this.#deps, { workerId: this.#self.id, workerName: this.#self.name }, limit);
+  claim(labels: readonly string[], limit: number) {
+    const { id: workerId, name: workerName } = this.#self;
+    return claimBuilds(this.#deps, { workerId, workerName, labels, projectIds: null }, limit);
   }
 
   heartbeat(attempts: readonly AttemptKey[]) {

@@ -188,10 +188,15 @@ export class Worker implements AsyncDisposable {
     while (!this.#draining) {
       const free = this.#capacity - this.#attempts.size;
       if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
-      const claimed = await this.#coordinator.claim(free);
+      const claimed = await this.#coordinator.claim(this.#labels, free);
       for (const build of claimed) this.#start(build);
       if (claimed.length < free) return;
     }
+  }
+
+  /** What builds may ask of their worker. */
+  get #labels(): readonly string[] {
+    return [...this.#deps.agents.keys()].map((name) => `provider:${name}`);
   }
 
   /** What is there stays in the queue: for another worker, or until there is room again. */
