@@ -191,7 +191,8 @@ export class PostgresLedger implements LedgerStore {
   async #try<T extends EntryType>(number: number, type: T, write: Writer<T>): Promise<Written<LedgerAnswers[T]>> {
     const result = await this.#deps.db.transaction().execute(async (trx) => {
       const fence = await this.#passFence(trx, number);
-      if ('applied' in fence) return { answer: fence.applied as LedgerAnswers[T], topics: [...this.#ownTopics, QUEUE_TOPIC] };
+      if ('applied' in fence)
+        return { answer: fence.applied as LedgerAnswers[T], topics: [...this.#ownTopics, QUEUE_TOPIC] };
       const written = await write(trx, fence);
       if (type !== 'WRITE') await this.#keepAnswer(trx, written.answer);
       await failpoint('ledger.written');
@@ -215,8 +216,9 @@ export class PostgresLedger implements LedgerStore {
       .updateTable('build_audit')
       .set({
         ledger_no: number,
-        // A heartbeat passes by a row that is held, and over a slow network this row is held nearly all the time.
-        lease_until: sql<Date>`case when lease_until is not null then now() + make_interval(secs => ${LEASE_SECONDS}) end`,
+        // That of a remote worker may be longer. A heartbeat passes by a row that is held, and over a slow network this row is held nearly all the time.
+        lease_until: sql<Date>`case when lease_until is not null
+          then greatest(lease_until, now() + make_interval(secs => ${LEASE_SECONDS})) end`,
       })
       .where('id', '=', id)
       .where('attempt_no', '=', attemptNo)

@@ -1,7 +1,14 @@
 /** The ledger of an attempt on a server: every entry is one request, numbered, so that it may be sent again after a cut. */
 import { createHash } from 'node:crypto';
 import { v7 } from 'uuid';
-import type { EntryType, LedgerAnswers, LedgerEntries, LedgerQuestions, LedgerStore, QuestionName } from '../builds/ledger-store.ts';
+import type {
+  EntryType,
+  LedgerAnswers,
+  LedgerEntries,
+  LedgerQuestions,
+  LedgerStore,
+  QuestionName,
+} from '../builds/ledger-store.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Connection } from './connection.ts';
 import type { Upload, WireEntry } from './entry-input.ts';

@@ -21,9 +21,7 @@ const modelUsage = z.object({
   cacheWriteTokens: count,
   costUsd: count,
 });
-const usage = modelUsage
-  .omit({ model: true })
-  .extend({ turns: count, models: z.array(modelUsage).max(50).optional() });
+const usage = modelUsage.omit({ model: true }).extend({ turns: count, models: z.array(modelUsage).max(50).optional() });
 
 const question = z.object({
   question: text,
