@@ -13,6 +13,8 @@ const WorkerStatusEnum = builder.enumType('WorkerStatus', {
   description: 'Whether a worker takes builds.',
   values: values<WorkerStatus>({
     ONLINE: 'It takes builds.',
+    CORDONED: 'It ends what it has and takes nothing new until uncordonWorker.',
+    EVICTED: 'What it ran was put back, and it takes nothing any more.',
     DRAINING: 'It ends what it has and takes nothing new.',
     OFFLINE: 'It stopped, or has not been heard of.',
   }),

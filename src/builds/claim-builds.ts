@@ -118,7 +118,7 @@ export interface HeartbeatAnswer {
 
 /**
  * Renews the worker's leases. A row that somebody holds is left out, so that one slow transaction costs no other build
- * its lease; whose it is can be read all the same.
+ * its lease; whose it is can be read all the same. Those of a worker that was evicted are not renewed.
  */
 export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): Promise<HeartbeatAnswer> {
   const ids = beat.attempts.map((attempt) => attempt.buildId);
@@ -131,6 +131,7 @@ export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): 
     ), free as (
       select b.id from build_audit b join named n on b.id = n.id and b.attempt_no = n.attempt_no
        where b.status = 'RUNNING' and b.worker_id = ${beat.workerId}
+         and not exists (select from workers where id = ${beat.workerId} and evicted_at is not null)
          for no key update of b skip locked
     ), renewed as (
       update build_audit set lease_until = now() + make_interval(secs => ${LEASE_SECONDS}) where id in (select id from free)

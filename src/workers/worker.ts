@@ -15,18 +15,22 @@ import type { Database } from '../database/database.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { isTransient } from '../database/transient.ts';
 import { SupersededError } from '../errors.ts';
-import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
+import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic } from '../events/topics.ts';
 import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { VERSION } from '../std/version.ts';
 import { recordDrift } from './agent-drift.ts';
+import type { DrainMode } from './drain-mode.ts';
+import { readHardware } from './hardware.ts';
 import { HeartbeatClock } from './heartbeat-clock.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse, keepWorkspaces } from './janitor.ts';
+import { type Dismissal, Orders } from './orders.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
 import { markDraining, markStopped, registerWorker, updateAgents } from './registry.ts';
+import { readStanding } from './standing.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
@@ -48,13 +52,9 @@ export interface WorkerOptions {
   readonly name: string | undefined;
   /** Builds at the same time. */
   readonly capacity: number;
+  /** What its operator says that it is good for. */
+  readonly labels?: readonly string[];
 }
-
-/**
- * What a drain does with builds that do not end in time. `put back`: their processes are ended, and they are back in the
- * queue at once. `leave`: their agents go on, and a worker that starts on this machine soon re-attaches to them.
- */
-export type DrainMode = 'put back' | 'leave';
 
 interface Attempt {
   readonly build: ClaimedBuild;
@@ -69,6 +69,8 @@ export class Worker implements AsyncDisposable {
   readonly #deps: RunBuildDeps;
   readonly #control: { readonly db: Database };
   readonly #capacity: number;
+  readonly #labels: readonly string[];
+  readonly #orders: Orders;
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
@@ -88,6 +90,19 @@ export class Worker implements AsyncDisposable {
     this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
+    this.#labels = options.labels ?? [];
+    this.#orders = new Orders({
+      read: () => readStanding(deps.controlDb, this.id),
+      drain: (graceMs, mode) => this.drain(graceMs, mode),
+      letGo: () => {
+        for (const { interrupt } of this.#attempts.values()) interrupt.abort(new Interrupt('superseded'));
+      },
+    });
+  }
+
+  /** Resolves when an administrator has ended it, and it runs nothing any more: it is to be closed then. */
+  get dismissed(): Promise<Dismissal> {
+    return this.#orders.dismissed;
   }
 
   get running(): number {
@@ -96,7 +111,7 @@ export class Worker implements AsyncDisposable {
 
   /** Registers and starts to work. */
   async open(): Promise<void> {
-    const { db, runtime, agents, logger, telemetry } = this.#deps;
+    const { db, hub, runtime, agents, logger, telemetry } = this.#deps;
     this.#agents = await probeAgents(agents);
     const dead = await registerWorker(db, {
       id: this.id,
@@ -105,7 +120,11 @@ export class Worker implements AsyncDisposable {
       version: VERSION,
       capacity: this.#capacity,
       agents: this.#agents,
+      runtime: runtime.name,
+      labels: this.#labels,
+      hardware: readHardware(),
     });
+    hub.announce(WORKERS_TOPIC);
     if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
     await ensurePartitions(db);
     this.#clock = new HeartbeatClock();
@@ -131,7 +150,7 @@ export class Worker implements AsyncDisposable {
     loop('workspaces', runtime.tendEveryMs, () => keepWorkspaces(this.#deps));
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
-    this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
+    this.#offs.push(hub.on(QUEUE_TOPIC, claim.wake), hub.on(ordersTopic(this.id), beat.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
@@ -143,7 +162,9 @@ export class Worker implements AsyncDisposable {
    * processes is alive when this resolves. A second call with a shorter time shortens the first.
    */
   async drain(graceMs: number, mode: DrainMode = 'put back'): Promise<void> {
-    this.#draining ??= markDraining(this.#deps.db, this.id).catch(() => {});
+    this.#draining ??= markDraining(this.#deps.db, this.id)
+      .then(() => this.#deps.hub.announce(WORKERS_TOPIC))
+      .catch(() => {});
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
     await Promise.all([this.#draining, this.#claims?.stop()]);
@@ -171,6 +192,7 @@ export class Worker implements AsyncDisposable {
     // Who comes next on this machine looks for builds of workers that are dead and have not said so.
     if (this.#left.length > 0) await this.#renewLeft().catch(() => {});
     else await markStopped(this.#deps.db, [this.id]).catch(() => {});
+    this.#deps.hub.announce(WORKERS_TOPIC);
   }
 
   #wakeBeat = () => {};
@@ -182,8 +204,11 @@ export class Worker implements AsyncDisposable {
     while (!this.#draining) {
       const free = this.#capacity - this.#attempts.size;
       if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
+      const standing = await this.#orders.heed();
+      if (!standing.takesWork) return;
       const claimed = await claimBuilds(this.#deps, { workerId: this.id, workerName: this.name }, free);
       for (const build of claimed) this.#start(build);
+      if (claimed.length > 0) this.#deps.hub.announce(WORKERS_TOPIC);
       if (claimed.length < free) return;
     }
   }
@@ -241,6 +266,7 @@ export class Worker implements AsyncDisposable {
         off();
         this.#attempts.delete(key);
         this.#claims?.wake();
+        this.#deps.hub.announce(WORKERS_TOPIC);
       });
     this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.
@@ -270,6 +296,7 @@ export class Worker implements AsyncDisposable {
     await this.#giveBackUnknown(
       unknown.map((attempt) => ({ ...attempt, key: `${attempt.buildId}:${attempt.attemptNo}` })),
     );
+    await this.#orders.heed();
   }
 
   /** Beside the heartbeats: a pod that does not answer must not cost the leases of all. */
