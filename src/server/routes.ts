@@ -1,11 +1,17 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, and where workers enrol. */
 import type { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
+import { type EnrolWorkerDeps, enrolWorker, MAX_ENROLMENT_BYTES } from './enrol-worker.ts';
 import { GRAPHQL_PATH } from './graphql.ts';
 import { createHealthRoutes, type HealthDeps } from './health-routes.ts';
+import { problem } from './problem.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
 
-export async function createRoutes(deps: SendArtifactDeps & HealthDeps, draining?: AbortSignal): Promise<Hono> {
+export async function createRoutes(
+  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps,
+  draining?: AbortSignal,
+): Promise<Hono> {
   const { orchestrator } = deps;
   const app = await createHealthRoutes(deps, { draining });
   app.get('/', (context) =>
@@ -27,5 +33,9 @@ export async function createRoutes(deps: SendArtifactDeps & HealthDeps, draining
     );
   }
   app.get('/artifacts/:id', (context) => sendArtifact(deps, context));
+  const tooLarge = () => problem({ status: 413, detail: `Send at most ${MAX_ENROLMENT_BYTES} bytes.` });
+  app.post('/workers/enrol', bodyLimit({ maxSize: MAX_ENROLMENT_BYTES, onError: tooLarge }), (context) =>
+    enrolWorker(deps, context),
+  );
   return app;
 }
