@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
-import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
+import { type AttemptKey, type Claimer, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { Doorbell } from '../builds/doorbell.ts';
 import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
@@ -206,7 +206,12 @@ export class Worker implements AsyncDisposable {
       if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
       const standing = await this.#orders.heed();
       if (!standing.takesWork) return;
-      const claimed = await claimBuilds(this.#deps, { workerId: this.id, workerName: this.name }, free);
+      const { labels } = standing;
+      const claimed = await claimBuilds(
+        this.#deps,
+        { workerId: this.id, workerName: this.name, labels, projectIds: null },
+        free,
+      );
       for (const build of claimed) this.#start(build);
       if (claimed.length > 0) this.#deps.hub.announce(WORKERS_TOPIC);
       if (claimed.length < free) return;
