@@ -4,12 +4,12 @@ import { sql } from 'kysely';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { eventRows } from '../events/append-events.ts';
-import { eventsTopic, projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC, WORKERS_TOPIC } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 export interface Claimer {
@@ -43,6 +43,7 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
   );
   const claimed = rows.filter(({ status }) => status === 'RUNNING');
   if (claimed.length > 0) await failpoint('claim.committed');
+  if (claimed.length > 0) deps.hub.announce(WORKERS_TOPIC);
   // What was held has made room for others: the claim is repeated at once.
   if (claimed.length < rows.length) deps.hub.announce(QUEUE_TOPIC);
   deps.hub.announce(...rows.flatMap((row) => [eventsTopic(row.id), projectTopic(row.project_id)]));

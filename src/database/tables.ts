@@ -140,6 +140,7 @@ export interface BuildAuditTable {
   last_seq: BigInt;
   last_line: BigInt;
   ledger_no: Generated<number>;
+  ledger_answer: ColumnType<unknown, string | undefined, string>;
   talk_no: Generated<number>;
   cancel_requested_at: Date | null;
   cancel_reason: string | null;

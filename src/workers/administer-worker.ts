@@ -3,7 +3,7 @@
  * changes nothing and is not recorded. Each throws NotFoundError.
  */
 import { type RawBuilder, sql } from 'kysely';
-import type { LedgerDeps } from '../builds/ledger.ts';
+import type { LedgerDeps } from '../builds/postgres-ledger.ts';
 import type { ReportDeps } from '../builds/report-end.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { audit } from '../database/audit.ts';
