@@ -23,7 +23,9 @@ test('every command is there', () => {
     ...['build start', 'build watch', 'build logs', 'build list', 'build show', 'build cancel', 'build retry'],
     ...['build tell', 'build answer', 'build approve', 'build reject'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
-    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'agents', 'audit list'],
+    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'agents'],
+    ...['worker list', 'worker show', 'worker cordon', 'worker uncordon', 'worker evict', 'worker drain'],
+    ...['worker enrol-token', 'worker enrol', 'audit list'],
     'help',
   ]);
 });
