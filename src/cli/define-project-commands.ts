@@ -42,7 +42,7 @@ export function defineTokenCommands(program: Command, run: Run): void {
     .description('make a token and print it, once')
     .requiredOption(
       '--scope <scope>',
-      'builds:read, builds:write, projects:write, workers, stats:read or admin; may be repeated',
+      'builds:read, builds:write, projects:write, tasks:read, tasks:write, work, workers, stats:read or admin; may be repeated',
       texts,
     )
     .option('--project <project>', 'limits it to this project (slug or id); may be repeated', texts)

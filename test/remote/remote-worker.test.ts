@@ -11,6 +11,7 @@ import { readEvents } from '../../src/events/read-events.ts';
 import { ApiCoordinator } from '../../src/remote/api-coordinator.ts';
 import { ApiLedger } from '../../src/remote/api-ledger.ts';
 import { Connection } from '../../src/remote/connection.ts';
+import { runCommand } from '../cli/run-command.ts';
 import { startGitServer } from '../support/git-server.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { makeWorkToken, openFarWorker, openRemoteHarness } from '../support/remote.ts';
@@ -130,4 +131,16 @@ test('the secrets of a build are told while its attempt runs, and its branch is 
   await store.commit(1, 'FINISH', { conclusion: { status: 'COMPLETED', result: {} } });
   await expect(store.ask('secrets', { variable: null })).rejects.toThrow(SupersededError);
   expect(await stack.finished(build.id)).toMatchObject({ status: 'COMPLETED' });
+});
+
+test('a remote worker does not send its token in the clear, and says what is missing', async () => {
+  const environment = { PATH: process.env.PATH ?? '', SLIPWAY_DATA: stack.dataFolder, SLIPWAY_SANDBOX: 'none' };
+  const work = (server: string, more: Record<string, string> = {}) =>
+    runCommand(['work', '--server', server], { environment: { ...environment, ...more } });
+  const clear = await work('http://slipway.example.com', { SLIPWAY_TOKEN: 'slipway_secret' });
+  expect(clear).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('--allow-http') });
+  expect(clear.stderr).not.toContain('slipway_secret');
+  expect(await work(harness.url)).toMatchObject({ stderr: expect.stringContaining('--token-file') });
+  const refused = await work(harness.url, { SLIPWAY_TOKEN: harness.api.token.replace(/.$/, '') });
+  expect(refused.stderr).toContain('the scope work');
 });
