@@ -1,4 +1,5 @@
 /** What a worker that reaches only the API is given and told, and what others may not do in its name. */
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
@@ -86,4 +87,36 @@ test('a remote worker does not send its token in the clear, and says what is mis
   expect(await work(harness.url)).toMatchObject({ stderr: expect.stringContaining('--token-file') });
   const refused = await work(harness.url, { SLIPWAY_TOKEN: harness.api.token.replace(/.$/, '') });
   expect(refused.stderr).toContain('the scope work');
+});
+
+test('a body that is no entry, too large or too deep is refused, and the server lives on', async () => {
+  await start(FAR, script({ print: 'x' }));
+  const { id, attemptNo } = await harness.claim();
+  const path = `/worker/v1/workers/${harness.workerId}/builds/${id}/attempts/${attemptNo}`;
+  const headers = { authorization: `Bearer ${harness.token}`, 'content-type': 'application/json' };
+  const post = (body: string | Uint8Array<ArrayBuffer>, more = {}) =>
+    fetch(`${harness.url}${path}/entries/1/WRITE`, { method: 'POST', body, headers: { ...headers, ...more } });
+  const bomb = new Uint8Array(gzipSync(Buffer.alloc(80 * 1024 * 1024, 32), { level: 1 }));
+  expect((await post('{')).status).toBe(400);
+  expect((await post('{"changes": {"checkpoint": {"commit": {}}}}')).status).toBe(400);
+  expect((await post('['.repeat(200_000))).status).toBe(400);
+  expect((await post(bomb, { 'content-encoding': 'gzip' })).status).toBe(400);
+  const piece = (offset: string, size = 4) =>
+    fetch(`${harness.url}${path}/uploads/${id}?offset=${offset}`, { method: 'PUT', headers, body: 'x'.repeat(size) });
+  expect([(await piece('-1')).status, (await piece('x')).status, (await piece('1e12')).status]).toEqual([
+    413, 413, 413,
+  ]);
+  expect((await piece('0', 1024 * 1024 + 1)).status).toBe(413);
+  const outside = await fetch(`${harness.url}${path}/uploads/..%2F..%2Fx?offset=0`, {
+    method: 'PUT',
+    headers,
+    body: 'x',
+  });
+  expect(outside.status).toBe(404);
+  const store = harness.open({ id, attemptNo });
+  const file = { id, name: 'a', contentType: 'x' };
+  const lost = { file, content: { id, sizeBytes: 3, sha256: 'a'.repeat(64) } };
+  await expect(harness.connection.post(`${path.slice(10)}/entries/1/KEEP_ARTIFACT`, lost)).rejects.toThrow('not whole');
+  expect(await store.lastNumber()).toBe(0);
+  await store.commit(1, 'FINISH', { conclusion: { status: 'COMPLETED', result: {} } });
 });
