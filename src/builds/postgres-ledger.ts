@@ -216,8 +216,9 @@ export class PostgresLedger implements LedgerStore {
       .updateTable('build_audit')
       .set({
         ledger_no: number,
-        // A heartbeat passes by a row that is held, and over a slow network this row is held nearly all the time.
-        lease_until: sql<Date>`case when lease_until is not null then now() + make_interval(secs => ${LEASE_SECONDS}) end`,
+        // That of a remote worker may be longer. A heartbeat passes by a row that is held, and over a slow network this row is held nearly all the time.
+        lease_until: sql<Date>`case when lease_until is not null
+          then greatest(lease_until, now() + make_interval(secs => ${LEASE_SECONDS})) end`,
       })
       .where('id', '=', id)
       .where('attempt_no', '=', attemptNo)

@@ -12,7 +12,10 @@ export interface RunOptions {
 }
 
 /** Resolves when the service is drained; whoever opened it closes it. */
-export async function runService(service: Service, { stop, config, logger }: RunOptions): Promise<ExitCode> {
+export async function runService(
+  service: Pick<Service, 'drain' | 'dismissed'> & Partial<Pick<Service, 'server'>>,
+  { stop, config, logger }: RunOptions,
+): Promise<ExitCode> {
   const dismissed = service.dismissed.then((dismissal) => {
     logger.warn({ dismissal }, 'an administrator has ended this worker');
     return dismissal;

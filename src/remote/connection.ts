@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { SupersededError } from '../errors.ts';
+import { ServerSilentError, SupersededError } from '../errors.ts';
 import { WORKER_PATH } from './protocol.ts';
 import { fromWire } from './wire.ts';
 
@@ -14,6 +14,8 @@ const MAX_PAUSE_MS = 2_000;
 /** A smaller body is not worth the work. */
 const MIN_PACKED_BYTES = 1_024;
 const ANSWER_WITHIN_MS = 30_000;
+/** Of a server, or of something between us, that cannot answer now. A defect (500) is the same the next time. */
+const AGAIN: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
 /** The server answered, and refused. */
 export class ServerRefusedError extends Error {
@@ -24,11 +26,6 @@ export class ServerRefusedError extends Error {
     super(`The server refused (${status}): ${detail}`);
     this.status = status;
   }
-}
-
-/** Nobody knows whether the server has done what was asked. Without a code: it says nothing about the database. */
-export class ServerSilentError extends Error {
-  override readonly name = 'ServerSilentError';
 }
 
 export interface ConnectionOptions {
@@ -100,9 +97,7 @@ export class Connection {
     if (response.ok) return fromWire<T>(parse(text));
     const { detail = response.statusText, code } = parse(text) as { detail?: string; code?: string };
     if (code === 'SUPERSEDED') throw new SupersededError(detail);
-    const isBusy = response.status === 429 || response.status === 408 || response.status >= 500;
-    // A full disk is said by its own status, and may be full for long: whoever asks decides.
-    if (isBusy && response.status !== 507) throw new ServerSilentError(`${response.status}: ${detail}`);
+    if (AGAIN.has(response.status)) throw new ServerSilentError(`${response.status}: ${detail}`);
     throw new ServerRefusedError(response.status, detail);
   }
 }

@@ -49,12 +49,10 @@ export interface NewWorker {
   readonly capacity: number;
   readonly agents: readonly AgentReport[];
   /** Of its runtime; by default it is told nowhere. */
-  readonly runtime?: string;
+  readonly runtime?: string | undefined;
   /** What its operator says. */
-  readonly labels?: readonly string[];
-  readonly hardware?: Hardware;
-  /** UUID: it works over the API. What its enrolment says of labels goes before what it says itself. */
-  readonly tokenId?: string | null;
+  readonly labels?: readonly string[] | undefined;
+  readonly hardware?: Hardware | undefined;
 }
 
 /**
@@ -64,37 +62,63 @@ export interface NewWorker {
  */
 export async function registerWorker(db: Database, worker: NewWorker): Promise<string[]> {
   const own = await readProcessKey();
-  await db
+  await insertWorker(db, worker, { process: own, tokenId: null });
+  const dead = await findDead(await findNeighbours(db, worker), own);
+  if (dead.length > 0) await markStopped(db, dead);
+  return dead;
+}
+
+/**
+ * `tokenId`: of the token that speaks for a remote worker. A worker that is there already stays as it is. Of one that was
+ * cordoned and comes again, with its name and in its place, the cordon stays.
+ */
+export async function insertWorker(
+  db: Database,
+  worker: NewWorker,
+  { process, tokenId }: { readonly process: string; readonly tokenId: string | null },
+): Promise<void> {
+  const inserted = await db
     .insertInto('workers')
     .values({
       id: worker.id,
       name: worker.name,
       host: worker.place,
-      process: own,
+      process,
       version: worker.version,
       capacity: worker.capacity,
-      token_id: worker.tokenId ?? null,
-      labels: await labelsOf(db, worker),
+      token_id: tokenId,
+      labels: await labelsOf(db, worker, tokenId),
       hardware: JSON.stringify(worker.hardware ?? {}),
       ...agentColumns(worker.agents),
     })
-    .execute();
-  await keepCordon(db, worker);
-  if (worker.tokenId) return [];
-  const others = await db
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (inserted) await keepCordon(db, worker);
+}
+
+/** A worker of the same place that has not said that it ended. */
+export interface Neighbour {
+  readonly id: string;
+  readonly process: string;
+}
+
+export async function findNeighbours(db: Database, { id, place }: NewWorker): Promise<Neighbour[]> {
+  return db
     .selectFrom('workers')
     .select(['id', 'process'])
-    .where('host', '=', worker.place)
+    .where('host', '=', place)
     .where('stopped_at', 'is', null)
-    .where('id', '!=', worker.id)
+    .where('id', '!=', id)
     .orderBy('id', 'desc')
     .limit(MAX_NEIGHBOURS)
     .execute();
+}
+
+/** Those of them whose process is surely dead. `own`: the key of this process. */
+export async function findDead(neighbours: readonly Neighbour[], own: string): Promise<string[]> {
   const dead: string[] = [];
-  for (const other of others) {
-    if (await isProcessDead(other.process, own)) dead.push(other.id);
-  }
-  if (dead.length > 0) await markStopped(db, dead);
+  for (const { id, process } of neighbours) if (await isProcessDead(process, own)) dead.push(id);
   return dead;
 }
 
@@ -108,7 +132,12 @@ export async function updateAgents(db: Database, id: string, agents: readonly Ag
     .execute();
 }
 
-async function labelsOf(db: Database, { tokenId, labels = [], runtime, agents }: NewWorker): Promise<string[]> {
+async function labelsOf(
+  db: Database,
+  { labels = [], runtime, agents }: NewWorker,
+  tokenId: string | null,
+): Promise<string[]> {
+  // What its enrolment says goes before what it says itself.
   const enrolment = tokenId
     ? await db.selectFrom('worker_enrolments').select('labels').where('token_id', '=', tokenId).executeTakeFirst()
     : undefined;

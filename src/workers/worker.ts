@@ -11,7 +11,7 @@ import { runBuild } from '../builds/run-build.ts';
 import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/running-build.ts';
 import { traceAttempt } from '../builds/trace-attempt.ts';
 import { isTransient } from '../database/transient.ts';
-import { SupersededError } from '../errors.ts';
+import { ServerSilentError, SupersededError } from '../errors.ts';
 import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
@@ -135,7 +135,8 @@ export class Worker implements AsyncDisposable {
         work,
         onError: (error) => {
           telemetry.systemError('worker');
-          logger.warn({ error: isTransient(error) ? String(error) : error, loop: name }, 'will try again');
+          const isUsual = isTransient(error) || error instanceof ServerSilentError;
+          logger.warn({ error: isUsual ? String(error) : error, loop: name }, 'will try again');
         },
       });
       this.#loops.push(started);

@@ -7,7 +7,7 @@ import { authenticate } from '../../src/auth/authenticate.ts';
 import { createEnrolment, listEnrolments, type NewEnrolment, revokeEnrolment } from '../../src/auth/enrolment.ts';
 import { InvalidInputError } from '../../src/errors.ts';
 import { fromPublicId } from '../../src/std/public-id.ts';
-import { findWorkers, registerWorker } from '../../src/workers/registry.ts';
+import { findWorkers, insertWorker } from '../../src/workers/registry.ts';
 import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 
@@ -129,7 +129,7 @@ test('the labels of the enrolment go before what the worker says itself', async 
     const tokenId = fromPublicId('token', body.tokenId);
     const id = v7();
     const base = { name: 'w', place: 'far', version: '1', capacity: 1, agents: [] };
-    await registerWorker(db, { ...base, id, labels: ['mine'], runtime: 'local', tokenId });
+    await insertWorker(db, { ...base, id, labels: ['mine'], runtime: 'local' }, { process: 'far', tokenId });
     return (await findWorkers(db, { ids: [id] }))[0];
   };
   expect(await labelsOf(['rig'])).toMatchObject({ labels: ['rig', 'runtime:local'] });
