@@ -6,7 +6,7 @@ export const MAX_WORKER_LABELS = 50;
 const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}(=[A-Za-z0-9][A-Za-z0-9._/@-]{0,62})?$/;
 
 /** What is wrong with a label that somebody has chosen; null when nothing is. */
-export function workerLabelProblem(label: string): string | null {
+function workerLabelProblem(label: string): string | null {
   if (LABEL.test(label)) return null;
   return 'must be a label such as gpu or arch=arm64: letters, digits and . _ / -, at most 63 on each side of the =';
 }
