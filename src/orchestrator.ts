@@ -15,6 +15,7 @@ import { EventHub } from './events/event-hub.ts';
 import { sharedEventReader } from './events/read-events.ts';
 import { loadTemplates } from './projects/load-templates.ts';
 import type { TemplateCatalogue } from './projects/template.ts';
+import { recordProviderKeys } from './queue/provider-keys.ts';
 import { openQueue, type Queue } from './queue/queue.ts';
 import { openLocalRuntime } from './runtimes/local.ts';
 import type { Runtime } from './runtimes/runtime.ts';
@@ -86,6 +87,10 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   await hub.open();
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
+  const keys = [...agents.values()].flatMap(({ name, modelKey }) =>
+    modelKey ? [{ provider: name, variable: modelKey.variable }] : [],
+  );
+  await recordProviderKeys(db, keys);
   const templates = [
     ...(await loadTemplates()),
     ...(config.templatesFolder ? await loadTemplates(config.templatesFolder) : []),

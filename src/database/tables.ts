@@ -91,6 +91,7 @@ export interface CredentialsTable {
   sealed: string;
   key_id: string;
   previous_sealed: string | null;
+  max_running: ColumnType<number | null, undefined, number | null>;
   previous_until: Date | null;
   created_at: DefaultTime;
   updated_at: DefaultTime;

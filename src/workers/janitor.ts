@@ -35,7 +35,8 @@ export async function keepHouse(deps: HouseDeps): Promise<void> {
   });
   await attempt(deps, 'callback secrets', () => forgetEndedGrace(deps.db));
   await attempt(deps, 'quota pauses', () => forgetEndedPauses(deps.db));
-  await attempt(deps, 'jobs', async () => {
+  await attempt(deps, 'queue', () => deps.queue.tidy(deps.db));
+  await attempt(deps, 'lost places in the queue', async () => {
     const builds = await restoreQueued(deps);
     if (builds > 0) deps.logger.warn({ builds }, 'waiting builds were not in the queue; they are queued again');
   });
