@@ -60,16 +60,7 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       await rescueBuilds(orchestrator, { workers });
       return null;
     },
-    async claim({ viewer, workerId }, { labels: asked, limit }) {
-      const standing = await readStanding(db, workerId);
-      if (!standing.takesWork) return [];
-      // Which agents there are only it can say; what else it is good for was said when it came.
-      const labels = [...new Set([...standing.labels, ...asked.filter((label) => label.startsWith('provider:'))])];
-      const row = await db.selectFrom('workers').select('name').where('id', '=', workerId).executeTakeFirstOrThrow();
-      const projectIds = await findDistantProjects(orchestrator, viewer);
-      const claimer = { workerId, workerName: row.name, labels, projectIds, leaseSeconds };
-      return projectIds.length === 0 ? [] : claimBuilds(orchestrator, claimer, limit);
-    },
+    claim: (call, request) => claim(orchestrator, call, request),
     standing: ({ workerId }) => readStanding(db, workerId),
     async heartbeat({ workerId }, { attempts }) {
       const { owned, unknown } = await heartbeat({ db: controlDb }, { workerId, attempts, leaseSeconds });
@@ -99,6 +90,22 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
     drain: ({ workerId }) => changed(markDraining(db, workerId)),
     stop: ({ workerId }) => changed(markStopped(db, [workerId])),
   };
+}
+
+async function claim(
+  orchestrator: Orchestrator,
+  { viewer, workerId }: WorkerCall,
+  { labels: asked, limit }: RequestOf<'claim'>,
+): Promise<Answers['claim']> {
+  const { db, config } = orchestrator;
+  const standing = await readStanding(db, workerId);
+  if (!standing.takesWork) return [];
+  // Which agents there are only it can say; what else it is good for was said when it came.
+  const labels = [...new Set([...standing.labels, ...asked.filter((label) => label.startsWith('provider:'))])];
+  const row = await db.selectFrom('workers').select('name').where('id', '=', workerId).executeTakeFirstOrThrow();
+  const projectIds = await findDistantProjects(orchestrator, viewer);
+  const claimer = { workerId, workerName: row.name, labels, projectIds, leaseSeconds: config.remoteLeaseSeconds };
+  return projectIds.length === 0 ? [] : claimBuilds(orchestrator, claimer, limit);
 }
 
 /** Throws WorkerProblem when the worker is not one that this token speaks for. */
