@@ -22,7 +22,7 @@ import { hashToken, isTokenText, makeEnrolmentText, tokenTextOf } from './token-
 export const MAX_ENROLMENT_MINUTES = 24 * 60;
 export const DEFAULT_ENROLMENT_MINUTES = 60;
 /** Enrolments that can still be used at the same time. */
-export const MAX_OPEN_ENROLMENTS = 1_000;
+const MAX_OPEN_ENROLMENTS = 1_000;
 /** How long the client that was first may ask for its token again. */
 const ANSWER_AGAIN_MINUTES = 10;
 /** Of one enrolment, in the audit log: who guesses on fills no disk. */

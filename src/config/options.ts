@@ -227,18 +227,18 @@ export const OPTIONS = {
     '2',
     'Builds that this worker runs at the same time.',
   ),
-  remoteLeaseSeconds: option(
-    'SLIPWAY_REMOTE_LEASE_SECONDS',
-    integer(120, 15, 3_600),
-    '120',
-    'How long builds of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
-  ),
   workerLabels: option(
     'SLIPWAY_WORKER_LABELS',
     workerLabels,
     'none',
     'What this worker is good for, comma-separated: `gpu,arch=arm64`. Builds that ask for a label wait for a worker that has it. ' +
       'Every worker also has `provider:NAME` for each agent that it can run, and `runtime:NAME`.',
+  ),
+  remoteLeaseSeconds: option(
+    'SLIPWAY_REMOTE_LEASE_SECONDS',
+    integer(120, 15, 3_600),
+    '120',
+    'How long builds of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
   ),
   drainSeconds: option(
     'SLIPWAY_DRAIN_SECONDS',

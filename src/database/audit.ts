@@ -11,9 +11,9 @@ export const AUDIT_SUBJECTS = [
   'token',
   'delivery',
   'credential',
-  'queue',
   'worker',
   'enrolment',
+  'queue',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];
 

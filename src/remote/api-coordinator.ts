@@ -28,6 +28,8 @@ export class ApiCoordinator implements Coordinator {
   readonly #workerId: string;
   readonly #told = new Map<string, () => void>();
   #ordered = () => {};
+  /** As the last heartbeat was told it. */
+  #standing: Standing | null = null;
   /** Ends the present question for hints: another one is asked at once. */
   #ask = new AbortController();
 
@@ -38,29 +40,29 @@ export class ApiCoordinator implements Coordinator {
 
   async register({ id: _, ...worker }: NewWorker) {
     const process = await readProcessKey();
-    const { agents, labels, ...rest } = worker;
-    const body = { ...rest, process, agents: reportsOf(agents), ...(labels ? { labels: [...labels] } : {}) };
+    const labels = [...(worker.labels ?? [])];
+    const body = { ...worker, process, labels, agents: reportsOf(worker.agents) };
     const { leaseSeconds, neighbours } = await this.#again('register', body);
     const workerIds = await findDead(neighbours, process);
     if (workerIds.length > 0) await this.#again('dead', { workerIds });
     return { leaseSeconds };
   }
 
-  /** The labels are those that the server has of the worker. */
-  async claim(_labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]> {
-    const claimed = await this.#request('claim', { limit });
+  async claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]> {
+    const claimed = await this.#request('claim', { labels: [...labels], limit });
     if (claimed.length > 0) await failpoint('claim.committed');
     return claimed;
   }
 
-  readStanding(): Promise<Standing> {
-    return this.#request('standing', {}, { withinMs: BEAT_WITHIN_MS });
-  }
-
   async heartbeat(attempts: readonly AttemptKey[]): Promise<HeartbeatAnswer> {
     const options = { withinMs: BEAT_WITHIN_MS };
-    const { owned, unknown } = await this.#request('heartbeat', { attempts: [...attempts] }, options);
+    const { owned, unknown, standing } = await this.#request('heartbeat', { attempts: [...attempts] }, options);
+    this.#standing = standing;
     return { owned: new Map(owned.map(({ buildId, ...state }) => [buildId, state])), unknown };
+  }
+
+  async readStanding(): Promise<Standing> {
+    return this.#standing ?? (await this.#request('standing', {}));
   }
 
   async giveBack(attempt: AttemptKey): Promise<void> {

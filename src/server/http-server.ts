@@ -59,15 +59,16 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     new TokenWatch({ db: orchestrator.db, logger: orchestrator.logger, everyMs: limits.tokenCheckMs }),
   );
   const subscriptions = opened.use(new Subscriptions());
-  const hints = opened.use(new WorkerHints(orchestrator.hub));
   const addresses = new AddressLimits({ perMinute: limits.refusedPerMinute });
+  const hints = opened.use(new WorkerHints(orchestrator.hub));
   const authenticator = new Authenticator(orchestrator.db, addresses);
   const rateLimits = openRateLimits(orchestrator, limits);
   if (rateLimits) opened.use(rateLimits);
   let url: string | null = null;
   const downloads = new TokenCounter(limits.operationsPerToken);
   const metrics = opened.use(openMetrics(orchestrator));
-  const parts = { orchestrator, addresses, authenticator, rateLimits, downloads, metrics, tokens, limits, hints };
+  const shared = { orchestrator, addresses, authenticator, rateLimits };
+  const parts = { ...shared, downloads, metrics, tokens, limits, hints };
   const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
   const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));

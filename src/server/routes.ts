@@ -1,4 +1,4 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, remote workers and where they enrol. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, and workers that enrol or are remote. */
 import type { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
@@ -10,7 +10,7 @@ import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
 import { addWorkerRoutes, type WorkerRoutesDeps } from './worker-routes.ts';
 
 export async function createRoutes(
-  deps: SendArtifactDeps & HealthDeps & WorkerRoutesDeps & EnrolWorkerDeps,
+  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps & WorkerRoutesDeps,
   draining?: AbortSignal,
 ): Promise<Hono> {
   const { orchestrator } = deps;
@@ -39,5 +39,6 @@ export async function createRoutes(
   app.post('/workers/enrol', bodyLimit({ maxSize: MAX_ENROLMENT_BYTES, onError: tooLarge }), (context) =>
     enrolWorker(deps, context),
   );
+  addWorkerRoutes(app, deps);
   return app;
 }

@@ -41,8 +41,6 @@ export class WorkerHints implements Disposable {
         work = true;
         resolve();
       }),
-    );
-    offs.push(
       this.#hub.on(ordersTopic(workerId), () => {
         orders = true;
         resolve();

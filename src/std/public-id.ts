@@ -10,8 +10,8 @@ export type PublicIdType =
   | 'credential'
   | 'message'
   | 'question'
-  | 'queue'
-  | 'enrolment';
+  | 'enrolment'
+  | 'queue';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;
 

@@ -1,27 +1,26 @@
-/** What a worker can be good for: `gpu`, `arch=arm64`. Those with a colon are Slipway's own: `provider:codex`. */
+/** What a worker has and work may ask for: `gpu`, `arch=arm64`, `provider:claude-code`. */
 import { z } from 'zod';
 
 /** Of one worker, beside those that it has by itself. */
 export const MAX_WORKER_LABELS = 50;
 
-const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}(=[A-Za-z0-9][A-Za-z0-9._/@-]{0,62})?$/;
+/** Slipway's own: nobody chooses them. */
+const RESERVED = /^(provider|runtime):/;
 
-/** What is wrong with a label that somebody has chosen; null when nothing is. */
-export function workerLabelProblem(label: string): string | null {
-  if (LABEL.test(label)) return null;
-  return 'must be a label such as gpu or arch=arm64: letters, digits and . _ / -, at most 63 on each side of the =';
-}
+export const workerLabel = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._/:=-]{0,127}$/,
+    'must begin with a letter or digit and hold only these and . _ / : = - (at most 128)',
+  );
 
-/** Of all of them. */
+/** What is wrong with labels that somebody has chosen for a worker; null when nothing is. */
 export function workerLabelsProblem(labels: readonly string[]): string | null {
   if (labels.length > MAX_WORKER_LABELS) return `must be at most ${MAX_WORKER_LABELS} labels`;
-  return labels.map(workerLabelProblem).find((problem) => problem !== null) ?? null;
+  for (const label of labels) {
+    const checked = workerLabel.safeParse(label);
+    if (!checked.success) return checked.error.issues[0]?.message ?? 'must be a label';
+    if (RESERVED.test(label)) return 'must not begin with provider: or runtime:, which workers have by themselves';
+  }
+  return null;
 }
-
-const OWN = /^(provider|runtime):[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/;
-
-/** What work may ask for: one that somebody has chosen, or one of Slipway's own. */
-export const askedLabel = z.string().superRefine((label, context) => {
-  const problem = OWN.test(label) ? null : workerLabelProblem(label);
-  if (problem) context.addIssue({ code: 'custom', message: problem });
-});

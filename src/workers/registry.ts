@@ -68,13 +68,16 @@ export async function registerWorker(db: Database, worker: NewWorker): Promise<s
   return dead;
 }
 
-/** `tokenId`: of the token that speaks for a remote worker. A worker that is there already stays as it is. */
+/**
+ * `tokenId`: of the token that speaks for a remote worker. A worker that is there already stays as it is. Of one that was
+ * cordoned and comes again, with its name and in its place, the cordon stays.
+ */
 export async function insertWorker(
   db: Database,
   worker: NewWorker,
   { process, tokenId }: { readonly process: string; readonly tokenId: string | null },
 ): Promise<void> {
-  await db
+  const inserted = await db
     .insertInto('workers')
     .values({
       id: worker.id,
@@ -89,8 +92,9 @@ export async function insertWorker(
       ...agentColumns(worker.agents),
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
-  await keepCordon(db, worker);
+    .returning('id')
+    .executeTakeFirst();
+  if (inserted) await keepCordon(db, worker);
 }
 
 /** A worker of the same place that has not said that it ended. */

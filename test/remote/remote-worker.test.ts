@@ -1,15 +1,24 @@
 /** What a worker that reaches only the API is given and told, and what others may not do in its name. */
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { createEnrolment, enrol } from '../../src/auth/enrolment.ts';
+
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
 import { ApiCoordinator } from '../../src/remote/api-coordinator.ts';
 import { ApiLedger } from '../../src/remote/api-ledger.ts';
 import { Connection } from '../../src/remote/connection.ts';
+
+import { cordonWorker, drainWorker, evictWorker, uncordonWorker } from '../../src/workers/administer-worker.ts';
+import { findWorkers } from '../../src/workers/registry.ts';
 import { runCommand } from '../cli/run-command.ts';
+import { startGitServer } from '../support/git-server.ts';
+
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
-import { makeWorkToken, openRemoteHarness } from '../support/remote.ts';
+import { makeWorkToken, openFarWorker, openRemoteHarness } from '../support/remote.ts';
 import { script } from '../support/script.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let stack: TestStack;
 let harness: Awaited<ReturnType<typeof openRemoteHarness>>;
@@ -37,15 +46,7 @@ test('it is given only what its token sees and it can reach', async () => {
   const { build } = await start(FAR, script({ print: 'y' }));
   const token = await makeWorkToken(stack, [build.projectId]);
   const limited = new ApiCoordinator(new Connection({ url: harness.url, token }), build.id);
-  await limited.register({
-    id: build.id,
-    name: 'limited',
-    place: 'x',
-    version: '1',
-    capacity: 1,
-    agents: [],
-    labels: ['provider:scripted'],
-  });
+  await limited.register({ id: build.id, name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] });
   const claimed = await limited.claim(['provider:scripted'], 5);
   expect(claimed.map(({ id }) => id)).toEqual([build.id]);
   expect((await harness.coordinator.claim(['provider:scripted'], 5)).map(({ projectId }) => projectId)).toEqual([
@@ -70,6 +71,38 @@ test('nobody speaks for the worker of another token, or without the scope', asyn
   await expect(new ApiCoordinator(reader, harness.workerId).claim([], 1)).rejects.toThrow('scope work');
   const nobody = new Connection({ url: harness.url, token: 'slipway_x' });
   await expect(new ApiCoordinator(nobody, harness.workerId).claim([], 1)).rejects.toThrow('401');
+});
+
+test('it is cordoned, drained and evicted as any other, and has the labels that its enrolment names', async () => {
+  await using git = await startGitServer();
+  const repository = await git.createRepository('orders');
+  const { db } = stack.orchestrator;
+  const enrolment = { name: 'rig', labels: ['rig'], projectIds: null, expiresInMinutes: 1 };
+  const { token } = await createEnrolment(db, enrolment, 'test');
+  const said = { token, nonce: 'n'.repeat(43), name: 'far', version: '1', capacity: 2, labels: ['mine'] };
+  const enrolled = await enrol(stack.orchestrator, said);
+  if (!enrolled.ok) throw new Error(enrolled.reason);
+  await using first = await openFarWorker(stack, { url: harness.url, token: enrolled.token });
+  await using second = await openFarWorker(stack, { url: harness.url, token: enrolled.token });
+  const record = async (id: string) => (await findWorkers(db, { ids: [id] }))[0];
+  const [one, two] = [first.worker, second.worker];
+  expect(await record(one.id)).toMatchObject({ labels: expect.arrayContaining(['rig', 'runtime:local']) });
+  await cordonWorker(stack.orchestrator, one.id, 'test');
+  await cordonWorker(stack.orchestrator, two.id, 'test');
+  const { build } = await start(repository.url, script({ wait: 600 }));
+  const beaten = (await record(one.id))?.heartbeatAt ?? new Date();
+  await waitFor(async () => ((await record(one.id))?.heartbeatAt ?? beaten) > beaten, { everyMs: 50 });
+  expect([one.running, two.running]).toEqual([0, 0]);
+  await uncordonWorker(stack.orchestrator, one.id, 'test');
+  await waitFor(() => one.running === 1, { what: 'the claim' });
+  await uncordonWorker(stack.orchestrator, two.id, 'test');
+  await evictWorker(stack.orchestrator, one.id, 'test');
+  expect(await one.dismissed).toBe('evicted');
+  await waitFor(() => two.running === 1, { what: 'the other worker' });
+  await drainWorker(stack.orchestrator, { id: two.id, graceSeconds: 0, mode: 'PUT_BACK' }, 'test');
+  expect(await two.dismissed).toBe('drained');
+  const outcomes = db.selectFrom('build_attempts').select('outcome').where('build_id', '=', build.id);
+  expect((await outcomes.execute()).map(({ outcome }) => outcome)).toEqual(['RELEASED', 'RELEASED']);
 });
 
 test('the secrets of a build are told while its attempt runs, and its branch is the only one', async () => {

@@ -129,7 +129,7 @@ test('the labels of the enrolment go before what the worker says itself', async 
     const tokenId = fromPublicId('token', body.tokenId);
     const id = v7();
     const base = { name: 'w', place: 'far', version: '1', capacity: 1, agents: [] };
-    await insertWorker(db, { ...base, id, labels: ['mine'], runtime: 'local' }, { process: '0', tokenId });
+    await insertWorker(db, { ...base, id, labels: ['mine'], runtime: 'local' }, { process: 'far', tokenId });
     return (await findWorkers(db, { ids: [id] }))[0];
   };
   expect(await labelsOf(['rig'])).toMatchObject({ labels: ['rig', 'runtime:local'] });

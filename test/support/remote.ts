@@ -29,15 +29,7 @@ export async function openRemoteHarness(stack: TestStack) {
   const connection = new Connection({ url, token });
   const workerId = v7();
   const coordinator = new ApiCoordinator(connection, workerId);
-  const worker = {
-    id: workerId,
-    name: 'far away',
-    place: 'elsewhere',
-    version: '1',
-    capacity: 9,
-    agents: [],
-    labels: ['provider:scripted'],
-  };
+  const worker = { id: workerId, name: 'far away', place: 'elsewhere', version: '1', capacity: 9, agents: [] };
   await coordinator.register(worker);
   const resources = opened.move();
   return {
