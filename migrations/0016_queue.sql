@@ -223,9 +223,10 @@ create function queue_refresh(p_projects uuid[]) returns void language sql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
   update queue_turns t
      set ready = now_ready.ready,
-         -- What a project could not use while it was held back is not owed to it.
+         -- What a project could not use while it was held back is not owed to it. It comes a little after the clock, so that
+         -- this goes on: else those that wait would wait for as long as others come.
          turn = case when now_ready.ready and not t.ready
-                     then greatest(t.turn, now_ready.turn) else t.turn end
+                     then greatest(t.turn, now_ready.turn + 0.0625) else t.turn end
     from (select t.project_id, t.pool_id, p.turn,
                  o.paused_at is null and (o.max_running is null or o.running < o.max_running)
                    and exists (select from queue_lanes l
