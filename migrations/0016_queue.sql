@@ -280,10 +280,12 @@ begin
     from (select project_id, count(*) filter (where ran) as ran, count(*) filter (where not ran) as waited
             from unnest(v_projects, v_ran) u (project_id, ran) group by project_id) g
    where o.project_id = g.project_id;
-  update queue_keys k set running = k.running - g.ran
-    from (select project_id, key, count(*) as ran
-            from unnest(v_projects, v_keys, v_ran) u (project_id, key, ran) where ran and key <> '' group by 1, 2) g
-   where k.project_id = g.project_id and k.key = g.key;
+  if exists (select from unnest(v_keys) key where key <> '') then
+    update queue_keys k set running = k.running - g.ran
+      from (select project_id, key, count(*) as ran
+              from unnest(v_projects, v_keys, v_ran) u (project_id, key, ran) where ran and key <> '' group by 1, 2) g
+     where k.project_id = g.project_id and k.key = g.key;
+  end if;
   update queue_gates q set running = q.running - g.ran
     from (select gate, count(*) as ran from unnest(v_gates, v_ran) u (gate, ran) where ran and gate <> '' group by 1) g
    where q.gate = g.gate;
@@ -325,7 +327,7 @@ begin
      and not exists (select from queue_pools p where p.kind = i.kind and p.needs = i.needs and p.gate = coalesce(g.gate, ''))
   on conflict do nothing;
   with placed as (
-    select i.id, i.project_id, i.key, i.rank, p.id as pool_id
+    select i.project_id, i.key, i.rank, p.id as pool_id
       from queue_items i
       left join queue_gates g on g.gate = i.gate
       join queue_pools p on p.kind = i.kind and p.needs = i.needs and p.gate = coalesce(g.gate, '')
@@ -335,17 +337,20 @@ begin
     select project_id, pool_id, key, count(*), min(rank) from placed group by project_id, pool_id, key
     on conflict (project_id, key, pool_id) do update
       set waiting = l.waiting + excluded.waiting, rank = least(l.rank, excluded.rank)
-    returning id, project_id, pool_id, key
   ), turns as (
     insert into queue_turns (project_id, pool_id, turn)
     select distinct project_id, pool_id, 0 from placed on conflict do nothing
-  ), owners as (
-    update queue_owners o set waiting = o.waiting + p.n
-      from (select project_id, count(*) as n from placed group by project_id) p where o.project_id = p.project_id
   )
-  update queue_items i set lane_id = l.id
-    from placed p join lanes l on l.project_id = p.project_id and l.pool_id = p.pool_id and l.key = p.key
-   where i.id = p.id;
+  update queue_owners o set waiting = o.waiting + p.n
+    from (select project_id, count(*) as n from placed group by project_id) p where o.project_id = p.project_id;
+  -- By the indexes of pools and lanes, one at a time: a join of what was just made would compare all with all.
+  update queue_items i
+     set lane_id = (select l.id from queue_lanes l
+                     where l.project_id = i.project_id and l.key = i.key and l.pool_id = (
+                       select p.id from queue_pools p
+                        where p.kind = i.kind and p.needs = i.needs
+                          and p.gate = coalesce((select g.gate from queue_gates g where g.gate = i.gate), '')))
+   where i.id = any(v_ids);
   perform queue_refresh_lanes(v_projects, v_keys);
   perform queue_refresh_gates(array(select distinct gate from queue_items where id = any(v_ids) and gate <> ''));
   perform queue_refresh(v_projects);
@@ -357,11 +362,11 @@ create function queue_pools_of(p_kinds text[], p_labels text[]) returns integer[
   select coalesce(array_agg(id), '{}') from queue_pools where kind = any(p_kinds) and needs <@ p_labels and open
 $$;
 
+-- This and queue_take are called by queue_claim only, under its settings.
 -- Whose turn it is; nobody's if nothing may start. p_projects: none but these; null for all.
 create function queue_next_turn(p_pools integer[], p_projects uuid[], p_busy uuid[],
                                 out project_id uuid, out turn double precision)
-language plpgsql stable
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+language plpgsql stable as $$
 begin
   if p_projects is null then
     select n.project_id, n.turn + p.ahead into project_id, turn
@@ -382,8 +387,7 @@ end $$;
 
 -- Takes the next item of this project out of these pools; null when somebody holds each of them.
 create function queue_take(p_project uuid, p_turn double precision, p_pools integer[], p_worker uuid)
-returns queue_items language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+returns queue_items language plpgsql as $$
 declare
   v queue_items;
   v_lane bigint;
@@ -463,8 +467,12 @@ begin
     return;
   end if;
   perform 1 from queue_state for update;
-  perform queue_count_removals(v_batch);
-  perform queue_sort_in(v_batch);
+  if exists (select from queue_removals) then
+    perform queue_count_removals(v_batch);
+  end if;
+  if exists (select from queue_items where lane_id is null and ready_at <= clock_timestamp()) then
+    perform queue_sort_in(v_batch);
+  end if;
   select * into v_state from queue_state;
   v_room := least(p_max, v_state.max_running - v_state.running);
   if v_state.paused_at is not null or v_room <= 0 then
@@ -473,7 +481,9 @@ begin
   v_pools := queue_pools_of(p_kinds, p_labels);
   -- Where this worker serves, one clock counts: a pool that nobody has served in a while is owed nothing by the others.
   select max(turn + ahead) into v_clock from queue_pools where id = any(v_pools);
-  update queue_pools set ahead = v_clock - turn where id = any(v_pools) and turn + ahead < v_clock;
+  if cardinality(v_pools) > 1 then
+    update queue_pools set ahead = v_clock - turn where id = any(v_pools) and turn + ahead < v_clock;
+  end if;
   v_last := v_clock;
   while v_taken < v_room loop
     v_next := queue_next_turn(v_pools, p_projects, v_busy);

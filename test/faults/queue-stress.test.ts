@@ -179,7 +179,8 @@ it('builds that start, are claimed, end and are cancelled at the same time colli
   const finishSome = async () => {
     const builds = await claimBuilds(orchestrator, claimer(workerId), 3);
     claimed.push(...builds.map(({ id }) => id));
-    for (const build of builds) await openPostgresLedger(orchestrator, build).finish({ status: 'COMPLETED', result: {} });
+    for (const build of builds)
+      await openPostgresLedger(orchestrator, build).finish({ status: 'COMPLETED', result: {} });
     return builds.length;
   };
   await Promise.all(Array.from({ length: 8 }, operateBuilds));

@@ -13,7 +13,7 @@ import { ReferenceQueue } from './model/reference-queue.ts';
 const RUNS = Number(process.env.MODEL_RUNS ?? 1_000);
 const COMMANDS_PER_RUN = 60;
 /** A missing safeguard must be noticed within so many. */
-const MUTANT_RUNS = 300;
+const MUTANT_RUNS = 600;
 const DEADLINE_MS = 300_000;
 const SEED = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
