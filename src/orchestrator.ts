@@ -24,6 +24,7 @@ import type { SandboxOptions } from './runtimes/sandbox-command.ts';
 import { armFailpoints } from './std/failpoint.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import { WorkerWatch } from './workers/worker-watch.ts';
 
 /** Rows of one read of a follower. */
 const EVENT_PAGE = 200;
@@ -49,6 +50,7 @@ export interface Orchestrator extends AsyncDisposable {
   readonly runtime: Runtime;
   readonly sandbox: Sandbox;
   readonly artifacts: FileStore;
+  readonly workerWatch: WorkerWatch;
   readonly readEventPage: (buildId: string, after: number) => Promise<readonly BuildEvent[]>;
 }
 
@@ -119,6 +121,11 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
       runsBuilds: options.runsBuilds ?? true,
     }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
+    workerWatch: new WorkerWatch({
+      db,
+      hub,
+      onError: (error) => logger.warn({ error: String(error) }, 'the workers will be looked at again'),
+    }),
     readEventPage: sharedEventReader(db, EVENT_PAGE),
   };
   const resources = opened.move();

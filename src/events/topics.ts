@@ -4,7 +4,9 @@ export type Topic =
   | `log:${string}`
   | `project:${string}`
   | `worker:${string}`
+  | `orders:${string}`
   | 'queue'
+  | 'workers'
   | 'deliveries';
 
 export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
@@ -14,3 +16,7 @@ export const projectTopic = (projectId: string): Topic => `project:${projectId}`
 export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
 export const QUEUE_TOPIC: Topic = 'queue';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';
+/** This worker is to look at what administrators want of it. */
+export const ordersTopic = (workerId: string): Topic => `orders:${workerId}`;
+/** Something about a worker, or about what it runs, has changed. */
+export const WORKERS_TOPIC: Topic = 'workers';
