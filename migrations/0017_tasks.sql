@@ -99,7 +99,8 @@ select id, project_id, type, status, labels, needs, priority, concurrency_key, c
        finished_at, false as is_build
   from tasks
 union all
-select id, project_id, 'build', status, spec -> 'labels', '{}'::text[], priority, spec ->> 'concurrencyKey',
+select id, project_id, 'build', status, spec -> 'labels',
+       array['provider:' || provider] || array(select jsonb_array_elements_text(spec -> 'runsOn')), priority, spec ->> 'concurrencyKey',
        spec ->> 'callbackUrl', 1, 0, 0, 15, coalesce(resume_at, run_after, created_at), attempt_no, lost_attempts,
        lease_until, 'worker_' || replace(worker_id::text, '-', ''), null::jsonb, last_seq, cancel_requested_at,
        cancel_reason,
@@ -145,9 +146,11 @@ begin
     select * into v_task from tasks where id = v_item.id and status = 'PENDING' for no key update skip locked;
     if not found then
       -- Somebody is changing it, or it is over: back into the queue, or out of it.
-      perform queue_remove(v_item.id);
-      perform queue_add(id, 'task:' || type, project_id, needs, coalesce(concurrency_key, ''), '', priority)
-         from tasks where id = v_item.id and status = 'PENDING';
+      if exists (select from tasks where id = v_item.id and status = 'PENDING') then
+        perform queue_put_back(v_item.id, clock_timestamp());
+      else
+        perform queue_remove(v_item.id);
+      end if;
       continue;
     end if;
     v_given := v_given + 1;
