@@ -496,7 +496,11 @@ it('is reported by a signed callback, once for each end', async () => {
   const same = { task_id: `task_${task.id.replaceAll('-', '')}`, type, labels: { a: 'b' } };
   const error = { reason: 'no', retryable: false };
   expect(failed).toMatchObject({ ...same, status: 'FAILED', result: { success: false, output: { n: 1 }, error } });
-  expect(completed).toMatchObject({ ...same, status: 'COMPLETED', result: { success: true, output: 'done', error: null } });
+  expect(completed).toMatchObject({
+    ...same,
+    status: 'COMPLETED',
+    result: { success: true, output: 'done', error: null },
+  });
   const [kept] = await findTaskDeliveries(stack.orchestrator.db, [task.id]);
   expect(kept).toMatchObject({ kind: 'task.finished', taskId: task.id, buildId: null });
   await redeliverCallback(stack.orchestrator, { taskId: task.id }, 'test');
