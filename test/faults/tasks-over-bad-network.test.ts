@@ -12,7 +12,8 @@ import { waitFor } from '../support/wait-for.ts';
 
 const TASKS = 2_000;
 const CLAIMANTS = 8;
-const AT_ONCE = 20;
+/** As many mutations as one operation may hold. */
+const AT_ONCE = 5;
 const CUT_EVERY_MS = 200;
 
 let stack: TestStack;
@@ -110,7 +111,7 @@ it(`of ${CLAIMANTS} workers completes ${TASKS} tasks once each`, async () => {
   const began = performance.now();
   const workers = Array.from({ length: CLAIMANTS }, (_, n) => work(`w${n}`));
   const left = () => db.selectFrom('tasks').select('id').where('status', '<>', 'COMPLETED').limit(1).execute();
-  await waitFor(async () => (await left()).length === 0, { deadlineMs: 50_000, everyMs: 200, what: 'all tasks' });
+  await waitFor(async () => (await left()).length === 0, { deadlineMs: 90_000, everyMs: 200, what: 'all tasks' });
   const seconds = (performance.now() - began) / 1_000;
   over = true;
   await Promise.all([...workers, cutting]);
@@ -138,4 +139,4 @@ it(`of ${CLAIMANTS} workers completes ${TASKS} tasks once each`, async () => {
   const attempts = rows.reduce((sum, row) => sum + row.attempt_no, 0);
   console.log(`${TASKS} tasks in ${seconds.toFixed(1)} s, ${attempts} attempts, ${lostAnswers} answers lost`);
   expect(lostAnswers).toBeGreaterThan(0);
-});
+}, 120_000);
