@@ -64,8 +64,8 @@ it(`of ${CLAIMANTS} workers completes ${TASKS} tasks once each`, async () => {
   const { id: projectId } = await stack.createProject();
   await setTaskType(orchestrator, { projectId, name: 'cut', schema: {} }, 'test');
   const retry = { maxAttempts: 100, backoffSeconds: 0, maxBackoffSeconds: 0 };
-  for (let from = 0; from < TASKS; from += 100) {
-    const batch = Array.from({ length: 100 }, (_, n) => ({ type: 'cut', payload: from + n, retry, leaseSeconds: 5 }));
+  for (let from = 0; from < TASKS; from += 10) {
+    const batch = Array.from({ length: 10 }, (_, n) => ({ type: 'cut', payload: from + n, retry, leaseSeconds: 5 }));
     await Promise.all(batch.map((task) => enqueueTask(orchestrator, { projectId, task }, 'test')));
   }
   const url = `http://127.0.0.1:${proxy.port}/graphql`;
