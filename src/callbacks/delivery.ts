@@ -1,4 +1,4 @@
-/** The noun: the report of a finished build, and the tries to hand it over. */
+/** The noun: the report of a finished build or task, and the tries to hand it over. */
 import type { Selectable } from 'kysely';
 import type { Database } from '../database/database.ts';
 import type { DeliveriesTable, DeliveryAttemptsTable } from '../database/tables.ts';
@@ -9,7 +9,9 @@ export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 export interface Delivery {
   /** UUID; see `messageId` for how the receiver sees it. */
   readonly id: string;
-  readonly buildId: string;
+  /** Exactly one of these two: what it reports. */
+  readonly buildId: string | null;
+  readonly taskId: string | null;
   readonly projectId: string;
   readonly kind: DeliveriesTable['kind'];
   readonly url: string;
@@ -53,6 +55,13 @@ export async function findDeliveries(db: Database, buildIds: readonly string[]):
   return rows.map(toDelivery);
 }
 
+/** Of tasks that are no builds. */
+export async function findTaskDeliveries(db: Database, taskIds: readonly string[]): Promise<Delivery[]> {
+  if (taskIds.length === 0) return [];
+  const rows = await db.selectFrom('deliveries').selectAll().where('task_id', 'in', taskIds).orderBy('id').execute();
+  return rows.map(toDelivery);
+}
+
 export async function findDeliveriesById(db: Database, ids: readonly string[]): Promise<Delivery[]> {
   if (ids.length === 0) return [];
   const rows = await db.selectFrom('deliveries').selectAll().where('id', 'in', ids).execute();
@@ -76,6 +85,7 @@ export function toDelivery(row: Selectable<DeliveriesTable>): Delivery {
   return {
     id: row.id,
     buildId: row.build_id,
+    taskId: row.task_id,
     projectId: row.project_id,
     kind: row.kind,
     url: row.url,

@@ -9,6 +9,7 @@ import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
 import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
+import { defineTaskCommands } from './define-task-commands.ts';
 import { defineWorkerCommands } from './define-worker-commands.ts';
 
 const CLOSING = `
@@ -25,6 +26,7 @@ export function createProgram(run: Run): Command {
   defineServiceCommands(program, run);
   defineProjectCommands(program, run);
   defineBuildCommands(program, run);
+  defineTaskCommands(program, run);
   defineQueueCommands(program, run);
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);

@@ -272,6 +272,38 @@ export type CancelBuildInput = {
   readonly reason?: string | null | undefined;
 };
 
+/** Which task to end, and why. */
+export type CancelTaskInput = {
+  /** The task. */
+  readonly id: string;
+  /** Shown with the task: at most 1000 characters. */
+  readonly reason?: string | null | undefined;
+};
+
+/** Who asks for work, and for which. */
+export type ClaimTaskInput = {
+  /** What the worker has: a task may need some of it. At most 64. */
+  readonly labels?: ReadonlyArray<string> | null | undefined;
+  /** Tasks, at most: 1 to 50, by default 1. */
+  readonly max?: number | null | undefined;
+  /** Tasks of any of these types; `build` cannot be claimed. */
+  readonly types: ReadonlyArray<string>;
+  /** Wait so long for a task when there is none: 0 to 60, by default 0. */
+  readonly waitSeconds?: number | null | undefined;
+  /** Names the worker among those with this token: at most 100 bytes. */
+  readonly workerName: string;
+};
+
+/** The work is done. */
+export type CompleteTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** What came of it: at most 64 KiB. */
+  readonly result?: unknown;
+  /** The task. */
+  readonly taskId: string;
+};
+
 /** Which worker takes nothing new. */
 export type CordonWorkerInput = {
   /** Its id: `worker_…`. */
@@ -336,6 +368,14 @@ export type DeleteCredentialInput = {
   readonly projectId?: string | null | undefined;
 };
 
+/** Which type to delete. */
+export type DeleteTaskTypeInput = {
+  /** Its name. */
+  readonly name: string;
+  /** The project; absent: the type of all projects. */
+  readonly projectId?: string | null | undefined;
+};
+
 /** What becomes of builds that still run when the time of a drain is over. */
 export type DrainMode =
   /** Their agents go on for 30 seconds, so that a worker that starts on the same machine takes them over. */
@@ -353,10 +393,52 @@ export type DrainWorkerInput = {
   readonly mode?: DrainMode;
 };
 
+/** A task of a project. */
+export type EnqueueTaskInput = {
+  /** Is told when it has ended, by signed HTTP. */
+  readonly callbackUrl?: string | null | undefined;
+  /** Tasks of the project with the same key run one at a time. */
+  readonly concurrencyKey?: string | null | undefined;
+  /** Names this request, so that sending it again is safe: the same key and input give the first task. At most 255 printable characters. */
+  readonly idempotencyKey?: string | null | undefined;
+  /** For filters and statistics: at most 32. */
+  readonly labels?: ReadonlyArray<LabelInput> | null | undefined;
+  /** How long a claim or a heartbeat holds it: 5 to 3600, by default 60. A worker that is silent for longer has lost it. Not for `build`. */
+  readonly leaseSeconds?: number | null | undefined;
+  /** What is to be done, as the schema of its type says: at most 256 KiB. Of a `build` its spec. */
+  readonly payload: unknown;
+  /** -100 to 100, by default 0: higher goes first, each point is worth a minute of waiting. */
+  readonly priority?: number | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+  /** What follows a failure. Not for `build`. */
+  readonly retry?: TaskRetryInput | null | undefined;
+  /** Do not start before this. */
+  readonly runAfter?: string | null | undefined;
+  /** Labels that a worker must have: at most 32. */
+  readonly runsOn?: ReadonlyArray<string> | null | undefined;
+  /** `build`, `test`, `deploy`, or a type of your own: see setTaskType. `build` needs `builds:write`, too. */
+  readonly type: string;
+};
+
 /** Which worker loses what it runs. */
 export type EvictWorkerInput = {
   /** Its id: `worker_…`. */
   readonly id: string;
+};
+
+/** The attempt has failed. */
+export type FailTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** Why, for people: at most 4 KiB. */
+  readonly reason: string;
+  /** What there is to show all the same: kept when this is the end. */
+  readonly result?: unknown;
+  /** Another attempt may help; by default true. */
+  readonly retryable?: boolean | null | undefined;
+  /** The task. */
+  readonly taskId: string;
 };
 
 /** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
@@ -447,6 +529,16 @@ export type GitCredentialsInput = {
   readonly password: string;
   /** The user; many hosts take any name with a token. */
   readonly username: string;
+};
+
+/** A worker says that it lives. */
+export type HeartbeatTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** How far it is, in any form: at most 8 KiB. Absent: as it was. */
+  readonly progress?: unknown;
+  /** The task. */
+  readonly taskId: string;
 };
 
 /** What an agent may ask people while it runs, and what it is told when nobody answers. Needs an agent that can ask: see `AgentCapabilities`. */
@@ -623,6 +715,20 @@ export type RejectBuildInput = {
   readonly questionId: string;
 };
 
+/** The worker gives the task back. */
+export type ReleaseTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** The task. */
+  readonly taskId: string;
+};
+
+/** Which task gets another round. */
+export type RequeueTaskInput = {
+  /** The task, which has failed or was cancelled. */
+  readonly id: string;
+};
+
 /** Which project goes on. */
 export type ResumeProjectInput = {
   /** The project. */
@@ -717,6 +823,16 @@ export type SetKeyLimitInput = {
   readonly projectId: string;
 };
 
+/** A type of tasks. */
+export type SetTaskTypeInput = {
+  /** a-z, 0-9 and `. _ -`, at most 63; not `build`, `test`, `deploy`. */
+  readonly name: string;
+  /** The project; absent: all projects, for a token that is not limited to some. */
+  readonly projectId?: string | null | undefined;
+  /** The JSON Schema (2020-12) of its payloads: at most 64 KiB, with references into itself only. `{}` takes any. */
+  readonly schema: unknown;
+};
+
 /** A build of a project. */
 export type StartBuildInput = {
   /** Names this request, so that sending it again is safe: the same key and input give the first build. At most 255 printable characters. */
@@ -728,6 +844,62 @@ export type StartBuildInput = {
   /** What to do. */
   readonly spec: BuildSpecInput;
 };
+
+/** What can happen to a task. The set may grow. */
+export type TaskEventType =
+  /** Somebody asked for the end. */
+  | 'CANCEL_REQUESTED'
+  /** A worker has it: once per attempt. */
+  | 'CLAIMED'
+  /** It is over, unless it is requeued. */
+  | 'FINISHED'
+  /** Its worker says how far it is. */
+  | 'PROGRESS'
+  /** Accepted: always the first event. */
+  | 'QUEUED'
+  /** Its worker gave it back. */
+  | 'RELEASED'
+  /** Somebody gave it another round. */
+  | 'REQUEUED'
+  /** An attempt has failed, and there will be another one. */
+  | 'RETRY_SCHEDULED';
+
+/** Every member that is present narrows the list. */
+export type TaskFilter = {
+  /** Accepted in this range. */
+  readonly createdAt?: DateTimeRange | null | undefined;
+  /** All of these labels. */
+  readonly label?: ReadonlyArray<LabelInput> | null | undefined;
+  /** Tasks of this project. */
+  readonly projectId?: string | null | undefined;
+  /** Any of these. */
+  readonly status?: ReadonlyArray<TaskStatus> | null | undefined;
+  /** Any of these types. */
+  readonly type?: ReadonlyArray<string> | null | undefined;
+};
+
+/** What follows an attempt that failed. */
+export type TaskRetryInput = {
+  /** The pause after the first failure: at most 86400, by default 5. Each doubles the last one. */
+  readonly backoffSeconds?: number | null | undefined;
+  /** 1 to 100, by default 3: when so many have failed, the task has. */
+  readonly maxAttempts?: number | null | undefined;
+  /** The longest pause: at most 604800, by default 300. */
+  readonly maxBackoffSeconds?: number | null | undefined;
+};
+
+/** Where a task is in its life. */
+export type TaskStatus =
+  /** Somebody asked for the end, and no worker has it. */
+  | 'CANCELLED'
+  /** Its worker has completed it. */
+  | 'COMPLETED'
+  /** It has failed for good: see `failure`, and requeueTask. */
+  | 'FAILED'
+  /** It waits for a worker, or for its time. */
+  | 'PENDING'
+  /** A worker has it. */
+  | 'RUNNING';
 
 /** Which worker takes builds again. */
 export type UncordonWorkerInput = {
@@ -885,6 +1057,7 @@ export type FindQuestionQuery = { readonly node:
     | { readonly __typename: 'BuildQuestion', readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }
     | { readonly __typename: 'CallbackDelivery' }
     | { readonly __typename: 'Project' }
+    | { readonly __typename: 'Task' }
     | { readonly __typename: 'Worker' }
    | null };
 
@@ -1287,6 +1460,162 @@ export type CreateEnrolmentTokenMutation = { readonly createEnrolmentToken:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
+export type TaskRowFragment = { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null };
+
+export type EnqueueTaskMutationVariables = Exact<{
+  input: EnqueueTaskInput;
+}>;
+
+
+export type EnqueueTaskMutation = { readonly enqueueTask:
+    | { readonly __typename: 'BudgetExceededError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'EnqueueTaskPayload', readonly deduplicated: boolean, readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
+    | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ProjectNotReadyError', readonly code: string, readonly message: string }
+   };
+
+export type ListTasksQueryVariables = Exact<{
+  first: number;
+  filter: TaskFilter;
+}>;
+
+
+export type ListTasksQuery = { readonly tasks: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null }> } };
+
+export type ShowTaskQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type ShowTaskQuery = { readonly task: { readonly payload: unknown, readonly result: unknown, readonly progress: unknown, readonly failures: number, readonly runsOn: ReadonlyArray<string>, readonly concurrencyKey: string | null, readonly leaseUntil: string | null, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly events: { readonly nodes: ReadonlyArray<{ readonly cursor: string }> }, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } | null };
+
+export type CancelTaskMutationVariables = Exact<{
+  input: CancelTaskInput;
+}>;
+
+
+export type CancelTaskMutation = { readonly cancelTask:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'CancelTaskPayload', readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type RequeueTaskMutationVariables = Exact<{
+  input: RequeueTaskInput;
+}>;
+
+
+export type RequeueTaskMutation = { readonly requeueTask:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RequeueTaskPayload', readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type WatchTaskSubscriptionVariables = Exact<{
+  taskId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type WatchTaskSubscription = { readonly taskProgress: { readonly cursor: string, readonly type: TaskEventType, readonly at: string, readonly attempt: number, readonly data: unknown } };
+
+export type ClaimTaskMutationVariables = Exact<{
+  input: ClaimTaskInput;
+}>;
+
+
+export type ClaimTaskMutation = { readonly claimTask:
+    | { readonly __typename: 'ClaimTaskPayload', readonly claim: { readonly leaseToken: string, readonly task: { readonly id: string, readonly type: string, readonly attempt: number, readonly leaseSeconds: number, readonly payload: unknown } } | null }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+   };
+
+export type HeartbeatTaskMutationVariables = Exact<{
+  input: HeartbeatTaskInput;
+}>;
+
+
+export type HeartbeatTaskMutation = { readonly heartbeatTask:
+    | { readonly __typename: 'HeartbeatTaskPayload', readonly cancelRequested: boolean }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type CompleteTaskMutationVariables = Exact<{
+  input: CompleteTaskInput;
+}>;
+
+
+export type CompleteTaskMutation = { readonly completeTask:
+    | { readonly __typename: 'CompleteTaskPayload', readonly task: { readonly status: TaskStatus } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type FailTaskMutationVariables = Exact<{
+  input: FailTaskInput;
+}>;
+
+
+export type FailTaskMutation = { readonly failTask:
+    | { readonly __typename: 'FailTaskPayload', readonly task: { readonly status: TaskStatus } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type ReleaseTaskMutationVariables = Exact<{
+  input: ReleaseTaskInput;
+}>;
+
+
+export type ReleaseTaskMutation = { readonly releaseTask:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ReleaseTaskPayload', readonly task: { readonly status: TaskStatus } }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type TaskTypeRowFragment = { readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null };
+
+export type ListTaskTypesQueryVariables = Exact<{
+  projectId?: string | null | undefined;
+}>;
+
+
+export type ListTaskTypesQuery = { readonly taskTypes: ReadonlyArray<{ readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null }> };
+
+export type SetTaskTypeMutationVariables = Exact<{
+  input: SetTaskTypeInput;
+}>;
+
+
+export type SetTaskTypeMutation = { readonly setTaskType:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetTaskTypePayload', readonly taskType: { readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null } }
+   };
+
+export type DeleteTaskTypeMutationVariables = Exact<{
+  input: DeleteTaskTypeInput;
+}>;
+
+
+export type DeleteTaskTypeMutation = { readonly deleteTaskType:
+    | { readonly __typename: 'DeleteTaskTypePayload', readonly taskType: { readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -1640,6 +1969,37 @@ export const WorkerRowFragmentDoc = new TypedDocumentString(`
   evictedAt
 }
     `, {"fragmentName":"WorkerRow"}) as unknown as TypedDocumentString<WorkerRowFragment, unknown>;
+export const TaskRowFragmentDoc = new TypedDocumentString(`
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}
+    `, {"fragmentName":"TaskRow"}) as unknown as TypedDocumentString<TaskRowFragment, unknown>;
+export const TaskTypeRowFragmentDoc = new TypedDocumentString(`
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}
+    `, {"fragmentName":"TaskTypeRow"}) as unknown as TypedDocumentString<TaskTypeRowFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -3119,3 +3479,350 @@ export const CreateEnrolmentTokenDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<CreateEnrolmentTokenMutation, CreateEnrolmentTokenMutationVariables>;
+export const EnqueueTaskDocument = new TypedDocumentString(`
+    mutation EnqueueTask($input: EnqueueTaskInput!) {
+  enqueueTask(input: $input) {
+    __typename
+    ... on EnqueueTaskPayload {
+      deduplicated
+      task {
+        ...TaskRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<EnqueueTaskMutation, EnqueueTaskMutationVariables>;
+export const ListTasksDocument = new TypedDocumentString(`
+    query ListTasks($first: Int!, $filter: TaskFilter!) {
+  tasks(first: $first, filter: $filter) {
+    nodes {
+      ...TaskRow
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<ListTasksQuery, ListTasksQueryVariables>;
+export const ShowTaskDocument = new TypedDocumentString(`
+    query ShowTask($id: ID!) {
+  task(id: $id) {
+    ...TaskRow
+    payload
+    result
+    progress
+    failures
+    runsOn
+    concurrencyKey
+    leaseUntil
+    cancelRequestedAt
+    cancelReason
+    labels {
+      key
+      value
+    }
+    events(last: 1) {
+      nodes {
+        cursor
+      }
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<ShowTaskQuery, ShowTaskQueryVariables>;
+export const CancelTaskDocument = new TypedDocumentString(`
+    mutation CancelTask($input: CancelTaskInput!) {
+  cancelTask(input: $input) {
+    __typename
+    ... on CancelTaskPayload {
+      task {
+        ...TaskRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<CancelTaskMutation, CancelTaskMutationVariables>;
+export const RequeueTaskDocument = new TypedDocumentString(`
+    mutation RequeueTask($input: RequeueTaskInput!) {
+  requeueTask(input: $input) {
+    __typename
+    ... on RequeueTaskPayload {
+      task {
+        ...TaskRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<RequeueTaskMutation, RequeueTaskMutationVariables>;
+export const WatchTaskDocument = new TypedDocumentString(`
+    subscription WatchTask($taskId: ID!, $after: String) {
+  taskProgress(taskId: $taskId, after: $after) {
+    cursor
+    type
+    at
+    attempt
+    data
+  }
+}
+    `) as unknown as TypedDocumentString<WatchTaskSubscription, WatchTaskSubscriptionVariables>;
+export const ClaimTaskDocument = new TypedDocumentString(`
+    mutation ClaimTask($input: ClaimTaskInput!) {
+  claimTask(input: $input) {
+    __typename
+    ... on ClaimTaskPayload {
+      claim {
+        leaseToken
+        task {
+          id
+          type
+          attempt
+          leaseSeconds
+          payload
+        }
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ClaimTaskMutation, ClaimTaskMutationVariables>;
+export const HeartbeatTaskDocument = new TypedDocumentString(`
+    mutation HeartbeatTask($input: HeartbeatTaskInput!) {
+  heartbeatTask(input: $input) {
+    __typename
+    ... on HeartbeatTaskPayload {
+      cancelRequested
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<HeartbeatTaskMutation, HeartbeatTaskMutationVariables>;
+export const CompleteTaskDocument = new TypedDocumentString(`
+    mutation CompleteTask($input: CompleteTaskInput!) {
+  completeTask(input: $input) {
+    __typename
+    ... on CompleteTaskPayload {
+      task {
+        status
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CompleteTaskMutation, CompleteTaskMutationVariables>;
+export const FailTaskDocument = new TypedDocumentString(`
+    mutation FailTask($input: FailTaskInput!) {
+  failTask(input: $input) {
+    __typename
+    ... on FailTaskPayload {
+      task {
+        status
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FailTaskMutation, FailTaskMutationVariables>;
+export const ReleaseTaskDocument = new TypedDocumentString(`
+    mutation ReleaseTask($input: ReleaseTaskInput!) {
+  releaseTask(input: $input) {
+    __typename
+    ... on ReleaseTaskPayload {
+      task {
+        status
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ReleaseTaskMutation, ReleaseTaskMutationVariables>;
+export const ListTaskTypesDocument = new TypedDocumentString(`
+    query ListTaskTypes($projectId: ID) {
+  taskTypes(projectId: $projectId) {
+    ...TaskTypeRow
+  }
+}
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}`) as unknown as TypedDocumentString<ListTaskTypesQuery, ListTaskTypesQueryVariables>;
+export const SetTaskTypeDocument = new TypedDocumentString(`
+    mutation SetTaskType($input: SetTaskTypeInput!) {
+  setTaskType(input: $input) {
+    __typename
+    ... on SetTaskTypePayload {
+      taskType {
+        ...TaskTypeRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}`) as unknown as TypedDocumentString<SetTaskTypeMutation, SetTaskTypeMutationVariables>;
+export const DeleteTaskTypeDocument = new TypedDocumentString(`
+    mutation DeleteTaskType($input: DeleteTaskTypeInput!) {
+  deleteTaskType(input: $input) {
+    __typename
+    ... on DeleteTaskTypePayload {
+      taskType {
+        ...TaskTypeRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}`) as unknown as TypedDocumentString<DeleteTaskTypeMutation, DeleteTaskTypeMutationVariables>;

@@ -13,6 +13,8 @@ export const AUDIT_SUBJECTS = [
   'credential',
   'worker',
   'enrolment',
+  'task',
+  'tasktype',
   'queue',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];

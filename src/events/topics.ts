@@ -5,7 +5,9 @@ export type Topic =
   | `project:${string}`
   | `worker:${string}`
   | `orders:${string}`
+  | `task:${string}`
   | 'queue'
+  | 'tasks'
   | 'workers'
   | 'deliveries';
 
@@ -15,6 +17,10 @@ export const projectTopic = (projectId: string): Topic => `project:${projectId}`
 /** Whoever runs this build is to look at it: somebody wants it cancelled, or has told it something. */
 export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
 export const QUEUE_TOPIC: Topic = 'queue';
+/** Something has happened to this task. */
+export const taskTopic = (taskId: string): Topic => `task:${taskId}`;
+/** There may be a task to claim. */
+export const TASKS_TOPIC: Topic = 'tasks';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';
 /** This worker is to look at what administrators want of it. */
 export const ordersTopic = (workerId: string): Topic => `orders:${workerId}`;

@@ -69,7 +69,9 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const metrics = opened.use(openMetrics(orchestrator));
   const shared = { orchestrator, addresses, authenticator, rateLimits };
   const parts = { ...shared, downloads, metrics, tokens, limits, hints };
-  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
+  const closing = new AbortController();
+  const ends = closing.signal;
+  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url, closing: ends });
   const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
@@ -98,9 +100,8 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   });
   const closeUnused = trackUnused(server);
   await listen(server, options.port, host);
-  opened.defer(() =>
-    shutDown({ server, closeUnused, sockets, waiting: [subscriptions, hints], limitMs: limits.shutdownMs }),
-  );
+  const waiting = [{ [Symbol.dispose]: () => closing.abort() }, subscriptions, hints];
+  opened.defer(() => shutDown({ server, closeUnused, sockets, waiting, limitMs: limits.shutdownMs }));
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;

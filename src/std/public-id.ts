@@ -11,6 +11,8 @@ export type PublicIdType =
   | 'message'
   | 'question'
   | 'enrolment'
+  | 'task'
+  | 'tasktype'
   | 'queue';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;

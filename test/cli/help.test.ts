@@ -31,6 +31,8 @@ test('every command is there', () => {
       'build retry',
     ],
     ...['build tell', 'build answer', 'build approve', 'build reject'],
+    ...['task enqueue', 'task list', 'task show', 'task cancel', 'task requeue', 'task watch', 'task work'],
+    ...['task-type set', 'task-type list', 'task-type delete'],
     ...['queue pause', 'queue resume', 'queue limit'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
     ...[
