@@ -15,6 +15,7 @@ import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
 import { openRateBudgets } from './rate-budgets.ts';
 import { RateLimits } from './rate-limits.ts';
+import { LongPolls } from './rest/long-polls.ts';
 import { createRoutes } from './routes.ts';
 import { watchStalledStreams } from './stalled-streams.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -70,18 +71,20 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
   const graphql = await createGraphqlHandler({ ...parts, operations });
-  const routes = getRequestListener((await createRoutes(parts, options.draining)).fetch, {
+  const longPolls = new LongPolls({ perProcess: limits.longPolls, perToken: limits.operationsPerToken });
+  const rest = { ...parts, schema, operations: untraced, longPolls };
+  const routes = getRequestListener((await createRoutes(rest, options.draining)).fetch, {
     overrideGlobalObjects: false,
   });
   const { allowedOrigins } = orchestrator.config;
 
   const server = createServer(httpSettings(limits), (request, response) => {
     streams.watch(response);
+    endUploadWith(response, request);
     if (pathOf(request) !== GRAPHQL_PATH) return void routes(request, response);
     protect(response);
     const refused = refuse(request, allowedOrigins);
     if (refused) return void answer(response, refused);
-    endUploadWith(response, request);
     void graphql(request, response);
   });
   server.maxConnections = limits.connections;
@@ -94,7 +97,9 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   });
   const closeUnused = trackUnused(server);
   await listen(server, options.port, host);
-  opened.defer(() => shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs }));
+  opened.defer(() =>
+    shutDown({ server, closeUnused, sockets, waiting: [subscriptions, longPolls], limitMs: limits.shutdownMs }),
+  );
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;
@@ -193,18 +198,19 @@ interface ShutDown {
   readonly server: Server;
   readonly closeUnused: () => void;
   readonly sockets: WebSockets;
-  readonly subscriptions: Subscriptions;
+  /** Those who wait for something to happen. */
+  readonly waiting: readonly Disposable[];
   readonly limitMs: number;
 }
 
 /** Stops accepting, lets go of who waits for events, lets running requests finish, and cuts what is left. */
-async function shutDown({ server, closeUnused, sockets, subscriptions, limitMs }: ShutDown): Promise<void> {
+async function shutDown({ server, closeUnused, sockets, waiting, limitMs }: ShutDown): Promise<void> {
   let isClosed = false;
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
     isClosed = true;
   });
   sockets.close();
-  subscriptions[Symbol.dispose]();
+  for (const one of waiting) one[Symbol.dispose]();
   const deadline = performance.now() + limitMs;
   while (!isClosed && performance.now() < deadline) {
     // `close` does it once, but a connection becomes idle only after its last response.
