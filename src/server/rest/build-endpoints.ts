@@ -18,7 +18,8 @@ import {
   RETRY_BUILD,
   START_BUILD,
 } from './build-documents.ts';
-import type { Call, Endpoint, Json, Reply, Run } from './endpoint.ts';
+import type { Call, Json, OperationRoute, Reply, Run } from './endpoint.ts';
+import { KEY_HEADER, withKey } from './idempotency-key.ts';
 import {
   afterCursor,
   beforeCursor,
@@ -29,14 +30,10 @@ import {
   waitSeconds,
   wholeNumber,
 } from './parameters.ts';
-import { Refusal } from './refusal.ts';
 
 /** As `buildSpecInput`, but JSON has no dates. */
 const spec = buildSpecInput.extend({ runAfter: dateTime.nullish() });
 const idempotencyKey = z.string().max(255).nullish();
-const keyHeader = {
-  'Idempotency-Key': 'Names this request, so that sending it again is safe; as the member idempotencyKey.',
-};
 
 const SOURCES = [
   'API',
@@ -57,14 +54,15 @@ interface BuildAnswer extends Json {
   readonly status: BuildStatus;
 }
 
-export const BUILD_ENDPOINTS: readonly Endpoint[] = [
+export const BUILD_ENDPOINTS: readonly OperationRoute[] = [
   {
     method: 'post',
     path: '/projects/{id}/builds',
+    tag: 'builds',
     name: 'startBuild',
     summary: 'Let an agent change a project',
     scopes: ['builds:write'],
-    headers: keyHeader,
+    headers: KEY_HEADER,
     body: {
       schema: z.strictObject({ spec, resumeFrom: z.string().max(100).nullish(), idempotencyKey }),
       example: { spec: SPEC_EXAMPLE, idempotencyKey: 'theme-1' },
@@ -78,6 +76,7 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'get',
     path: '/projects/{id}/builds',
+    tag: 'builds',
     name: 'listBuilds',
     summary: 'The builds of a project, newest first',
     description: 'The header `Link` has the next and the previous page.',
@@ -110,10 +109,11 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'post',
     path: '/projects/create-and-build',
+    tag: 'builds',
     name: 'createAndBuild',
     summary: 'Make a project and start its first build: both or neither',
     scopes: ['projects:write', 'builds:write'],
-    headers: keyHeader,
+    headers: KEY_HEADER,
     body: {
       schema: z.strictObject({ project: projectInput, spec, idempotencyKey }),
       example: { project: { name: 'My site', template: 'static-site' }, spec: { prompt: 'Build a site about tea.' } },
@@ -127,6 +127,7 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'get',
     path: '/builds/{id}',
+    tag: 'builds',
     name: 'getBuild',
     summary: 'A build',
     description:
@@ -147,6 +148,7 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'post',
     path: '/builds/{id}/cancel',
+    tag: 'builds',
     name: 'cancelBuild',
     summary: 'End a build',
     scopes: ['builds:write'],
@@ -167,10 +169,11 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'post',
     path: '/builds/{id}/retry',
+    tag: 'builds',
     name: 'retryBuild',
     summary: 'Start a finished build again, as a new build with the same spec',
     scopes: ['builds:write'],
-    headers: keyHeader,
+    headers: KEY_HEADER,
     body: {
       schema: z.strictObject({ resumeSession: z.boolean().nullish(), idempotencyKey }),
       optional: true,
@@ -185,6 +188,7 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'get',
     path: '/builds/{id}/events',
+    tag: 'builds',
     name: 'listBuildEvents',
     summary: 'What has happened to a build, in order',
     description: 'Go on with `after` = the endCursor of the page before; FINISHED is always the last event.',
@@ -197,19 +201,6 @@ export const BUILD_ENDPOINTS: readonly Endpoint[] = [
     variables: ({ id, query: { after, limit } }) => ({ id, after, first: limit }),
   },
 ];
-
-/** The header is the member. */
-export function withKey({ body, headers }: Call): Json {
-  const key = headers.get('idempotency-key');
-  if (key === null) return body;
-  const member = body.idempotencyKey ?? key;
-  if (member !== key) {
-    throw Refusal.invalid([
-      { path: ['input', 'idempotencyKey'], message: 'is not what the header Idempotency-Key says' },
-    ]);
-  }
-  return { ...body, idempotencyKey: key };
-}
 
 async function accepted(run: Run): Promise<Reply> {
   const body = await run({});
@@ -241,10 +232,8 @@ async function untilEnded({ deps, viewer, gone }: Call, publicId: string, second
   if (id === null) throw new Error('a build whose id is none');
   const { db, hub } = deps.orchestrator;
   await deps.longPolls.wait({
-    viewer,
+    caller: { viewer, gone, tokens: deps.tokens },
     seconds,
-    gone,
-    tokens: deps.tokens,
     listen: (wake) => hub.on(eventsTopic(id), wake),
     async look() {
       const [build] = await findBuildSummaries(db, [id]);

@@ -3,9 +3,11 @@ import { z } from '@hono/zod-openapi';
 import { type GraphQLInputType, type GraphQLSchema, getNamedType, isInputObjectType, Kind, typeFromAST } from 'graphql';
 import type { Endpoint } from './endpoint.ts';
 
-export function describeInput(schema: GraphQLSchema, { document, body }: Endpoint): z.ZodType {
+export function describeInput(schema: GraphQLSchema, endpoint: Endpoint): z.ZodType {
+  const { body } = endpoint;
   if (!body) throw new Error('an endpoint without a body');
-  const [operation] = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+  if (!('document' in endpoint)) return body.schema;
+  const [operation] = endpoint.document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const variables = operation?.kind === Kind.OPERATION_DEFINITION ? (operation.variableDefinitions ?? []) : [];
   const input = variables.find(({ variable }) => variable.name.value === 'input');
   const type = input && typeFromAST(schema, input.type);

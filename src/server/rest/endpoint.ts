@@ -7,6 +7,7 @@ import type { Orchestrator } from '../../orchestrator.ts';
 import type { Authenticator } from '../authenticator.ts';
 import type { ServerLimits } from '../limits.ts';
 import type { Operations } from '../operations.ts';
+import type { RateLimits } from '../rate-limits.ts';
 import type { TokenWatch } from '../token-watch.ts';
 import type { LongPolls } from './long-polls.ts';
 
@@ -18,6 +19,8 @@ export interface RestDeps {
   readonly authenticator: Authenticator;
   readonly tokens: TokenWatch;
   readonly longPolls: LongPolls;
+  /** Null where nothing is limited. */
+  readonly rateLimits: RateLimits | null;
   readonly limits: ServerLimits;
 }
 
@@ -49,32 +52,50 @@ export interface Reply {
 /** Executes the endpoint's operation: what its answer is made of. Throws a Refusal. */
 export type Run = (variables: Json) => Promise<Json>;
 
-export interface Endpoint {
+/** What every route says of itself. */
+interface Route {
   readonly method: 'get' | 'post';
   /** `/builds/{id}` */
   readonly path: string;
+  readonly tag: 'builds' | 'work';
   /** Of the operation, in the OpenAPI document. */
   readonly name: string;
   readonly summary: string;
   readonly description?: string;
   readonly scopes: readonly Scope[];
-  /** Another route that does the same. */
+  /** It is deprecated: another route that does the same. */
   readonly successor?: string;
+  /** A GET that changes something: there is no HEAD of it. */
+  readonly changes?: true;
   readonly query?: z.ZodObject;
   readonly body?: { readonly schema: z.ZodObject; readonly optional?: true; readonly example: Json };
   /** Headers that it looks at: name -> what for. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Status -> when. All but 204 and 304 have the answer as their body; the first is the usual one. */
+  readonly statuses: Readonly<Record<number, string>>;
+  /** Beside those that every route may give: see `openapi.ts`. */
+  readonly refusals?: readonly number[];
+}
+
+/** A route that is a GraphQL operation. */
+export interface OperationRoute extends Route {
   /** One operation with one root field. */
   readonly document: DocumentNode;
   /** Where in the root field's answer this one's answer lies; by default it is all of it. */
   readonly answerAt?: string;
   /** What is not there when the root field is null. */
   readonly resource?: string;
-  /** Status -> when. The first has the answer as its body, and so have others below 300 except 204. */
-  readonly statuses: Readonly<Record<number, string>>;
-  /** Beside 400, 401, 403, 404 (with an id), 406 …: see `openapi.ts`. */
-  readonly refusals?: readonly number[];
   readonly variables: (call: Call) => Json;
   /** By default the first status with the operation's answer. */
   readonly reply?: (run: Run, call: Call) => Promise<Reply>;
 }
+
+/** A route that is a use case of the domain, which knows no rights: they are looked at before. */
+export interface UseCaseRoute extends Route {
+  readonly answer: z.ZodType;
+  /** What it costs its token, in the points of GraphQL. */
+  readonly cost: number;
+  readonly perform: (call: Call) => Promise<Reply>;
+}
+
+export type Endpoint = OperationRoute | UseCaseRoute;

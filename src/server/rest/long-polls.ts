@@ -14,12 +14,16 @@ export interface LongPollLimits {
   readonly perToken: number;
 }
 
-export interface Wait {
+export interface Caller {
   readonly viewer: Viewer;
-  readonly seconds: number;
-  /** The caller has gone. */
+  /** Aborts when the caller has gone. */
   readonly gone: AbortSignal;
   readonly tokens: TokenWatch;
+}
+
+export interface Wait {
+  readonly caller: Caller;
+  readonly seconds: number;
   /** Calls `wake` when there may be something new, until the returned function is called. */
   readonly listen: (wake: () => void) => () => void;
   /** True: it has happened. */
@@ -41,31 +45,33 @@ export class LongPolls implements Disposable {
     return this.#size;
   }
 
-  /** Aborts when the process is about to end. */
-  get closing(): AbortSignal {
-    return this.#closing.signal;
-  }
-
   /**
-   * Resolves with true when it has happened; with false when the time is over, the caller has gone, or this process ends.
-   * Throws a Refusal when too many wait already, or when the token is lost.
+   * Runs what waits. Its signal aborts when nobody waits for it any more: the caller has gone or lost the token, or this
+   * process ends. Throws a Refusal when too many wait already, or when the token was lost.
    */
-  async wait({ viewer, seconds, gone, tokens, listen, look }: Wait): Promise<boolean> {
+  async hold<T>({ viewer, gone, tokens }: Caller, work: (over: AbortSignal) => Promise<T>): Promise<T> {
     using _place = this.#enter(viewer);
     const lost = new AbortController();
-    const timeout = AbortSignal.timeout(seconds * 1_000);
-    const over = AbortSignal.any([timeout, gone, this.#closing.signal, lost.signal]);
     using waiting = new DisposableStack();
     waiting.defer(tokens.watch(viewer, () => lost.abort()));
-    const bell = new Bell();
-    waiting.defer(listen(() => bell.ring()));
-    while (!over.aborted) {
-      bell.mute();
-      if (await look()) return true;
-      await bell.heard(over, LOOK_EVERY_MS);
-    }
+    const result = await work(AbortSignal.any([gone, this.#closing.signal, lost.signal]));
     if (lost.signal.aborted) throw Refusal.unauthenticated();
-    return false;
+    return result;
+  }
+
+  /** Resolves when it has happened, when the time is over, or as `hold` says. */
+  async wait({ caller, seconds, listen, look }: Wait): Promise<void> {
+    await this.hold(caller, async (nobody) => {
+      const over = AbortSignal.any([nobody, AbortSignal.timeout(seconds * 1_000)]);
+      const bell = new Bell();
+      using listening = new DisposableStack();
+      listening.defer(listen(() => bell.ring()));
+      while (!over.aborted) {
+        bell.mute();
+        if (await look()) return;
+        await bell.heard(over, LOOK_EVERY_MS);
+      }
+    });
   }
 
   /** Ends all of them, and every one that still comes. */

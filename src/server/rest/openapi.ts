@@ -64,8 +64,9 @@ export function createDocumentation(schema: GraphQLSchema, endpoints: readonly E
 }
 
 /** The zod object of each answer of an endpoint below 300; null for one without a body. */
-function answersOf(schemas: AnswerSchemas, { document, answerAt, statuses }: Endpoint): Map<number, z.ZodType | null> {
-  const answer = schemas.of(document, answerAt);
+function answersOf(schemas: AnswerSchemas, endpoint: Endpoint): Map<number, z.ZodType | null> {
+  const { statuses } = endpoint;
+  const answer = 'document' in endpoint ? schemas.of(endpoint.document, endpoint.answerAt) : endpoint.answer;
   return new Map(
     Object.keys(statuses).map((status) => [Number(status), NO_BODY.has(Number(status)) ? null : answer] as const),
   );
@@ -94,7 +95,13 @@ function document(schema: GraphQLSchema, endpoints: readonly Endpoint[]): object
         'limits and ids; errors are RFC 9457 problems.',
     },
     servers: [{ url: '/' }],
-    tags: [{ name: 'builds', description: 'Builds and their projects.' }],
+    tags: [
+      { name: 'builds', description: 'Builds and their projects.' },
+      {
+        name: 'work',
+        description: 'Tasks: put into the queue by anybody, and done by workers that reach only the API.',
+      },
+    ],
   });
 }
 
@@ -106,7 +113,7 @@ function toRoute(schema: GraphQLSchema, schemas: AnswerSchemas, endpoint: Endpoi
     path,
     operationId: name,
     summary,
-    tags: ['builds'],
+    tags: [endpoint.tag],
     ...(description !== undefined && { description }),
     ...(successor !== undefined && { deprecated: true }),
     security: [{ token: [...scopes] }],
@@ -131,8 +138,10 @@ function toRoute(schema: GraphQLSchema, schemas: AnswerSchemas, endpoint: Endpoi
   };
 }
 
+const NOUNS: Readonly<Record<string, string>> = { builds: 'build', projects: 'project', work: 'task' };
+
 function idOf(path: string): z.ZodType {
-  const noun = path.split('/')[1]?.replace(/s$/, '') ?? '';
+  const noun = NOUNS[path.split('/')[1] ?? ''] ?? '';
   return z
     .string()
     .openapi({ description: `Its id: \`${noun}_…\`.`, example: `${noun}_0199f3a0000070008000000000000000` });

@@ -6,21 +6,21 @@ import { withStatus } from '../http-status.ts';
 import { problem } from '../problem.ts';
 import type { Json } from './endpoint.ts';
 
-/** Codes of errors that end an operation. What is not here has the status that GraphQL gives it. */
+/** What is not here has the status that GraphQL gives it: 400, or 429, 500 and 503. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   CONFLICT: 409,
+  BUILD_STATE: 409,
+  TASK_STATE: 409,
+  LEASE_LOST: 409,
+  PROJECT_NOT_READY: 409,
+  BUDGET_EXCEEDED: 409,
+  IDEMPOTENCY_CONFLICT: 422,
+  OVERLOADED: 503,
 };
-
-/** Refusals that are members of a mutation's union; the codes of one may be many. What is not here is a conflict. */
-const STATUS_OF_TYPE: Readonly<Record<string, number>> = {
-  InvalidInputError: 400,
-  NotFoundError: 404,
-  IdempotencyConflictError: 422,
-};
-const CONFLICT = 409;
+const RETRY_AFTER_OVERLOAD = 2;
 
 interface Issue {
   readonly path: readonly string[];
@@ -69,18 +69,23 @@ export class Refusal extends Error {
       ...(errorId !== undefined && { errorId }),
     };
     const word = typeof code === 'string' ? code : 'INTERNAL';
-    return new Refusal(STATUS_OF_CODE[word] ?? status, word, errorText(error.message), { ...members, headers });
+    const wait = word === 'OVERLOADED' && { retryAfter: RETRY_AFTER_OVERLOAD };
+    return new Refusal(STATUS_OF_CODE[word] ?? status, word, errorText(error.message), {
+      ...members,
+      headers,
+      ...wait,
+    });
   }
 
   /** A member of a mutation's union that implements UserError. */
   static ofUserError({ __typename, code, message, issues, ...members }: Json): Refusal {
-    const status = STATUS_OF_TYPE[String(__typename)] ?? CONFLICT;
-    const facts = { ...members, ...(Array.isArray(issues) && { errors: issues.map(toFault) }) };
+    const status = STATUS_OF_CODE[String(code)] ?? (__typename === 'InvalidInputError' ? 400 : 409);
     // `status` is a member of the problem itself.
-    const { status: state, ...others } = facts as Json;
+    const { status: state, ...others } = members;
     return new Refusal(status, String(code), errorText(String(message)), {
       ...others,
       ...(state !== undefined && { state }),
+      ...(Array.isArray(issues) && { errors: issues.map(toFault) }),
     });
   }
 

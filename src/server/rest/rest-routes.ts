@@ -10,12 +10,13 @@ import { BUILD_ENDPOINTS } from './build-endpoints.ts';
 import type { Endpoint, RestDeps } from './endpoint.ts';
 import { createDocumentation } from './openapi.ts';
 import { Refusal } from './refusal.ts';
+import { WORK_ENDPOINTS } from './work-endpoints.ts';
 
-export const ENDPOINTS: readonly Endpoint[] = BUILD_ENDPOINTS;
+export const ENDPOINTS: readonly Endpoint[] = [...BUILD_ENDPOINTS, ...WORK_ENDPOINTS];
 
 const OPENAPI_PATH = '/openapi.json';
 /** Below these everything is REST: also what there is not. */
-const ROOTS = ['/projects', '/builds'];
+const ROOTS = ['/projects', '/builds', '/work'];
 
 const EXPOSED_HEADERS = [
   ...['deprecation', 'etag', 'link', 'location', 'preference-applied'],
@@ -41,8 +42,11 @@ export function createRestRoutes(deps: RestDeps): Hono {
     return context.json(await documentation());
   });
   for (const endpoint of ENDPOINTS) {
-    app.on(endpoint.method.toUpperCase(), honoPath(endpoint.path), (context) => {
-      return guarded(deps, context, { name: endpoint.path, work: () => answerCall(deps, endpoint, context) });
+    const { method, path, changes } = endpoint;
+    app.on(method.toUpperCase(), honoPath(path), (context) => {
+      const isOther = changes && context.req.method === 'HEAD';
+      const work = () => (isOther ? otherMethod(path) : answerCall(deps, endpoint, context));
+      return guarded(deps, context, { name: path, work });
     });
   }
   for (const path of new Set(ENDPOINTS.map((endpoint) => endpoint.path))) {
@@ -59,8 +63,9 @@ function honoPath(path: string): string {
 }
 
 async function otherMethod(path: string): Promise<never> {
-  const methods = ENDPOINTS.filter((endpoint) => endpoint.path === path).map(({ method }) => method.toUpperCase());
-  const allow = methods.includes('GET') ? ['HEAD', ...methods] : methods;
+  const here = ENDPOINTS.filter((endpoint) => endpoint.path === path);
+  const methods = here.map(({ method }) => method.toUpperCase());
+  const allow = here.some(({ method, changes }) => method === 'get' && !changes) ? ['HEAD', ...methods] : methods;
   const headers = { allow: allow.join(', ') };
   throw new Refusal(405, 'METHOD_NOT_ALLOWED', `This takes ${methods.join(' and ')} only.`, { headers });
 }
