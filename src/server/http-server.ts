@@ -66,12 +66,14 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const downloads = new TokenCounter(limits.operationsPerToken);
   const metrics = opened.use(openMetrics(orchestrator));
   const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits };
-  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
+  const closing = new AbortController();
+  const ends = closing.signal;
+  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url, closing: ends });
   const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
   const graphql = await createGraphqlHandler({ ...parts, operations });
-  const longPolls = new LongPolls({ perProcess: limits.longPolls, perToken: limits.operationsPerToken });
+  const longPolls = new LongPolls({ perProcess: limits.longPolls, perToken: limits.operationsPerToken, closing: ends });
   const rest = { ...parts, schema, operations: untraced, longPolls };
   const routes = getRequestListener((await createRoutes(rest, options.draining)).fetch, {
     overrideGlobalObjects: false,
@@ -97,9 +99,10 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   });
   const closeUnused = trackUnused(server);
   await listen(server, options.port, host);
-  opened.defer(() =>
-    shutDown({ server, closeUnused, sockets, waiting: [subscriptions, longPolls], limitMs: limits.shutdownMs }),
-  );
+  opened.defer(() => {
+    closing.abort();
+    return shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs });
+  });
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;
@@ -198,19 +201,18 @@ interface ShutDown {
   readonly server: Server;
   readonly closeUnused: () => void;
   readonly sockets: WebSockets;
-  /** Those who wait for something to happen. */
-  readonly waiting: readonly Disposable[];
+  readonly subscriptions: Subscriptions;
   readonly limitMs: number;
 }
 
 /** Stops accepting, lets go of who waits for events, lets running requests finish, and cuts what is left. */
-async function shutDown({ server, closeUnused, sockets, waiting, limitMs }: ShutDown): Promise<void> {
+async function shutDown({ server, closeUnused, sockets, subscriptions, limitMs }: ShutDown): Promise<void> {
   let isClosed = false;
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
     isClosed = true;
   });
   sockets.close();
-  for (const one of waiting) one[Symbol.dispose]();
+  subscriptions[Symbol.dispose]();
   const deadline = performance.now() + limitMs;
   while (!isClosed && performance.now() < deadline) {
     // `close` does it once, but a connection becomes idle only after its last response.

@@ -1,8 +1,13 @@
 /** What becomes of tasks: each word of a worker and of those who wait, against the real queue. */
 import { sql } from 'kysely';
+import { Webhook } from 'standardwebhooks';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findBuild } from '../../src/builds/build.ts';
+import { CallbackDelivery } from '../../src/callbacks/deliver-callbacks.ts';
+import { findTaskDeliveries } from '../../src/callbacks/delivery.ts';
+import { redeliverCallback } from '../../src/callbacks/redeliver-callback.ts';
+import { readSigningSecrets } from '../../src/credentials/signing-secrets.ts';
 import {
   IdempotencyConflictError,
   InvalidInputError,
@@ -13,6 +18,7 @@ import {
   TaskStateError,
 } from '../../src/errors.ts';
 import { archiveProject } from '../../src/projects/change-project.ts';
+import { findProject } from '../../src/projects/project.ts';
 import { cancelTask, requeueTask } from '../../src/tasks/change-task.ts';
 import { pauseSeconds } from '../../src/tasks/end-task.ts';
 import { type EnqueueTask, enqueueTask } from '../../src/tasks/enqueue-task.ts';
@@ -26,6 +32,7 @@ import type { EnqueueTaskInput } from '../../src/tasks/task-input.ts';
 import { readTaskStats } from '../../src/tasks/task-stats.ts';
 import { deleteTaskType, listTaskTypes, setTaskType } from '../../src/tasks/task-type.ts';
 import { completeTask, failTask, heartbeatTask, releaseTask } from '../../src/tasks/work-on-task.ts';
+import { openReceiver } from '../callbacks/receiver.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { checkQueue } from '../support/queue.ts';
@@ -467,3 +474,36 @@ async function audited(id: string): Promise<string[]> {
     .execute();
   return rows.map(({ action }) => action);
 }
+
+it('is reported by a signed callback, once for each end', async () => {
+  await using receiver = await openReceiver();
+  await using delivery = new CallbackDelivery(stack.orchestrator);
+  delivery.open();
+  const type = await newType();
+  const { task } = await enqueue(type, { callbackUrl: receiver.url, labels: [{ key: 'a', value: 'b' }] });
+  await failTask(stack.orchestrator, { ...lease(await claim(type)), reason: 'no', retryable: false, result: { n: 1 } });
+  await waitFor(() => receiver.received.length === 1);
+  await requeueTask(stack.orchestrator, { id: task.id }, 'test');
+  await completeTask(stack.orchestrator, { ...lease(await claim(type)), result: 'done' });
+  await waitFor(() => receiver.received.length === 2);
+  const project = await findProject(stack.orchestrator.db, projectId);
+  if (!project) throw new Error('no such project');
+  const secrets = await readSigningSecrets(stack.orchestrator, { projectId, secretVersion: project.secretVersion });
+  const [failed, completed] = receiver.received.map(({ body, headers }) => {
+    new Webhook(secrets[0] ?? '').verify(body, headers as Record<string, string>);
+    return JSON.parse(body);
+  });
+  const same = { task_id: `task_${task.id.replaceAll('-', '')}`, type, labels: { a: 'b' } };
+  const error = { reason: 'no', retryable: false };
+  expect(failed).toMatchObject({ ...same, status: 'FAILED', result: { success: false, output: { n: 1 }, error } });
+  expect(completed).toMatchObject({
+    ...same,
+    status: 'COMPLETED',
+    result: { success: true, output: 'done', error: null },
+  });
+  const [kept] = await findTaskDeliveries(stack.orchestrator.db, [task.id]);
+  expect(kept).toMatchObject({ kind: 'task.finished', taskId: task.id, buildId: null });
+  await redeliverCallback(stack.orchestrator, { taskId: task.id }, 'test');
+  await waitFor(() => receiver.received.length === 3);
+  expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
+});

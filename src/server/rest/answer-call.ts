@@ -4,9 +4,7 @@ import type { DocumentNode, ExecutionResult } from 'graphql';
 import { validate } from 'graphql';
 import type { Context } from 'hono';
 import type { RateLimit } from '../../../schema/rate-limit.ts';
-import { can } from '../../auth/viewer.ts';
-import { ForbiddenError } from '../../errors.ts';
-import type { Call, Endpoint, Json, OperationRoute, Reply, RestDeps, Run, UseCaseRoute } from './endpoint.ts';
+import type { Call, Endpoint, Json, Reply, RestDeps, Run } from './endpoint.ts';
 import { readBody, readQuery } from './read-body.ts';
 import { Refusal } from './refusal.ts';
 
@@ -20,37 +18,16 @@ export async function answerCall(deps: RestDeps, endpoint: Endpoint, context: Co
   const gone = new AbortController();
   outgoing.once('close', () => gone.abort());
   const call = await readCall(deps, endpoint, context, { viewer, gone: gone.signal });
-  const answered = await ('document' in endpoint ? execute(endpoint, call) : perform(endpoint, call));
-  return toResponse(endpoint, answered);
-}
-
-interface Answered {
-  readonly reply: Reply;
-  readonly rateLimit: RateLimit | null;
-}
-
-/** The operation looks at everything itself. */
-async function execute(endpoint: OperationRoute, call: Call): Promise<Answered> {
-  const { deps, viewer } = call;
   let rateLimit: RateLimit | null = null;
   const run: Run = async (variables) => {
     const document = checked(deps, endpoint.document);
-    const operation = { document, variables: { ...endpoint.variables(call), ...variables }, viewer };
-    const result = await deps.operations.execute(operation);
+    const all = { ...endpoint.variables(call), ...variables };
+    const result = await deps.operations.execute({ document, variables: all, viewer, gone: gone.signal });
     rateLimit = (result.extensions?.rateLimit as RateLimit | undefined) ?? null;
     return answerOf(result, endpoint, call);
   };
   const reply = await (endpoint.reply ?? plainReply(endpoint))(run, call);
-  return { reply, rateLimit };
-}
-
-/** In the order of an operation: its cost, the scopes, then what is asked for. */
-async function perform({ cost, scopes, perform }: UseCaseRoute, call: Call): Promise<Answered> {
-  const { deps, viewer } = call;
-  const rateLimit = (await deps.rateLimits?.spend(viewer.tokenId, cost)) ?? null;
-  const missing = scopes.find((scope) => !can(viewer, scope));
-  if (missing) throw new ForbiddenError(missing);
-  return { reply: await perform(call), rateLimit };
+  return toResponse(endpoint, reply, rateLimit);
 }
 
 type Reader = Pick<Call, 'viewer' | 'gone'>;
@@ -70,7 +47,7 @@ async function readCall(deps: RestDeps, endpoint: Endpoint, { req }: Context, re
   }
 }
 
-function plainReply({ statuses }: OperationRoute): NonNullable<OperationRoute['reply']> {
+function plainReply({ statuses }: Endpoint): NonNullable<Endpoint['reply']> {
   return async (run) => ({ status: Number(Object.keys(statuses)[0]), body: await run({}) });
 }
 
@@ -86,7 +63,7 @@ function checked({ schema }: RestDeps, document: DocumentNode): DocumentNode {
 }
 
 /** Throws a Refusal for an error, for a refusal of the mutation, and for what is not there. */
-function answerOf({ data, errors }: ExecutionResult, { answerAt, resource }: OperationRoute, { id }: Call): Json {
+function answerOf({ data, errors }: ExecutionResult, { answerAt, resource }: Endpoint, { id }: Call): Json {
   const [error] = errors ?? [];
   if (error) throw Refusal.of(error);
   const [root] = Object.values(data ?? {}) as (Json | null | undefined)[];
@@ -95,8 +72,11 @@ function answerOf({ data, errors }: ExecutionResult, { answerAt, resource }: Ope
   return answerAt === undefined ? root : (root[answerAt] as Json);
 }
 
-function toResponse({ successor }: Endpoint, { reply, rateLimit }: Answered): Response {
-  const { status, headers = {}, body } = reply;
+function toResponse(
+  { successor }: Endpoint,
+  { status, headers = {}, body }: Reply,
+  rateLimit: RateLimit | null,
+): Response {
   const all = new Headers({ ...headers, ...(rateLimit && limitHeaders(rateLimit)) });
   if (successor !== undefined) {
     all.set('deprecation', DEPRECATED_SINCE);

@@ -18,7 +18,7 @@ import {
   RETRY_BUILD,
   START_BUILD,
 } from './build-documents.ts';
-import type { Call, Json, OperationRoute, Reply, Run } from './endpoint.ts';
+import type { Call, Endpoint, Json, Reply, Run } from './endpoint.ts';
 import { KEY_HEADER, withKey } from './idempotency-key.ts';
 import {
   afterCursor,
@@ -54,7 +54,7 @@ interface BuildAnswer extends Json {
   readonly status: BuildStatus;
 }
 
-export const BUILD_ENDPOINTS: readonly OperationRoute[] = [
+export const BUILD_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'post',
     path: '/projects/{id}/builds',
@@ -232,8 +232,10 @@ async function untilEnded({ deps, viewer, gone }: Call, publicId: string, second
   if (id === null) throw new Error('a build whose id is none');
   const { db, hub } = deps.orchestrator;
   await deps.longPolls.wait({
-    caller: { viewer, gone, tokens: deps.tokens },
+    viewer,
     seconds,
+    gone,
+    tokens: deps.tokens,
     listen: (wake) => hub.on(eventsTopic(id), wake),
     async look() {
       const [build] = await findBuildSummaries(db, [id]);

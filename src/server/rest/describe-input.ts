@@ -6,7 +6,6 @@ import type { Endpoint } from './endpoint.ts';
 export function describeInput(schema: GraphQLSchema, endpoint: Endpoint): z.ZodType {
   const { body } = endpoint;
   if (!body) throw new Error('an endpoint without a body');
-  if (!('document' in endpoint)) return body.schema;
   const [operation] = endpoint.document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const variables = operation?.kind === Kind.OPERATION_DEFINITION ? (operation.variableDefinitions ?? []) : [];
   const input = variables.find(({ variable }) => variable.name.value === 'input');

@@ -7,7 +7,6 @@ import type { Orchestrator } from '../../orchestrator.ts';
 import type { Authenticator } from '../authenticator.ts';
 import type { ServerLimits } from '../limits.ts';
 import type { Operations } from '../operations.ts';
-import type { RateLimits } from '../rate-limits.ts';
 import type { TokenWatch } from '../token-watch.ts';
 import type { LongPolls } from './long-polls.ts';
 
@@ -19,8 +18,6 @@ export interface RestDeps {
   readonly authenticator: Authenticator;
   readonly tokens: TokenWatch;
   readonly longPolls: LongPolls;
-  /** Null where nothing is limited. */
-  readonly rateLimits: RateLimits | null;
   readonly limits: ServerLimits;
 }
 
@@ -52,8 +49,7 @@ export interface Reply {
 /** Executes the endpoint's operation: what its answer is made of. Throws a Refusal. */
 export type Run = (variables: Json) => Promise<Json>;
 
-/** What every route says of itself. */
-interface Route {
+export interface Endpoint {
   readonly method: 'get' | 'post';
   /** `/builds/{id}` */
   readonly path: string;
@@ -75,10 +71,6 @@ interface Route {
   readonly statuses: Readonly<Record<number, string>>;
   /** Beside those that every route may give: see `openapi.ts`. */
   readonly refusals?: readonly number[];
-}
-
-/** A route that is a GraphQL operation. */
-export interface OperationRoute extends Route {
   /** One operation with one root field. */
   readonly document: DocumentNode;
   /** Where in the root field's answer this one's answer lies; by default it is all of it. */
@@ -89,13 +81,3 @@ export interface OperationRoute extends Route {
   /** By default the first status with the operation's answer. */
   readonly reply?: (run: Run, call: Call) => Promise<Reply>;
 }
-
-/** A route that is a use case of the domain, which knows no rights: they are looked at before. */
-export interface UseCaseRoute extends Route {
-  readonly answer: z.ZodType;
-  /** What it costs its token, in the points of GraphQL. */
-  readonly cost: number;
-  readonly perform: (call: Call) => Promise<Reply>;
-}
-
-export type Endpoint = OperationRoute | UseCaseRoute;

@@ -66,7 +66,7 @@ export function createDocumentation(schema: GraphQLSchema, endpoints: readonly E
 /** The zod object of each answer of an endpoint below 300; null for one without a body. */
 function answersOf(schemas: AnswerSchemas, endpoint: Endpoint): Map<number, z.ZodType | null> {
   const { statuses } = endpoint;
-  const answer = 'document' in endpoint ? schemas.of(endpoint.document, endpoint.answerAt) : endpoint.answer;
+  const answer = schemas.of(endpoint.document, endpoint.answerAt);
   return new Map(
     Object.keys(statuses).map((status) => [Number(status), NO_BODY.has(Number(status)) ? null : answer] as const),
   );

@@ -106,7 +106,7 @@ export class Refusal extends Error {
 }
 
 /** The ids of a GraphQL input that are in a path here. */
-const IN_PATH: ReadonlySet<string | undefined> = new Set(['id', 'projectId']);
+const IN_PATH: ReadonlySet<string | undefined> = new Set(['id', 'projectId', 'taskId']);
 
 /** `["body", "spec"]` -> `#/spec`; what use cases say of `["input", "spec"]`, too; `["first"]` -> the parameter `limit`. */
 function toFault({ path, message }: Issue): Json {

@@ -1,68 +1,60 @@
-/** Tasks over REST: the use cases of `src/tasks`, for whoever enqueues and for workers that reach only the API. */
+/** Tasks over REST, for whoever enqueues and for workers. Each route is the GraphQL operation of its name. */
 import { z } from '@hono/zod-openapi';
-import { requireProjectId, visibleProjectIds } from '../../../schema/ids.ts';
-import { MUTATION_COST, OPERATION_COST } from '../../../schema/limits.ts';
-import { seesProject } from '../../auth/viewer.ts';
-import { NotFoundError } from '../../errors.ts';
+import type { DocumentNode } from 'graphql';
 import { eventsTopic, taskTopic } from '../../events/topics.ts';
 import { fromPublicId } from '../../std/public-id.ts';
-import { enqueueTask } from '../../tasks/enqueue-task.ts';
-import { readTaskDocuments } from '../../tasks/list-tasks.ts';
-import { findTask, isTaskFinished, type Task } from '../../tasks/task.ts';
+import { findTask, isTaskFinished, type TaskStatus } from '../../tasks/task.ts';
 import {
-  type ClaimTasksInput,
-  type CompleteTaskInput,
   claimTasksInput,
   completeTaskInput,
-  type EnqueueTaskInput,
   enqueueTaskInput,
-  type FailTaskInput,
   failTaskInput,
-  type HeartbeatTaskInput,
   heartbeatTaskInput,
   MAX_CLAIMED,
-  type ReleaseTaskInput,
   releaseTaskInput,
 } from '../../tasks/task-input.ts';
-import { readTaskStats } from '../../tasks/task-stats.ts';
-import { completeTask, failTask, heartbeatTask, releaseTask } from '../../tasks/work-on-task.ts';
-import type { Call, Json, Reply, UseCaseRoute } from './endpoint.ts';
+import type { Call, Endpoint, Json, Reply, Run } from './endpoint.ts';
 import { KEY_HEADER, withKey } from './idempotency-key.ts';
 import { dateTime, listOf, waitSeconds, wholeNumber } from './parameters.ts';
 import {
-  claimedTaskAnswer,
-  taskAnswer,
-  taskStatsAnswer,
-  toClaimedTaskAnswer,
-  toTaskAnswer,
-  toTaskStatsAnswer,
-} from './task-answer.ts';
+  CLAIM_TASK,
+  COMPLETE_TASK,
+  ENQUEUE_TASK,
+  FAIL_TASK,
+  GET_TASK,
+  HEARTBEAT_TASK,
+  RELEASE_TASK,
+  TASK_STATS,
+} from './work-documents.ts';
 
-/** About what the same costs over GraphQL: the fields of a task. */
-const TASK_FIELDS = 30;
-const READ_COST = OPERATION_COST + TASK_FIELDS;
-const WRITE_COST = READ_COST + MUTATION_COST;
+const LEASE_EXAMPLE = { leaseToken: '0199f3a0-0000-4000-8000-000000000000' };
+const ENQUEUE_EXAMPLE = {
+  projectId: 'project_0199f3a0000070008000000000000000',
+  type: 'flash',
+  payload: { image: 'v7' },
+  runsOn: ['rig:1'],
+};
+const CLAIM_EXAMPLE = { workerName: 'rig-1', types: ['flash'], labels: ['rig:1'], waitSeconds: 30 };
 
-const LEASE_EXAMPLE = { leaseToken: '0199f3a0-0000-7000-8000-000000000000' };
-const oneTask = z.strictObject({ task: taskAnswer });
-const claimed = z.strictObject({
-  tasks: z
-    .array(claimedTaskAnswer)
-    .describe("They are this worker's now; none came within the time when there is none."),
-});
+const DEQUEUE = {
+  path: '/work/dequeue',
+  tag: 'work',
+  summary: 'Claim tasks, or wait for some',
+  scopes: ['work'],
+  document: CLAIM_TASK,
+  statuses: { 200: 'The claims; none when nothing came within the time.' },
+} as const;
 
-const claimShape = claimTasksInput.shape;
-
-export const WORK_ENDPOINTS: readonly UseCaseRoute[] = [
+export const WORK_ENDPOINTS: readonly Endpoint[] = [
   {
     method: 'post',
     path: '/work/enqueue',
     tag: 'work',
     name: 'enqueueTask',
     summary: 'Put a task into the queue',
-    description: 'A task of type `build` is a build; its payload is the spec.',
+    description:
+      'A task of type `build` is a build: its payload is the spec, and it needs the scope `builds:write`, too.',
     scopes: ['tasks:write'],
-    cost: WRITE_COST,
     headers: KEY_HEADER,
     body: {
       // JSON has no dates.
@@ -71,102 +63,70 @@ export const WORK_ENDPOINTS: readonly UseCaseRoute[] = [
         ...enqueueTaskInput.extend({ runAfter: dateTime.nullish() }).shape,
         idempotencyKey: z.string().max(255).nullish(),
       }),
-      example: {
-        projectId: 'project_0199f3a0000070008000000000000000',
-        type: 'flash',
-        payload: { image: 'v7' },
-        runsOn: ['rig:1'],
-      },
+      example: ENQUEUE_EXAMPLE,
     },
-    answer: oneTask.extend({ deduplicated: z.boolean().describe('It was there before: same key, same input.') }),
-    statuses: { 201: 'Accepted: durable, and in the queue.', 200: 'It was there before: same key, same input.' },
+    document: ENQUEUE_TASK,
+    statuses: {
+      201: 'Accepted: durable, and in the queue. `Location` names it.',
+      200: 'It was there before: same key, same input.',
+    },
     refusals: [404, 409, 422],
-    perform: enqueue,
-  },
-  {
-    method: 'post',
-    path: '/work/dequeue',
-    tag: 'work',
-    name: 'claimTasks',
-    summary: 'Claim tasks, or wait for some',
-    description: 'With waitSeconds the answer waits until there is one that this worker can do.',
-    scopes: ['work'],
-    cost: WRITE_COST,
-    body: {
-      schema: claimTasksInput,
-      example: { workerName: 'rig-1', types: ['flash'], labels: ['rig:1'], waitSeconds: 30 },
+    variables: (call) => ({ input: withKey(call) }),
+    async reply(run) {
+      const body = await run({});
+      const { id } = body.task as TaskAnswer;
+      return { status: body.deduplicated ? 200 : 201, headers: { location: `/work/${id}/status` }, body };
     },
-    answer: claimed,
-    statuses: { 200: 'The tasks, or none.' },
-    perform: (call) => dequeue(call, call.body as unknown as ClaimTasksInput),
   },
   {
+    ...DEQUEUE,
+    method: 'post',
+    name: 'claimTask',
+    description: 'With waitSeconds the answer waits until there is one that this worker can do.',
+    body: { schema: claimTasksInput, example: CLAIM_EXAMPLE },
+    variables: ({ body }) => ({ input: body }),
+  },
+  {
+    ...DEQUEUE,
     method: 'get',
-    path: '/work/dequeue',
-    tag: 'work',
-    name: 'claimTasksByGet',
-    summary: 'Claim tasks, or wait for some',
+    name: 'claimTaskByGet',
     description: 'For callers that cannot POST. It changes the queue: nothing on the way may repeat it.',
-    scopes: ['work'],
-    cost: WRITE_COST,
     successor: '/work/dequeue',
     changes: true,
     query: z.strictObject({
-      workerName: claimShape.workerName.describe('Names the worker among those of its token.'),
-      types: listOf(z.string().max(63)).describe('Which types; at least one.'),
+      workerName: claimTasksInput.shape.workerName.describe('Names the worker among those of its token.'),
+      types: z.array(z.string().max(63)).min(1).max(50).meta({ isList: true }).describe('Which types.'),
       labels: listOf(z.string().max(128)).describe('What the worker has.'),
       waitSeconds,
       max: wholeNumber(1, MAX_CLAIMED).describe(`Tasks at most: 1 to ${MAX_CLAIMED}, by default 1.`),
     }),
-    answer: claimed,
-    statuses: { 200: 'The tasks, or none.' },
-    perform: (call) => dequeue(call, { types: [], ...call.query } as unknown as ClaimTasksInput),
+    variables: ({ query }) => ({ input: query }),
   },
   {
-    method: 'post',
-    path: '/work/{id}/heartbeat',
-    tag: 'work',
+    ...word('heartbeat', HEARTBEAT_TASK),
     name: 'heartbeatTask',
     summary: 'Say that the worker is alive, and how far it is',
-    scopes: ['work'],
-    cost: WRITE_COST,
     body: { schema: heartbeatTaskInput, example: { ...LEASE_EXAMPLE, progress: { percent: 40 } } },
-    answer: oneTask.extend({
-      leaseUntil: dateTime.describe('Until then the next one has to arrive.'),
-      cancelRequested: z.boolean().describe('Stop, then release or fail the task.'),
-    }),
-    statuses: { 200: 'The lease is longer.' },
-    refusals: [409],
-    async perform(call) {
-      const id = await requireTaskId(call);
-      const body = call.body as unknown as HeartbeatTaskInput;
-      const { task, leaseUntil, cancelRequested } = await heartbeatTask(call.deps.orchestrator, { ...body, id });
-      const lease = { leaseUntil: leaseUntil.toISOString(), cancelRequested };
-      return { status: 200, body: { task: toTaskAnswer(task), ...lease } };
-    },
   },
   {
-    ...word('complete', 'The work is done'),
+    ...word('complete', COMPLETE_TASK),
     name: 'completeTask',
+    summary: 'The work is done',
     body: { schema: completeTaskInput, example: { ...LEASE_EXAMPLE, result: { flashed: true } } },
-    perform: (call) =>
-      say(call, (id) => completeTask(call.deps.orchestrator, { ...(call.body as unknown as CompleteTaskInput), id })),
   },
   {
-    ...word('fail', 'The attempt has failed'),
+    ...word('fail', FAIL_TASK),
     name: 'failTask',
+    summary: 'The attempt has failed',
     description: 'Another attempt follows, unless retryable is false or it was the last one.',
-    body: { schema: failTaskInput, example: { ...LEASE_EXAMPLE, reason: 'The rig does not answer.', retryable: true } },
-    perform: (call) =>
-      say(call, (id) => failTask(call.deps.orchestrator, { ...(call.body as unknown as FailTaskInput), id })),
+    body: { schema: failTaskInput, example: { ...LEASE_EXAMPLE, reason: 'The rig does not answer.' } },
   },
   {
-    ...word('release', 'Give the task back'),
+    ...word('release', RELEASE_TASK),
     name: 'releaseTask',
+    summary: 'Give the task back',
     description: 'It waits again at once, and the attempt does not count as failed.',
     body: { schema: releaseTaskInput, example: LEASE_EXAMPLE },
-    perform: (call) =>
-      say(call, (id) => releaseTask(call.deps.orchestrator, { ...(call.body as unknown as ReleaseTaskInput), id })),
   },
   {
     method: 'get',
@@ -176,11 +136,12 @@ export const WORK_ENDPOINTS: readonly UseCaseRoute[] = [
     summary: 'A task, and its result',
     description: 'With waitSeconds the answer waits until the task has ended, or the time is over.',
     scopes: ['tasks:read'],
-    cost: READ_COST,
     query: z.strictObject({ waitSeconds }),
-    answer: oneTask.extend({ result: z.unknown().describe('What its worker gave; null until then.') }),
+    document: GET_TASK,
+    resource: 'task',
     statuses: { 200: 'The task.' },
-    perform: status,
+    variables: ({ id }) => ({ id }),
+    reply: status,
   },
   {
     method: 'get',
@@ -189,99 +150,62 @@ export const WORK_ENDPOINTS: readonly UseCaseRoute[] = [
     name: 'taskStats',
     summary: 'How the tasks are doing that are no builds',
     scopes: ['tasks:read'],
-    cost: READ_COST,
     query: z.strictObject({
       projectId: z.string().max(100).optional().describe('Of this project.'),
       type: z.string().max(63).optional().describe('Of this type.'),
     }),
-    answer: taskStatsAnswer,
+    document: TASK_STATS,
     statuses: { 200: 'The figures.' },
-    async perform({ deps, viewer, query }) {
-      const { projectId, type } = query as { readonly projectId?: string; readonly type?: string };
-      const filter = { projectIds: visibleProjectIds(viewer, projectId), type: type ?? null };
-      return { status: 200, body: toTaskStatsAnswer(await readTaskStats(deps.orchestrator.db, filter)) };
-    },
+    variables: ({ query }) => query,
   },
 ];
 
-/** What the worker of a task says last of its attempt. */
-function word(name: string, summary: string) {
+interface TaskAnswer extends Json {
+  readonly id: string;
+  readonly status: TaskStatus;
+}
+
+/** What the worker of a task says: each names its lease. */
+function word(name: string, document: DocumentNode) {
   return {
-    method: 'post',
+    method: 'post' as const,
     path: `/work/{id}/${name}`,
-    tag: 'work',
-    summary,
-    scopes: ['work'],
-    cost: WRITE_COST,
-    answer: oneTask,
-    statuses: { 200: 'The task as it is now; so, too, when the same was said before.' },
+    tag: 'work' as const,
+    scopes: ['work'] as const,
+    document,
+    statuses: { 200: 'The task as it is now.' },
     refusals: [409],
-  } as const;
-}
-
-async function enqueue(call: Call): Promise<Reply> {
-  const { deps, viewer } = call;
-  const { projectId, idempotencyKey, runAfter, ...rest } = withKey(call) as Json & { readonly projectId: string };
-  const task = { ...rest, ...(typeof runAfter === 'string' && { runAfter: new Date(runAfter) }) };
-  const input = {
-    projectId: requireProjectId(viewer, projectId),
-    task: task as unknown as EnqueueTaskInput,
-    idempotencyKey: idempotencyKey as string | null | undefined,
-  };
-  const enqueued = await enqueueTask(deps.orchestrator, input, viewer.actor);
-  const answer = toTaskAnswer(enqueued.task);
-  return {
-    status: enqueued.deduplicated ? 200 : 201,
-    headers: { location: `/work/${answer.id}/status` },
-    body: { task: answer, deduplicated: enqueued.deduplicated },
+    variables: ({ id, body }: Call) => ({ input: { ...body, taskId: id } }),
   };
 }
 
-async function dequeue({ deps, viewer, gone }: Call, input: ClaimTasksInput): Promise<Reply> {
-  const { desk } = deps.orchestrator;
-  const claim = { ...input, claimant: viewer.name, projectIds: viewer.projectIds };
-  const tasks = await deps.longPolls.hold({ viewer, gone, tokens: deps.tokens }, async (over) => {
-    const tasks = await desk.claim({ ...claim, signal: over });
-    if (!over.aborted) return tasks;
-    // They came at the moment at which nobody was left to take them.
-    await Promise.all(tasks.map(({ id, leaseToken }) => releaseTask(deps.orchestrator, { id, leaseToken })));
-    return [];
-  });
-  return { status: 200, body: { tasks: tasks.map(toClaimedTaskAnswer) } };
-}
-
-async function say(call: Call, speak: (id: string) => Promise<Task>): Promise<Reply> {
-  const task = await speak(await requireTaskId(call));
-  return { status: 200, body: { task: toTaskAnswer(task) } };
-}
-
-async function status(call: Call): Promise<Reply> {
-  const { deps, viewer, gone } = call;
-  const { db, hub } = deps.orchestrator;
-  const id = await requireTaskId(call);
+async function status(run: Run, call: Call): Promise<Reply> {
+  const task = (await run({})) as TaskAnswer;
   const seconds = (call.query.waitSeconds as number | undefined) ?? 0;
-  const look = async () => isTaskFinished((await requireTask(call, id)).status);
-  if (seconds > 0 && !(await look())) {
-    const listen = (wake: () => void) => {
+  if (seconds === 0 || isTaskFinished(task.status)) return { status: 200, body: task };
+  await untilEnded(call, task.id, seconds);
+  return { status: 200, body: await run({}) };
+}
+
+async function untilEnded({ deps, viewer, gone }: Call, publicId: string, seconds: number): Promise<void> {
+  const id = fromPublicId('task', publicId);
+  if (id === null) throw new Error('a task whose id is none');
+  const { db, hub } = deps.orchestrator;
+  await deps.longPolls.wait({
+    viewer,
+    seconds,
+    gone,
+    tokens: deps.tokens,
+    listen(wake) {
+      // A task may be a build.
       const offs = [hub.on(taskTopic(id), wake), hub.on(eventsTopic(id), wake)];
-      return () => offs.forEach((off) => void off());
-    };
-    await deps.longPolls.wait({ caller: { viewer, gone, tokens: deps.tokens }, seconds, listen, look });
-  }
-  const [documents] = await readTaskDocuments(db, [id]);
-  const task = await requireTask(call, id);
-  return { status: 200, body: { task: toTaskAnswer(task), result: documents?.result ?? null } };
-}
-
-/** The UUID of a task that the caller may see. Throws NotFoundError. */
-async function requireTaskId(call: Call): Promise<string> {
-  const id = fromPublicId('task', call.id);
-  if (id === null) throw new NotFoundError('task', call.id);
-  return (await requireTask(call, id)).id;
-}
-
-async function requireTask({ deps, viewer, id: publicId }: Call, id: string): Promise<Task> {
-  const task = await findTask(deps.orchestrator.db, id);
-  if (!task || !seesProject(viewer, task.projectId)) throw new NotFoundError('task', publicId);
-  return task;
+      return () => {
+        for (const off of offs) off();
+      };
+    },
+    async look() {
+      const task = await findTask(db, id);
+      return !task || isTaskFinished(task.status);
+    },
+  });
 }

@@ -41,7 +41,7 @@ export interface Rest extends AsyncDisposable {
 const documented = createDocumentation(schema, ENDPOINTS)().then((made) => {
   const document = JSON.parse(JSON.stringify(made).replaceAll('"#/', '"http://slipway/#/')) as Json;
   const ajv = new Ajv2020({ strict: false });
-  ajv.addFormat('date-time', true);
+  for (const format of ['date-time', 'uuid']) ajv.addFormat(format, true);
   ajv.addSchema({ $id: 'http://slipway/', components: document.components });
   return { ajv, document };
 });
@@ -98,7 +98,7 @@ export async function openRest(limits: Partial<ServerLimits> = {}, environment =
 
 /** As the document says of this route: its status is there, and its body is valid. */
 async function check(sent: string, path: string, { status, headers, body }: RestAnswer): Promise<void> {
-  if (status >= 400)
+  if (status >= 400 && sent !== 'HEAD')
     expect(body).toMatchObject({ status, code: expect.any(String), traceId: expect.stringMatching(/^[0-9a-f]{32}$/) });
   if (status >= 400) expect(headers.get('content-type')).toBe('application/problem+json');
   const method = (sent === 'HEAD' ? 'GET' : sent).toLowerCase();

@@ -33,7 +33,7 @@ const enqueue = (task: object = {}, headers = {}) =>
 const dequeue = (claim: object = {}) =>
   rest.call('POST /work/dequeue', { body: { workerName: 'w', types: [type], ...claim } });
 const say = (answer: RestAnswer, word: string, body: object = {}) => {
-  const [{ task, leaseToken }] = answer.body.tasks;
+  const [{ task, leaseToken }] = answer.body.claims;
   return rest.call(`POST /work/${task.id}/${word}`, { body: { leaseToken, ...body } });
 };
 
@@ -46,7 +46,7 @@ describe('a task', () => {
     );
     expect(first).toMatchObject({
       status: 201,
-      body: { deduplicated: false, task: { status: 'PENDING', projectId, labels, buildId: null } },
+      body: { deduplicated: false, task: { status: 'PENDING', project: { id: projectId }, labels, build: null } },
     });
     const { id, requestedBy } = first.body.task;
     expect(first.headers.get('location')).toBe(`/work/${id}/status`);
@@ -64,14 +64,13 @@ describe('a task', () => {
     });
 
     const claimed = await dequeue();
-    expect(claimed.body.tasks).toMatchObject([
+    expect(claimed.body.claims).toMatchObject([
       {
-        task: { id, status: 'RUNNING', attempt: 1, claimedBy: 'test/w' },
-        payload: { n: 1 },
+        task: { id, status: 'RUNNING', attempt: 1, claimedBy: 'test/w', payload: { n: 1 } },
         leaseToken: expect.any(String),
       },
     ]);
-    expect((await dequeue()).body.tasks).toEqual([]);
+    expect((await dequeue()).body.claims).toEqual([]);
     const beat = await say(claimed, 'heartbeat', { progress: { percent: 40 } });
     expect(beat).toMatchObject({ status: 200, body: { cancelRequested: false, task: { progress: { percent: 40 } } } });
     const done = await say(claimed, 'complete', { result: { ok: true } });
@@ -79,7 +78,8 @@ describe('a task', () => {
     expect(await say(claimed, 'complete', { result: { ok: true } })).toMatchObject({ status: 200 });
     expect(await say(claimed, 'fail', { reason: 'late' })).toMatchObject({ status: 409, body: { code: 'LEASE_LOST' } });
     expect((await rest.call(`GET /work/${id}/status`)).body).toMatchObject({
-      task: { id, status: 'COMPLETED' },
+      id,
+      status: 'COMPLETED',
       result: { ok: true },
     });
     const entries = await rest.graphql(
@@ -110,14 +110,14 @@ describe('a task', () => {
     });
     const stats = (await rest.call(`GET /work/stats?projectId=${projectId}&type=${type}`)).body;
     expect(stats).toMatchObject({ waiting: 0, running: 0, dead: 1 });
-    expect((await rest.call(`GET /work/${id}/status`)).body.task.attempt).toBe(3);
+    expect((await rest.call(`GET /work/${id}/status`)).body.attempt).toBe(3);
   });
 
   it('that is a build says so, and is ended by its own worker only', async () => {
     const body = { projectId, type: 'build', payload: { prompt: 'by a task' } };
     const { task } = (await rest.call('POST /work/enqueue', { body })).body;
     const id = fromPublicId('task', task.id) ?? '';
-    expect(task.buildId).toBe(toPublicId('build', id));
+    expect(task.build).toEqual({ id: toPublicId('build', id) });
     const lease = { leaseToken: LEASE };
     expect(await rest.call(`POST /work/${task.id}/complete`, { body: lease })).toMatchObject({
       status: 409,
@@ -126,7 +126,7 @@ describe('a task', () => {
     const waiting = rest.call(`GET /work/${task.id}/status?waitSeconds=30`);
     await waitFor(() => rest.stack.orchestrator.hub.waiters > 1);
     await finish(rest.stack.orchestrator, id);
-    expect((await waiting).body).toMatchObject({ task: { status: 'COMPLETED' }, result: { commitSha: 'c0ffee' } });
+    expect((await waiting).body).toMatchObject({ status: 'COMPLETED', result: { commitSha: 'c0ffee' } });
   });
 
   it('may also be claimed by GET, which is deprecated and has no HEAD', async () => {
@@ -134,9 +134,9 @@ describe('a task', () => {
     const query = `workerName=w&types=${type}&types=other&labels=rig:1&labels=gpu&max=2&waitSeconds=0`;
     expect((await rest.call(`HEAD /work/dequeue?${query}`)).status).toBe(405);
     const none = await rest.call(`GET /work/dequeue?workerName=w&types=${type}`);
-    expect(none.body.tasks).toEqual([]);
+    expect(none.body.claims).toEqual([]);
     const { status, headers, body } = await rest.call(`GET /work/dequeue?${query}`);
-    expect({ status, count: body.tasks.length }).toEqual({ status: 200, count: 1 });
+    expect({ status, count: body.claims.length }).toEqual({ status: 200, count: 1 });
     expect(headers.get('deprecation')).toMatch(/^@\d+$/);
     expect(headers.get('link')).toBe('</work/dequeue>; rel="successor-version"');
     for (const wrong of [
@@ -157,7 +157,7 @@ describe('whoever waits for a task', () => {
     const waiting = dequeue({ waitSeconds: 30 });
     await waitFor(() => desk.waiting === 1);
     const { id } = (await enqueue()).body.task;
-    expect((await waiting).body.tasks).toMatchObject([{ task: { id } }]);
+    expect((await waiting).body.claims).toMatchObject([{ task: { id } }]);
   });
 
   it('leaves with its token, and when the process ends', async () => {
@@ -168,11 +168,11 @@ describe('whoever waits for a task', () => {
     const lost = own.call('POST /work/dequeue', { body, ...token });
     await waitFor(() => desk.waiting === 1);
     await sql`update api_tokens set revoked_at = now() where id = ${token.id}`.execute(db);
-    expect((await lost).status).toBe(401);
+    expect((await lost).body.claims).toEqual([]);
     const idle = own.call('POST /work/dequeue', { body });
     await waitFor(() => desk.waiting === 1);
     await own.server[Symbol.asyncDispose]();
-    expect(await idle).toMatchObject({ status: 200, body: { tasks: [] } });
+    expect(await idle).toMatchObject({ status: 200, body: { claims: [] } });
   });
 });
 
@@ -228,9 +228,9 @@ describe('what is refused', () => {
     const other = await rest.stack.createProject();
     const { authorization } = await rest.createToken({ scopes: ['tasks:write', 'work'], projectIds: [other.id] });
     const body = { workerName: 'w', types: [type] };
-    expect((await rest.call('POST /work/dequeue', { body, authorization })).body.tasks).toEqual([]);
+    expect((await rest.call('POST /work/dequeue', { body, authorization })).body.claims).toEqual([]);
     expect((await rest.call(`GET /work/${id}/status`, { authorization })).status).toBe(404);
-    const [{ leaseToken }] = (await dequeue()).body.tasks;
+    const [{ leaseToken }] = (await dequeue()).body.claims;
     expect((await rest.call(`POST /work/${id}/complete`, { body: { leaseToken }, authorization })).status).toBe(404);
     expect(
       (await rest.call('POST /work/enqueue', { body: { projectId, type, payload: {} }, authorization })).status,
