@@ -70,9 +70,10 @@ export class Refusal extends Error {
     };
     const word = typeof code === 'string' ? code : 'INTERNAL';
     const wait = word === 'OVERLOADED' && { retryAfter: RETRY_AFTER_OVERLOAD };
+    const lowered = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
     return new Refusal(STATUS_OF_CODE[word] ?? status, word, errorText(error.message), {
       ...members,
-      headers,
+      headers: lowered,
       ...wait,
     });
   }

@@ -27,6 +27,27 @@ it('the OpenAPI document is for everybody, as it is made', async () => {
   expect(body).toEqual(JSON.parse(JSON.stringify(await createDocumentation(schema, ENDPOINTS)())));
 });
 
+it('pages of allowed origins may call it, and read its headers', async () => {
+  const APP = 'https://app.example';
+  await using open = await openRest({}, { SLIPWAY_ALLOWED_ORIGINS: APP });
+  const asked = {
+    'access-control-request-method': 'POST',
+    'access-control-request-headers': 'authorization,idempotency-key',
+  };
+  for (const path of ['/builds/x', '/projects/x/builds', '/work/dequeue', '/openapi.json']) {
+    const preflight = await fetch(`${open.server.url}${path}`, {
+      method: 'OPTIONS',
+      headers: { origin: APP, ...asked },
+    });
+    expect({ path, status: preflight.status }).toEqual({ path, status: 204 });
+    expect(preflight.headers.get('access-control-allow-headers')).toContain('idempotency-key');
+  }
+  const answer = await open.call('GET /builds/x', { headers: { origin: APP } });
+  expect(answer.status).toBe(404);
+  expect(answer.headers.get('access-control-allow-origin')).toBe(APP);
+  expect(answer.headers.get('access-control-expose-headers')).toContain('link');
+});
+
 describe('limits', () => {
   it('a token that has asked for too much waits, whatever it sent', async () => {
     await using tight = await openRest({ pointsPerMinute: 60 });

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fromPublicId, toPublicId } from '../../../src/std/public-id.ts';
@@ -174,6 +175,22 @@ describe('whoever waits for a task', () => {
     await own.server[Symbol.asyncDispose]();
     expect(await idle).toMatchObject({ status: 200, body: { claims: [] } });
   });
+});
+
+it('whoever has gone takes no task along', async () => {
+  const { desk } = rest.stack.orchestrator;
+  const { authorization } = await rest.createToken({ scopes: ['work'] });
+  const body = JSON.stringify({ workerName: 'w', types: [type], waitSeconds: 60 });
+  const socket = connect(rest.server.port, '127.0.0.1');
+  socket.write(
+    `POST /work/dequeue HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  await waitFor(() => desk.waiting === 1);
+  socket.destroy();
+  await waitFor(() => desk.waiting === 0);
+  const { id } = (await enqueue()).body.task;
+  expect((await dequeue()).body.claims).toMatchObject([{ task: { id, attempt: 1 } }]);
 });
 
 describe('what is refused', () => {
