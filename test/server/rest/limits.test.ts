@@ -54,7 +54,7 @@ describe('limits', () => {
     const { authorization } = await tight.createToken({ scopes: ['builds:read'] });
     let answer = await tight.call('GET /builds/x?color=red', { authorization });
     for (let asked = 1; asked < 100 && answer.status !== 429; asked += 1) {
-      answer = await tight.call(asked % 2 ? 'GET /builds/x' : 'GET /builds/x?color=red', { authorization });
+      answer = await tight.call('GET /builds/x?color=red', { authorization });
     }
     expect(answer).toMatchObject({ status: 429, body: { code: 'RATE_LIMITED' } });
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
