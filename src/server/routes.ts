@@ -1,4 +1,4 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, REST. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, remote workers, REST. */
 import type { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { GRAPHQL_PATH } from './graphql.ts';
@@ -6,9 +6,10 @@ import { createHealthRoutes, type HealthDeps } from './health-routes.ts';
 import type { RestDeps } from './rest/endpoint.ts';
 import { createRestRoutes } from './rest/rest-routes.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
+import { addWorkerRoutes, type WorkerRoutesDeps } from './worker-routes.ts';
 
 export async function createRoutes(
-  deps: SendArtifactDeps & HealthDeps & RestDeps,
+  deps: SendArtifactDeps & HealthDeps & WorkerRoutesDeps & RestDeps,
   draining?: AbortSignal,
 ): Promise<Hono> {
   const { orchestrator } = deps;
@@ -32,6 +33,7 @@ export async function createRoutes(
     );
   }
   app.get('/artifacts/:id', (context) => sendArtifact(deps, context));
+  addWorkerRoutes(app, deps);
   app.route('/', createRestRoutes(deps));
   return app;
 }

@@ -79,6 +79,8 @@ const BUILD = /* GraphQL */ `
       interaction { questions approvals waitSeconds defaultAnswer defaultDecision }
       runAfter
       resumeSessionOf
+      runsOn
+      concurrencyKey
     }
     result {
       success
