@@ -6,7 +6,7 @@ import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Build, toBuild } from './build.ts';
 import { priority } from './build-spec.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 
 export interface SetBuildPriorityInput {
   readonly id: string;
