@@ -1,4 +1,4 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, and workers that enrol or are remote. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, workers that enrol or are remote, REST. */
 import type { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
@@ -6,11 +6,13 @@ import { type EnrolWorkerDeps, enrolWorker, MAX_ENROLMENT_BYTES } from './enrol-
 import { GRAPHQL_PATH } from './graphql.ts';
 import { createHealthRoutes, type HealthDeps } from './health-routes.ts';
 import { problem } from './problem.ts';
+import type { RestDeps } from './rest/endpoint.ts';
+import { createRestRoutes } from './rest/rest-routes.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
 import { addWorkerRoutes, type WorkerRoutesDeps } from './worker-routes.ts';
 
 export async function createRoutes(
-  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps & WorkerRoutesDeps,
+  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps & WorkerRoutesDeps & RestDeps,
   draining?: AbortSignal,
 ): Promise<Hono> {
   const { orchestrator } = deps;
@@ -40,5 +42,6 @@ export async function createRoutes(
     enrolWorker(deps, context),
   );
   addWorkerRoutes(app, deps);
+  app.route('/', createRestRoutes(deps));
   return app;
 }
