@@ -71,6 +71,13 @@ BuildRef.implement({
       description: 'The build that this one repeats.',
       resolve: ({ retryOf }, _args, { loaders }) => (retryOf === null ? null : loaders.build.load(retryOf)),
     }),
+    supersededBy: t.field({
+      type: BuildRef,
+      nullable: true,
+      description: 'The build that took its place, or was in its way: see `spec.supersede`.',
+      resolve: ({ supersededBy }, _args, { loaders }) =>
+        supersededBy === null ? null : loaders.build.load(supersededBy),
+    }),
     result: t.field({
       type: BuildResultRef,
       nullable: true,
@@ -164,6 +171,16 @@ builder.objectFields(BuildRef, (t) => ({
       complexity: pageComplexity,
       resolve: ({ id }, args, context) =>
         childBuilds(context, id, { args, direction: 'asc', query: { by: 'retry_of', filter: {} } }),
+    },
+    BuildConnection,
+  ),
+  supersedes: t.connection(
+    {
+      type: BuildRef,
+      description: 'Builds that ended because of this one, oldest first.',
+      complexity: pageComplexity,
+      resolve: ({ id }, args, context) =>
+        childBuilds(context, id, { args, direction: 'asc', query: { by: 'superseded_by', filter: {} } }),
     },
     BuildConnection,
   ),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { refProblem } from '../git/ref-name.ts';
 import { networkInput } from '../projects/network-input.ts';
+import { type Supersede, supersedeInput } from '../projects/supersede-input.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
 
 /** Bytes of a prompt in UTF-8. */
@@ -86,6 +87,10 @@ export const buildSpecInput = z.strictObject({
   limits: limitsInput.nullish(),
   network: networkInput.nullish(),
   interaction: interactionInput.nullish(),
+  concurrencyKey: plainText(200)
+    .refine((text) => text.trim() !== '', 'must not be empty')
+    .nullish(),
+  supersede: supersedeInput.nullish(),
   runAfter: z.date().nullish(),
 });
 
@@ -166,6 +171,10 @@ export interface BuildSpec {
   readonly network?: NetworkAccess;
   /** Absent: `UNATTENDED`. */
   readonly interaction?: Interaction;
+  /** What builds share that must not run at the same time. Absent: nothing. */
+  readonly concurrencyKey?: string | null;
+  /** Absent: every build has its turn. */
+  readonly supersede?: Supersede;
   /** ISO 8601. */
   readonly runAfter: string | null;
   /** Go on with the agent's session of this build (a UUID without prefix). */

@@ -64,6 +64,12 @@ export function resolveSpec(
   const given = Object.fromEntries((asked.variables ?? []).map(({ name, value }) => [name, value]));
   const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
 
+  const concurrencyKey = asked.concurrencyKey ?? null;
+  if (asked.supersede?.by === 'KEY' && asked.supersede.policy !== 'QUEUE' && concurrencyKey === null) {
+    refuse(['supersede', 'by'], 'A build that is superseded by key needs a concurrencyKey.');
+  }
+  const supersede = asked.supersede ?? project.settings.supersede ?? null;
+
   const interaction = resolveInteraction(asked.interaction ?? {});
   refuseWhatCannotBeAsked(deps, provider, interaction, refuse);
 
@@ -92,6 +98,8 @@ export function resolveSpec(
     limits: resolveLimits(asked.limits ?? {}, project.settings),
     network,
     interaction,
+    ...(concurrencyKey === null ? {} : { concurrencyKey }),
+    ...(supersede ? { supersede } : {}),
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };

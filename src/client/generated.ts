@@ -206,6 +206,8 @@ export type BuildSpecInput = {
   readonly branch?: string | null | undefined;
   /** Who is told about the end, by signed HTTP; by default the project's. */
   readonly callbackUrl?: string | null | undefined;
+  /** What builds share that must not run at the same time, such as `deploy`: at most 200 bytes. */
+  readonly concurrencyKey?: string | null | undefined;
   /** What the agent may ask people; by default nothing. */
   readonly interaction?: InteractionInput | null | undefined;
   /** For filters and statistics: at most 32. */
@@ -224,6 +226,8 @@ export type BuildSpecInput = {
   readonly provider?: string | null | undefined;
   /** Do not start before this. */
   readonly runAfter?: string | null | undefined;
+  /** What it does to the earlier builds of its group; by default as the project's settings say, or QUEUE. */
+  readonly supersede?: SupersedeInput | null | undefined;
   /** `name` for its newest version, or `name@version`; by default the project's. */
   readonly template?: string | null | undefined;
   /** Values for the variables of the template. */
@@ -516,6 +520,8 @@ export type ProjectSettingsInput = {
   readonly provider?: string | null | undefined;
   /** The search for secrets in what builds would commit; members that are absent stay. */
   readonly secretScan?: SecretScanInput | null | undefined;
+  /** What a new build does to the earlier ones of its group; by default QUEUE. */
+  readonly supersede?: SupersedeInput | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
   readonly trustRepoConfig?: boolean | null | undefined;
   /** What the container of the agent is made of, on Kubernetes; members that are absent stay. */
@@ -631,6 +637,32 @@ export type StartBuildInput = {
   /** What to do. */
   readonly spec: BuildSpecInput;
 };
+
+/** Which builds of a project are a group. */
+export type SupersedeBy =
+  /** Those of one branch. */
+  | 'BRANCH'
+  /** Those with one `concurrencyKey`; a build without a key is in no group. */
+  | 'KEY'
+  /** All of them. */
+  | 'PROJECT';
+
+/** What a new build does to the earlier ones of its group. */
+export type SupersedeInput = {
+  /** What a group is. */
+  readonly by: SupersedeBy;
+  /** What it does. */
+  readonly policy: SupersedePolicy;
+};
+
+/** What a new build does while others of its group wait or run. */
+export type SupersedePolicy =
+  /** It takes their place: they end CANCELLED, with a reason and `supersededBy`. One that is being pushed goes on. */
+  | 'CANCEL_IN_PROGRESS'
+  /** It waits for its turn as any other. */
+  | 'QUEUE'
+  /** It ends CANCELLED at once, with a reason and `supersededBy`. */
+  | 'SKIP_NEWEST';
 
 /** A value for a variable that the template declares. */
 export type VariableInput = {

@@ -235,6 +235,8 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'Build.questions': 'same project',
   'Build.retries': 'same project',
   'Build.retryOf': 'same project',
+  'Build.supersededBy': 'same project',
+  'Build.supersedes': 'same project',
   // Workers belong to no project.
   'Build.worker': 'same project',
   'BuildEvent.build': 'same project',
