@@ -9,6 +9,7 @@ import './build-log.ts';
 import './build-message.ts';
 import './build-question.ts';
 import './build-mutations.ts';
+import './bulk-mutations.ts';
 import './talk-mutations.ts';
 import './build-progress.ts';
 import './artifact.ts';

@@ -3,7 +3,7 @@ import type { ExitCode } from './exit-code.ts';
 import { findBuildId } from './find-build.ts';
 import { findProject } from './find-project.ts';
 import type { Io } from './io.ts';
-import type { network, Pair } from './parse-option.ts';
+import type { network, Pair, supersede } from './parse-option.ts';
 import { readPrompt } from './read-prompt.ts';
 import { accepted } from './refusal.ts';
 import { reportStart } from './report-start.ts';
@@ -20,6 +20,8 @@ export interface BuildStartFlags extends ClientFlags {
   readonly label?: readonly Pair[];
   readonly priority?: number;
   readonly callbackUrl?: string;
+  readonly concurrencyKey?: string;
+  readonly supersede?: ReturnType<typeof supersede>;
   /** False with `--no-commit`. */
   readonly commit: boolean;
   readonly push: boolean;
@@ -68,6 +70,8 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     labels: flags.label?.map(({ name, value }) => ({ key: name, value })) ?? null,
     priority: flags.priority ?? null,
     callbackUrl: flags.callbackUrl ?? null,
+    concurrencyKey: flags.concurrencyKey ?? null,
+    supersede: flags.supersede ?? null,
     autoCommit: flags.commit ? null : false,
     autoPush: flags.push ? null : false,
     network: flags.network ?? null,

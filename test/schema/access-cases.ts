@@ -109,6 +109,20 @@ const MUTATIONS: readonly AccessCase[] = [
     source: ({ ours }) => mutation(`retryBuild(input: { id: "${ours.running}" })`),
   },
   {
+    field: 'mutation cancelBuilds',
+    ...write,
+    source: ({
+      ours,
+    }) => `mutation { result: cancelBuilds(input: { filter: { projectId: "${ours.project}" }, dryRun: true }) {
+      ... on CancelBuildsPayload { matched ids } } }`,
+  },
+  {
+    field: 'mutation retryBuilds',
+    ...write,
+    source: () => `mutation { result: retryBuilds(input: { filter: { status: [COMPLETED] }, dryRun: true }) {
+      ... on RetryBuildsPayload { matched ids } } }`,
+  },
+  {
     field: 'mutation redeliverCallback',
     ...write,
     source: ({ ours }) => mutation(`redeliverCallback(input: { buildId: "${ours.finished}" })`),
