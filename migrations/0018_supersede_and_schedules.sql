@@ -11,7 +11,7 @@ create table schedules (
   spec                    jsonb not null,
   overlap                 text not null check (overlap in ('SKIP_IF_RUNNING', 'QUEUE', 'CANCEL_RUNNING')),
   catch_up                text not null check (catch_up in ('NONE', 'LATEST', 'ALL')),
-  catch_up_seconds        integer not null check (catch_up_seconds between 60 and 2592000),
+  catch_up_seconds        integer not null check (catch_up_seconds between 300 and 2592000),
   -- Null while it is paused. Its job in pg-boss has the schedule's id and this time.
   next_run_at             timestamptz(3),
   last_run_at             timestamptz(3),

@@ -90,7 +90,7 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
     const reason = `Build #${inTheWay.number} (${toPublicId('build', inTheWay.id)}) was waiting or running already.`;
     ends.push(await requestCancel(trx, queue, { ...request, build: accepted, reason, supersededBy: inTheWay.id }));
   } else {
-    await queue.add(trx, { id, priority: spec.priority, runAfter: spec.runAfter ? new Date(spec.runAfter) : null });
+    await queue.addBuild(trx, id);
   }
   await failpoint('accept.written');
   const cancelled = ends.reduce(

@@ -6,7 +6,7 @@ import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild, toBuild } from './build.ts';
 import type { LedgerDeps } from './ledger.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
-import { checkReason, endsHere, requestCancel, tooLateToCancel } from './request-cancel.ts';
+import { checkReason, requestCancel, tooLateToCancel } from './request-cancel.ts';
 
 export interface CancelBuildInput {
   readonly id: string;
@@ -24,12 +24,8 @@ export async function cancelBuild(
   actor: string,
 ): Promise<Build> {
   const reason = checkReason(input.reason);
-  const before = await findBuild(deps.db, input.id);
   await failpoint('cancel.begin');
   const { topics, ended } = await inTransaction(deps.db, async (trx) => {
-    // Only a build that has nothing on a worker ends here and needs its job; taking the job of another one would cross
-    // whoever finishes it, who has the build's row first.
-    if (before && endsHere(before)) await deps.queue.lock(trx, input.id);
     const row = await trx
       .selectFrom('build_audit')
       .selectAll()

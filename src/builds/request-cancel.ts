@@ -35,7 +35,7 @@ export function tooLateToCancel({ status, pushIntentSha }: Build): string | null
 }
 
 /** It was never claimed, or waits with its processes ended. */
-export function endsHere({ status, attemptNo, waitingFor }: Build): boolean {
+function endsHere({ status, attemptNo, waitingFor }: Build): boolean {
   return status === 'PENDING' && (attemptNo === 0 || waitingFor === 'QUOTA');
 }
 

@@ -92,5 +92,7 @@ function groupOf(
   const inProject = sql<boolean>`project_id = ${projectId}`;
   if (supersede?.by === 'BRANCH') return sql<boolean>`(${inProject} and branch = ${branch})`;
   if (supersede?.by !== 'KEY') return inProject;
-  return concurrencyKey ? sql<boolean>`(${inProject} and spec ->> 'concurrencyKey' = ${concurrencyKey})` : null;
+  // The queue has the key at hand: in a spec it lies behind a prompt of up to 1 MiB.
+  const inQueue = sql`select from queue_items i where i.id = build_audit.id and i.key = ${concurrencyKey}`;
+  return concurrencyKey ? sql<boolean>`(${inProject} and exists (${inQueue}))` : null;
 }

@@ -17,6 +17,7 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import { managedRepositoryPath } from '../../src/projects/repository.ts';
 import { armFailpoints } from '../../src/std/failpoint.ts';
+import { claimer } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -51,7 +52,7 @@ async function idleWorker(): Promise<string> {
 
 async function claimByHand(limit = 1) {
   const workerId = await idleWorker();
-  const claimed = await claimBuilds(stack.orchestrator, { workerId, workerName: 'idle' }, limit);
+  const claimed = await claimBuilds(stack.orchestrator, claimer(workerId), limit);
   const ledgers = claimed.map((build) => new Ledger(stack.orchestrator, build));
   return { workerId, claimed, ledgers };
 }
@@ -62,13 +63,14 @@ async function lose(build: Build): Promise<void> {
   await rescueBuilds(stack.orchestrator, 'expired');
 }
 
-/** Holds the build's row while `work` runs. */
-async function whileLocked<T>(build: Build, work: () => Promise<T>): Promise<T> {
+/** Holds the build's row, or that of all claims, while `work` runs. */
+async function whileLocked<T>(what: Build | 'claims', work: () => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   try {
     await client.query('begin');
-    await client.query('select 1 from build_audit where id = $1 for update', [build.id]);
+    if (what === 'claims') await client.query('select 1 from queue_state for update');
+    else await client.query('select 1 from build_audit where id = $1 for update', [what.id]);
     return await work();
   } finally {
     await client.query('rollback');
@@ -104,7 +106,7 @@ test('a worker that is given its own lost build again goes on with it', async ()
 
 test('a claim that is on its way when a drain begins is waited for and put back', async () => {
   const build = await start(script({ run: 'sleep 60' }));
-  const worker = await whileLocked(build, async () => {
+  const worker = await whileLocked('claims', async () => {
     const opened = await stack.openWorker();
     const waiting = sql<{ n: number }>`select count(*)::int as n from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`;

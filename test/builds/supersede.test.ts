@@ -8,7 +8,7 @@ import { InvalidInputError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import type { Project } from '../../src/projects/project.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
-import { claimByHand, registerByHand } from '../support/claim.ts';
+import { claimByHand, claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 
 let stack: TestStack;
@@ -100,7 +100,7 @@ test('20 at once, with cancels and claims between them: one of each branch is le
   const disturb = async () => {
     const one = started[Math.floor(Math.random() * started.length)];
     if (one) await cancelBuild(stack.orchestrator, { id: one.id }, 'test').catch(() => {});
-    await claimBuilds(stack.orchestrator, { workerId, workerName: 'by hand' }, 3);
+    await claimBuilds(stack.orchestrator, claimer(workerId), 3);
   };
   for (let round = 0; round < 3; round += 1) {
     const accepts = Array.from({ length: 20 }, async (_, index) => {

@@ -198,7 +198,7 @@ const list = (min: number, max: number, most: number) =>
   );
 const expression = fc
   .tuple(
-    list(0, 59, 4),
+    list(0, 59, 4).map((minutes) => (minutes === '*' ? '*/10' : minutes)),
     fc.oneof(list(0, 3, 3), list(0, 23, 4)),
     fc.constantFrom('*', '*/2', '1-15'),
     fc.constant('*'),

@@ -3,7 +3,7 @@ import { cancelBuilds } from '../../src/builds/cancel-builds.ts';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { fromPublicId, toPublicId } from '../../src/std/public-id.ts';
-import { claimByHand, registerByHand } from '../support/claim.ts';
+import { claimByHand, claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { Api, viewer } from './api.ts';
 import { FAILED, finish } from './finish.ts';
@@ -138,7 +138,7 @@ test('calls that cross each other and claims wait for no lock of each other', as
   for (const { id } of projects) await start(id, 20, {});
   const workerId = await registerByHand(stack);
   const filter = { projectIds: projects.map(({ id }) => id) };
-  const claim = () => claimBuilds(stack.orchestrator, { workerId, workerName: 'by hand' }, 2);
+  const claim = () => claimBuilds(stack.orchestrator, claimer(workerId), 2);
   const [, ...calls] = await Promise.all([
     claim(),
     ...[1, 2, 3].map(() => cancelBuilds(stack.orchestrator, { filter }, 'test')),
