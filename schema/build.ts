@@ -63,7 +63,9 @@ BuildRef.implement({
       description: 'Milliseconds from acceptance to the first claim, or to now.',
       resolve: (b) => queuedMs(b),
     }),
-    requestedBy: t.exposeString('requestedBy', { description: 'Who asked for it: `token_…` or `system`.' }),
+    requestedBy: t.exposeString('requestedBy', {
+      description: 'Who asked for it: `token_…`, `schedule_…` or `system`.',
+    }),
     attempt: t.exposeInt('attemptNo', { description: 'The try that runs or ran last; 0 before the first.' }),
     retryOf: t.field({
       type: BuildRef,

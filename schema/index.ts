@@ -10,6 +10,8 @@ import './build-message.ts';
 import './build-question.ts';
 import './build-mutations.ts';
 import './bulk-mutations.ts';
+import './schedule.ts';
+import './schedule-mutations.ts';
 import './talk-mutations.ts';
 import './build-progress.ts';
 import './artifact.ts';

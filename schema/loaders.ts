@@ -28,6 +28,7 @@ import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
 import { listEventsOf } from '../src/events/list-events.ts';
 import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
+import { findSchedules, listSchedulesOf, type Schedule } from '../src/schedules/schedule.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
 import type { ResponseBudget } from './response-budget.ts';
@@ -91,6 +92,8 @@ export interface Loaders {
   readonly deliveryAttempts: DataLoader<string, readonly DeliveryAttempt[]>;
   readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly BuildSummary[], string>;
   readonly buildCount: DataLoader<Omit<ChildPage<BuildsQuery>, 'keyset'>, number, string>;
+  readonly schedule: DataLoader<string, Schedule | null>;
+  readonly schedules: DataLoader<ChildPage<null>, readonly Schedule[], string>;
   readonly artifacts: DataLoader<ChildPage<null>, readonly Artifact[], string>;
   readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
 }
@@ -149,6 +152,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const counts = await countBuildsOf(db, { by, parents, filter: visible(viewer, filter) });
       return (parent) => counts.get(parent) ?? 0;
     }),
+    ...scheduleLoaders(db, viewer, budget),
     artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
     events: childPages(async (types, keyset, buildIds) => {
       const pages = await listEventsOf(db, { buildIds, types }, keyset);
@@ -183,6 +187,30 @@ function talkLoaders(
       return (parent) => groups.get(parent) ?? [];
     }),
   };
+}
+
+function scheduleLoaders(
+  db: Database,
+  viewer: Viewer,
+  budget: ResponseBudget,
+): Pick<Loaders, 'schedule' | 'schedules'> {
+  return {
+    schedule: byId<Schedule>(
+      async (ids) => spent(budget, await findSchedules(db, ids)),
+      ({ projectId }) => seesProject(viewer, projectId),
+    ),
+    schedules: childPages(async (_query, keyset, projectIds) => {
+      const pages = await listSchedulesOf(db, projectIds, keyset);
+      spent(budget, [...pages.values()].flat());
+      return pages;
+    }),
+  };
+}
+
+/** What answers hold of them are their specs. */
+function spent(budget: ResponseBudget, schedules: readonly Schedule[]): readonly Schedule[] {
+  for (const { spec } of schedules) budget.spend(JSON.stringify(spec).length);
+  return schedules;
 }
 
 /** Only what the viewer may see of what the filter asks for. */

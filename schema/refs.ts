@@ -6,6 +6,7 @@ import type { BuildQuestion } from '../src/builds/build-question.ts';
 import type { Delivery } from '../src/callbacks/delivery.ts';
 import type { BuildEvent } from '../src/events/event.ts';
 import type { Project } from '../src/projects/project.ts';
+import type { Schedule } from '../src/schedules/schedule.ts';
 import type { WorkerRecord } from '../src/workers/registry.ts';
 import { builder } from './builder.ts';
 
@@ -18,4 +19,5 @@ export const ArtifactRef = builder.nodeRef<Artifact>('Artifact', byId);
 export const DeliveryRef = builder.nodeRef<Delivery>('CallbackDelivery', byId);
 export const BuildMessageRef = builder.nodeRef<BuildMessage>('BuildMessage', byId);
 export const BuildQuestionRef = builder.nodeRef<BuildQuestion>('BuildQuestion', byId);
+export const ScheduleRef = builder.nodeRef<Schedule>('Schedule', byId);
 export const BuildEventRef = builder.interfaceRef<BuildEvent>('BuildEvent');

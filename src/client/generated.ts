@@ -296,6 +296,26 @@ export type CreateApiTokenInput = {
   readonly scopes: ReadonlyArray<string>;
 };
 
+/** Builds of a project that are started by the clock. */
+export type CreateScheduleInput = {
+  /** What is done about times that were missed; by default NONE. */
+  readonly catchUp?: ScheduleCatchUp | null | undefined;
+  /** How far back a time is caught up: 300 to 2592000, by default 86400. */
+  readonly catchUpSeconds?: number | null | undefined;
+  /** When it is due: minute, hour, day of the month, month, day of the week, as in `30 6 * * MON-FRI`; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. A time that the clocks pass over is due at the shift, one that comes twice is due once; what is due every hour goes on every hour. */
+  readonly cron: string;
+  /** What it is called: at most 100 characters, unique in its project. */
+  readonly name: string;
+  /** What is done while an earlier build of it waits or runs; by default SKIP_IF_RUNNING. */
+  readonly overlap?: ScheduleOverlap | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+  /** What its builds are to do, without runAfter: at most 128 KiB. */
+  readonly spec: BuildSpecInput;
+  /** Whose clocks that means, such as `Europe/Berlin`; by default UTC. */
+  readonly timeZone?: string | null | undefined;
+};
+
 /** What a credential is good for. */
 export type CredentialKind =
   /** Signs callbacks in place of the secret that Slipway derives. */
@@ -328,6 +348,12 @@ export type DeleteCredentialInput = {
   readonly name: string;
   /** Whose it is; absent for one of all projects, which needs the scope admin. */
   readonly projectId?: string | null | undefined;
+};
+
+/** Which schedule. */
+export type DeleteScheduleInput = {
+  /** The schedule. */
+  readonly id: string;
 };
 
 /** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
@@ -478,6 +504,14 @@ export type NetworkInput = {
   readonly hosts?: ReadonlyArray<string> | null | undefined;
 };
 
+/** Which schedule, and why. */
+export type PauseScheduleInput = {
+  /** The schedule. */
+  readonly id: string;
+  /** Shown with it: at most 1000 characters. */
+  readonly reason?: string | null | undefined;
+};
+
 /** What builds may use; null takes a limit away. Tokens are input and output, a day is one of UTC. */
 export type ProjectBudgetInput = {
   /** US dollars of one build: more cannot be asked for. At most 10000. */
@@ -578,6 +612,12 @@ export type RejectBuildInput = {
   readonly questionId: string;
 };
 
+/** Which schedule. */
+export type ResumeScheduleInput = {
+  /** The schedule. */
+  readonly id: string;
+};
+
 /** Which build to start again. */
 export type RetryBuildInput = {
   /** The build, which must be finished. */
@@ -613,6 +653,24 @@ export type RotateApiTokenInput = {
   /** Its id: `token_…`. */
   readonly id: string;
 };
+
+/** What is done about times that were missed: more than five minutes, because no Slipway was there. */
+export type ScheduleCatchUp =
+  /** A build is started for each of the last ten of them. */
+  | 'ALL'
+  /** A build is started for the last of them. */
+  | 'LATEST'
+  /** Nothing. */
+  | 'NONE';
+
+/** What is done when a schedule is due while an earlier build of it waits or runs. */
+export type ScheduleOverlap =
+  /** The earlier build ends CANCELLED, and another one is started. */
+  | 'CANCEL_RUNNING'
+  /** Another build is started, and waits for its turn. */
+  | 'QUEUE'
+  /** This time is skipped. */
+  | 'SKIP_IF_RUNNING';
 
 /** The search for secrets in what builds would commit: a build that finds one fails with SECRET_DETECTED. */
 export type SecretScanInput = {
@@ -780,6 +838,7 @@ export type FindQuestionQuery = { readonly node:
     | { readonly __typename: 'BuildQuestion', readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }
     | { readonly __typename: 'CallbackDelivery' }
     | { readonly __typename: 'Project' }
+    | { readonly __typename: 'Schedule' }
     | { readonly __typename: 'Worker' }
    | null };
 
@@ -1050,6 +1109,67 @@ export type DeleteCredentialMutationVariables = Exact<{
 
 export type DeleteCredentialMutation = { readonly deleteCredential:
     | { readonly __typename: 'DeleteCredentialPayload', readonly credential: { readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type ScheduleFieldsFragment = { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null };
+
+export type ListSchedulesQueryVariables = Exact<{
+  projectId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type ListSchedulesQuery = { readonly project: { readonly schedules: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type ShowNextRunsQueryVariables = Exact<{
+  id: string;
+  first: number;
+}>;
+
+
+export type ShowNextRunsQuery = { readonly schedule: { readonly nextRuns: ReadonlyArray<string>, readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } | null };
+
+export type CreateScheduleMutationVariables = Exact<{
+  input: CreateScheduleInput;
+}>;
+
+
+export type CreateScheduleMutation = { readonly createSchedule:
+    | { readonly __typename: 'ConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'CreateSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type PauseScheduleMutationVariables = Exact<{
+  input: PauseScheduleInput;
+}>;
+
+
+export type PauseScheduleMutation = { readonly pauseSchedule:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'PauseSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+   };
+
+export type ResumeScheduleMutationVariables = Exact<{
+  input: ResumeScheduleInput;
+}>;
+
+
+export type ResumeScheduleMutation = { readonly resumeSchedule:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ResumeSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+   };
+
+export type DeleteScheduleMutationVariables = Exact<{
+  input: DeleteScheduleInput;
+}>;
+
+
+export type DeleteScheduleMutation = { readonly deleteSchedule:
+    | { readonly __typename: 'DeleteSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
@@ -1362,6 +1482,34 @@ export const CredentialRowFragmentDoc = new TypedDocumentString(`
   lastUsedAt
 }
     `, {"fragmentName":"CredentialRow"}) as unknown as TypedDocumentString<CredentialRowFragment, unknown>;
+export const ScheduleFieldsFragmentDoc = new TypedDocumentString(`
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}
+    `, {"fragmentName":"ScheduleFields"}) as unknown as TypedDocumentString<ScheduleFieldsFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -2433,3 +2581,252 @@ export const DeleteCredentialDocument = new TypedDocumentString(`
   updatedAt
   lastUsedAt
 }`) as unknown as TypedDocumentString<DeleteCredentialMutation, DeleteCredentialMutationVariables>;
+export const ListSchedulesDocument = new TypedDocumentString(`
+    query ListSchedules($projectId: ID!, $after: String) {
+  project(id: $projectId) {
+    schedules(first: 50, after: $after) {
+      nodes {
+        ...ScheduleFields
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<ListSchedulesQuery, ListSchedulesQueryVariables>;
+export const ShowNextRunsDocument = new TypedDocumentString(`
+    query ShowNextRuns($id: ID!, $first: Int!) {
+  schedule(id: $id) {
+    ...ScheduleFields
+    nextRuns(first: $first)
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<ShowNextRunsQuery, ShowNextRunsQueryVariables>;
+export const CreateScheduleDocument = new TypedDocumentString(`
+    mutation CreateSchedule($input: CreateScheduleInput!) {
+  createSchedule(input: $input) {
+    __typename
+    ... on CreateSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<CreateScheduleMutation, CreateScheduleMutationVariables>;
+export const PauseScheduleDocument = new TypedDocumentString(`
+    mutation PauseSchedule($input: PauseScheduleInput!) {
+  pauseSchedule(input: $input) {
+    __typename
+    ... on PauseSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<PauseScheduleMutation, PauseScheduleMutationVariables>;
+export const ResumeScheduleDocument = new TypedDocumentString(`
+    mutation ResumeSchedule($input: ResumeScheduleInput!) {
+  resumeSchedule(input: $input) {
+    __typename
+    ... on ResumeSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<ResumeScheduleMutation, ResumeScheduleMutationVariables>;
+export const DeleteScheduleDocument = new TypedDocumentString(`
+    mutation DeleteSchedule($input: DeleteScheduleInput!) {
+  deleteSchedule(input: $input) {
+    __typename
+    ... on DeleteSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<DeleteScheduleMutation, DeleteScheduleMutationVariables>;

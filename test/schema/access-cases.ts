@@ -57,6 +57,11 @@ const QUERIES: readonly AccessCase[] = [
     ...read,
     source: ({ ours }) => `{ builds(filter: { projectId: "${ours.project}" }) { totalCount nodes { ${BUILD} } } }`,
   },
+  {
+    field: 'query schedule',
+    ...read,
+    source: ({ ours }) => `{ schedule(id: "${ours.schedule}") { id name spec project { slug } } }`,
+  },
   { field: 'query project', ...read, source: ({ ours }) => `{ project(id: "${ours.project}") { id name } }` },
   { field: 'query project', ...read, source: ({ ours }) => `{ project(slug: "${ours.slug}") { id name } }` },
   { field: 'query projects', ...read, source: () => '{ projects { totalCount nodes { id name slug } } }' },
@@ -158,6 +163,35 @@ const MUTATIONS: readonly AccessCase[] = [
     source: ({ ours }) => mutation(`archiveProject(input: { id: "${ours.archived}" })`),
   },
   {
+    field: 'mutation createSchedule',
+    ...change,
+    needs: ['projects:write', 'builds:write'],
+    source: ({ ours }) =>
+      mutation(`createSchedule(input: { projectId: "${ours.project}", name: "", cron: "", spec: { prompt: "" } })`),
+  },
+  {
+    field: 'mutation updateSchedule',
+    ...change,
+    needs: ['projects:write', 'builds:write'],
+    source: ({ ours }) => mutation(`updateSchedule(input: { id: "${ours.schedule}", cron: "" })`),
+  },
+  {
+    field: 'mutation pauseSchedule',
+    ...change,
+    source: ({ ours }) => mutation(`pauseSchedule(input: { id: "${ours.schedule}", reason: "${'x'.repeat(1_001)}" })`),
+  },
+  {
+    field: 'mutation resumeSchedule',
+    ...change,
+    source: ({ ours }) => mutation(`resumeSchedule(input: { id: "${ours.schedule}" })`),
+  },
+  {
+    field: 'mutation deleteSchedule',
+    ...change,
+    // The world keeps its schedules.
+    source: ({ ours }) => mutation(`deleteSchedule(input: { id: "${ours.schedule}" })`),
+  },
+  {
     field: 'mutation setCredential',
     ...change,
     source: ({ ours }) => mutation(`setCredential(input: { projectId: "${ours.project}", name: "", ${REGISTRY} })`),
@@ -226,6 +260,7 @@ export const ACCESS_CASES = [...QUERIES, ...MUTATIONS, ...SUBSCRIPTIONS];
 export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
   'Project.builds': 'builds:read',
   'Project.callbackSecret': 'projects:write',
+  'Project.schedules': 'builds:read',
   'Project.spentToday': 'builds:read',
   'Project.credentials': 'projects:write',
   'Credential.project': 'builds:read',
@@ -249,6 +284,7 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'Build.questions': 'same project',
   'Build.retries': 'same project',
   'Build.retryOf': 'same project',
+  'Build.schedule': 'same project',
   'Build.supersededBy': 'same project',
   'Build.supersedes': 'same project',
   // Workers belong to no project.
@@ -262,6 +298,10 @@ export const PATHS: Readonly<Record<string, Path>> = {
     `mutation { startBuild(input: { projectId: "${ours.project}", idempotencyKey: "finished", spec: { prompt: "other" } }) {
       ... on IdempotencyConflictError { existing { id } } } }`,
   'Project.builds': 'same project',
+  'Project.schedules': 'same project',
+  'Schedule.builds': 'same project',
+  'Schedule.lastBuild': 'same project',
+  'Schedule.project': 'same project',
   'Viewer.projects': () => '{ viewer { projects { id } } }',
   'Worker.currentBuilds': () => '{ workers { nodes { currentBuilds { nodes { id project { id } } } } } }',
 };

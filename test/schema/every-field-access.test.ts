@@ -177,6 +177,7 @@ describe('every node type', () => {
       BuildQuestion: { id: ours.question, reach: 'project' },
       CallbackDelivery: { id: ours.delivery, reach: 'project' },
       Project: { id: ours.project, reach: 'project' },
+      Schedule: { id: ours.schedule, reach: 'project' },
       Worker: { id: worker, reach: 'everyone' },
     };
     expect(Object.keys(ids)).toEqual(nodeTypes.toSorted());
@@ -246,6 +247,8 @@ describe('scopes below the roots', () => {
     'Project.callbackSecret': ({ ours }) => `{ project(id: "${ours.project}") { callbackSecret } }`,
     'Project.spentToday': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
       ... on ArchiveProjectPayload { project { spentToday { tokens } } } } }`,
+    'Project.schedules': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
+      ... on ArchiveProjectPayload { project { schedules { nodes { id } } } } } }`,
     'Project.credentials': ({ ours }) => `{ project(id: "${ours.project}") { credentials { name } } }`,
     'Viewer.projects': () => projects,
     'Credential.project': ({
