@@ -4,7 +4,7 @@ import { BuildStateError, NotFoundError } from '../errors.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild, toBuild } from './build.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
 import { checkReason, requestCancel, tooLateToCancel } from './request-cancel.ts';
 

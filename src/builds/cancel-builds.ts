@@ -4,7 +4,7 @@ import { inTransaction } from '../database/transaction.ts';
 import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toBuild } from './build.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
 import { type Cancelled, checkReason, requestCancel, tooLateToCancel } from './request-cancel.ts';
 import { type BulkInput, type BulkResult, type SkippedBuild, selectBuilds } from './select-builds.ts';

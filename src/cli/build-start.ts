@@ -19,8 +19,9 @@ export interface BuildStartFlags extends ClientFlags {
   readonly var?: readonly Pair[];
   readonly label?: readonly Pair[];
   readonly priority?: number;
-  readonly callbackUrl?: string;
   readonly concurrencyKey?: string;
+  readonly runsOn?: readonly string[];
+  readonly callbackUrl?: string;
   readonly supersede?: ReturnType<typeof supersede>;
   /** False with `--no-commit`. */
   readonly commit: boolean;
@@ -69,8 +70,9 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     variables: flags.var ? [...flags.var] : null,
     labels: flags.label?.map(({ name, value }) => ({ key: name, value })) ?? null,
     priority: flags.priority ?? null,
-    callbackUrl: flags.callbackUrl ?? null,
     concurrencyKey: flags.concurrencyKey ?? null,
+    runsOn: flags.runsOn ? [...flags.runsOn] : null,
+    callbackUrl: flags.callbackUrl ?? null,
     supersede: flags.supersede ?? null,
     autoCommit: flags.commit ? null : false,
     autoPush: flags.push ? null : false,

@@ -9,7 +9,7 @@ import type { BuildStartFlags } from './build-start.ts';
 import type { BuildWatchFlags } from './build-watch.ts';
 import { BUILD_ARGUMENT, clientFlags, limitOption, type Run } from './define-commands.ts';
 import { defineTalkCommands } from './define-talk-commands.ts';
-import { duration, integer, moment, network, pairs, positiveNumber, supersede } from './parse-option.ts';
+import { duration, integer, moment, network, pairs, positiveNumber, supersede, texts } from './parse-option.ts';
 import type { ClientFlags } from './session.ts';
 
 const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'];
@@ -50,6 +50,21 @@ export function defineBuildCommands(program: Command, run: Run): void {
     .option('--reason <text>', 'why, for those who look at it later')
     .action((id: string, flags: BuildCancelFlags) =>
       run(async (io) => (await import('./build-cancel.ts')).buildCancel(io, id, flags)),
+    );
+
+  clientFlags(
+    build
+      .command('priority')
+      .argument('<build>', BUILD_ARGUMENT)
+      .argument(
+        '<number>',
+        '-100 to 100: higher goes first, each point is worth a minute of waiting',
+        integer(-100, 100),
+      ),
+  )
+    .description('let a build that waits go before others, or behind them; -- before a negative number')
+    .action((id: string, priority: number, flags: ClientFlags) =>
+      run(async (io) => (await import('./build-priority.ts')).buildPriority(io, id, priority, flags)),
     );
 
   watchFlags(clientFlags(build.command('retry').argument('<build>', BUILD_ARGUMENT)))
@@ -112,8 +127,9 @@ function defineStart(build: Command, run: Run): void {
     .option('--var <name=value>', 'a variable of the template; may be repeated', pairs)
     .option('-l, --label <name=value>', 'for filters and statistics; may be repeated', pairs)
     .addOption(new Option('--priority <number>', 'higher goes first').argParser(integer(-100, 100)))
+    .option('--concurrency-key <key>', 'builds of the project with the same key run one at a time')
+    .option('--runs-on <label>', 'a label that its worker must have, such as gpu; may be repeated', texts)
     .option('--callback-url <url>', 'who is told about the end, by signed HTTP')
-    .option('--concurrency-key <key>', 'what builds share that must not run at the same time')
     .addOption(
       new Option(
         '--supersede <policy>',

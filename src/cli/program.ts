@@ -7,6 +7,7 @@ import { defineBuildCommands } from './define-build-commands.ts';
 import type { Run } from './define-commands.ts';
 import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
+import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineScheduleCommands } from './define-schedule-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
 
@@ -25,6 +26,7 @@ export function createProgram(run: Run): Command {
   defineProjectCommands(program, run);
   defineBuildCommands(program, run);
   defineScheduleCommands(program, run);
+  defineQueueCommands(program, run);
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
   defineAgentCommands(program, run);

@@ -12,6 +12,7 @@ export const AUDIT_SUBJECTS = [
   'delivery',
   'credential',
   'schedule',
+  'queue',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];
 

@@ -10,6 +10,7 @@ export type PublicIdType =
   | 'credential'
   | 'message'
   | 'question'
+  | 'queue'
   | 'schedule';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;

@@ -19,12 +19,31 @@ const names = commands.map(({ path }) => path.join(' '));
 test('every command is there', () => {
   expect(names).toEqual([
     ...['up', 'serve', 'work', 'migrate', 'doctor', 'demo'],
-    ...['project create', 'project list'],
-    ...['build start', 'build watch', 'build logs', 'build list', 'build show', 'build cancel', 'build retry'],
-    ...['build cancel-many', 'build retry-many', 'build tell', 'build answer', 'build approve', 'build reject'],
+    ...['project create', 'project list', 'project pause', 'project resume', 'project limit'],
+    ...[
+      'build start',
+      'build watch',
+      'build logs',
+      'build list',
+      'build show',
+      'build cancel',
+      'build priority',
+      'build retry',
+    ],
+    ...['build cancel-many', 'build retry-many'],
+    ...['build tell', 'build answer', 'build approve', 'build reject'],
     ...['schedule create', 'schedule list', 'schedule next', 'schedule pause', 'schedule resume', 'schedule delete'],
+    ...['queue pause', 'queue resume', 'queue limit'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
-    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'agents', 'audit list'],
+    ...[
+      'credential set',
+      'credential list',
+      'credential limit',
+      'credential delete',
+      'credential rotate-key',
+      'agents',
+      'audit list',
+    ],
     'help',
   ]);
 });
