@@ -5,6 +5,7 @@ import { type InputIssue, InvalidInputError, inputIssues } from '../errors.ts';
 import { toNetworkAccess } from '../projects/network-input.ts';
 import type { Project } from '../projects/project.ts';
 import { resolveVariables } from '../projects/resolve-variables.ts';
+import { QUEUE_ALL } from '../projects/supersede-input.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
 import type { WorkspaceRules } from '../projects/workspace-needs.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
@@ -68,7 +69,6 @@ export function resolveSpec(
   if (asked.supersede?.by === 'KEY' && asked.supersede.policy !== 'QUEUE' && concurrencyKey === null) {
     refuse(['supersede', 'by'], 'A build that is superseded by key needs a concurrencyKey.');
   }
-  const supersede = asked.supersede ?? project.settings.supersede ?? null;
 
   const interaction = resolveInteraction(asked.interaction ?? {});
   refuseWhatCannotBeAsked(deps, provider, interaction, refuse);
@@ -100,7 +100,7 @@ export function resolveSpec(
     limits: resolveLimits(asked.limits ?? {}, project.settings),
     network,
     interaction,
-    ...(supersede ? { supersede } : {}),
+    supersede: asked.supersede ?? project.settings.supersede ?? QUEUE_ALL,
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };
