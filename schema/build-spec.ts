@@ -6,12 +6,14 @@ import {
   completeLimits,
   UNATTENDED,
 } from '../src/builds/build-spec.ts';
+import { QUEUE_ALL } from '../src/projects/supersede-input.ts';
 import { ALL_OF_THE_NETWORK } from '../src/std/network-access.ts';
 import { toPublicId } from '../src/std/public-id.ts';
 import type { BuildDocument } from './build-document.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
 import { InteractionInput, InteractionRef } from './interaction.ts';
 import { NetworkInput, NetworkRef } from './network.ts';
+import { SupersedeInput, SupersedeRef } from './supersede.ts';
 
 interface NamedValue {
   readonly name: string;
@@ -130,6 +132,11 @@ export const BuildSpecRef = builder.objectRef<BuildDocument<BuildSpec>>('BuildSp
       description: 'What the agent may ask people.',
       resolve: async (spec) => (await spec.read('interaction')) ?? UNATTENDED,
     }),
+    supersede: t.field({
+      type: SupersedeRef,
+      description: 'What it did to the earlier builds of its group when it was accepted.',
+      resolve: async (spec) => (await spec.read('supersede')) ?? QUEUE_ALL,
+    }),
     runAfter: t.field({
       type: 'DateTime',
       nullable: true,
@@ -212,6 +219,11 @@ export const BuildSpecInputRef = builder.inputRef<BuildSpecInput>('BuildSpecInpu
     limits: t.field({ type: LimitsInput, description: 'Where it is stopped.' }),
     network: t.field({ type: NetworkInput, description: "What the agent may reach; by default the project's." }),
     interaction: t.field({ type: InteractionInput, description: 'What the agent may ask people; by default nothing.' }),
+    supersede: t.field({
+      type: SupersedeInput,
+      description:
+        "What it does to the earlier builds of its group; by default as the project's settings say, or QUEUE.",
+    }),
     runAfter: t.field({ type: 'DateTime', description: 'Do not start before this.' }),
   }),
 });

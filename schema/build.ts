@@ -63,13 +63,22 @@ BuildRef.implement({
       description: 'Milliseconds from acceptance to the first claim, or to now.',
       resolve: (b) => queuedMs(b),
     }),
-    requestedBy: t.exposeString('requestedBy', { description: 'Who asked for it: `token_…` or `system`.' }),
+    requestedBy: t.exposeString('requestedBy', {
+      description: 'Who asked for it: `token_…`, `schedule_…` or `system`.',
+    }),
     attempt: t.exposeInt('attemptNo', { description: 'The try that runs or ran last; 0 before the first.' }),
     retryOf: t.field({
       type: BuildRef,
       nullable: true,
       description: 'The build that this one repeats.',
       resolve: ({ retryOf }, _args, { loaders }) => (retryOf === null ? null : loaders.build.load(retryOf)),
+    }),
+    supersededBy: t.field({
+      type: BuildRef,
+      nullable: true,
+      description: 'The build that took its place, or was in its way: see `spec.supersede`.',
+      resolve: ({ supersededBy }, _args, { loaders }) =>
+        supersededBy === null ? null : loaders.build.load(supersededBy),
     }),
     result: t.field({
       type: BuildResultRef,
@@ -164,6 +173,16 @@ builder.objectFields(BuildRef, (t) => ({
       complexity: pageComplexity,
       resolve: ({ id }, args, context) =>
         childBuilds(context, id, { args, direction: 'asc', query: { by: 'retry_of', filter: {} } }),
+    },
+    BuildConnection,
+  ),
+  supersedes: t.connection(
+    {
+      type: BuildRef,
+      description: 'Builds that ended because of this one, oldest first.',
+      complexity: pageComplexity,
+      resolve: ({ id }, args, context) =>
+        childBuilds(context, id, { args, direction: 'asc', query: { by: 'superseded_by', filter: {} } }),
     },
     BuildConnection,
   ),

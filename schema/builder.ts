@@ -38,6 +38,7 @@ const NODE_IDS = {
   BuildMessage: 'message',
   BuildQuestion: 'question',
   Task: 'task',
+  Schedule: 'schedule',
 } as const;
 
 /** The points of a page: every item costs what is selected of it. */

@@ -3,6 +3,7 @@ import { seesProject, type Viewer } from '../src/auth/viewer.ts';
 import type { BuildSummary } from '../src/builds/build.ts';
 import { NotFoundError } from '../src/errors.ts';
 import type { Project } from '../src/projects/project.ts';
+import type { Schedule } from '../src/schedules/schedule.ts';
 import { fromPublicId } from '../src/std/public-id.ts';
 import type { Task } from '../src/tasks/task.ts';
 import type { Context } from './context.ts';
@@ -33,6 +34,14 @@ export async function requireBuildId(context: Context, id: string): Promise<stri
   const build = await requireBuild(context, id);
   context.loaders.build.clear(build.id);
   return build.id;
+}
+
+/** For a schedule that is about to change. Throws NotFoundError. */
+export async function requireScheduleId(context: Context, id: string): Promise<string> {
+  const schedule = await findScheduleById(context, id);
+  if (!schedule) throw new NotFoundError('schedule', id);
+  context.loaders.schedule.clear(schedule.id);
+  return schedule.id;
 }
 
 /** For a question that is about to be answered: it and its build are read anew afterwards. Throws NotFoundError. */
@@ -74,6 +83,11 @@ export async function findProjectById(context: Context, id: string): Promise<Pro
 export async function findBuildById(context: Context, id: string): Promise<BuildSummary | null> {
   const uuid = fromPublicId('build', id);
   return uuid === null ? null : context.loaders.build.load(uuid);
+}
+
+export async function findScheduleById(context: Context, id: string): Promise<Schedule | null> {
+  const uuid = fromPublicId('schedule', id);
+  return uuid === null ? null : context.loaders.schedule.load(uuid);
 }
 
 /** The projects of a list: those that are asked for and that the viewer may see; null means all. */

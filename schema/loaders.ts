@@ -30,6 +30,7 @@ import { listEventsOf } from '../src/events/list-events.ts';
 import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
 import { type ProjectQueue, readProjectQueues } from '../src/queue/read-queue.ts';
+import { findSchedules, listSchedulesOf, type Schedule } from '../src/schedules/schedule.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { readDocumentsWithin, type TaskDocuments } from '../src/tasks/list-tasks.ts';
 import { findTasks, type Task } from '../src/tasks/task.ts';
@@ -108,6 +109,8 @@ export interface Loaders {
   readonly buildCount: DataLoader<Omit<ChildPage<BuildsQuery>, 'keyset'>, number, string>;
   /** By worker: what it has run of the projects that may be seen. */
   readonly history: DataLoader<ChildPage<null>, readonly WorkerAttempt[], string>;
+  readonly schedule: DataLoader<string, Schedule | null>;
+  readonly schedules: DataLoader<ChildPage<null>, readonly Schedule[], string>;
   readonly artifacts: DataLoader<ChildPage<null>, readonly Artifact[], string>;
   readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
 }
@@ -177,6 +180,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
     history: childPages((_query, keyset, workerIds) =>
       listAttemptsOf(db, { workerIds, projectIds: viewer.projectIds }, keyset),
     ),
+    ...scheduleLoaders(db, viewer, budget),
     artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
     events: childPages(async (types, keyset, buildIds) => {
       const pages = await listEventsOf(db, { buildIds, types }, keyset);
@@ -244,6 +248,30 @@ function talkLoaders(
       return (parent) => groups.get(parent) ?? [];
     }),
   };
+}
+
+function scheduleLoaders(
+  db: Database,
+  viewer: Viewer,
+  budget: ResponseBudget,
+): Pick<Loaders, 'schedule' | 'schedules'> {
+  return {
+    schedule: byId<Schedule>(
+      async (ids) => spent(budget, await findSchedules(db, ids)),
+      ({ projectId }) => seesProject(viewer, projectId),
+    ),
+    schedules: childPages(async (_query, keyset, projectIds) => {
+      const pages = await listSchedulesOf(db, projectIds, keyset);
+      spent(budget, [...pages.values()].flat());
+      return pages;
+    }),
+  };
+}
+
+/** What answers hold of them are their specs. */
+function spent(budget: ResponseBudget, schedules: readonly Schedule[]): readonly Schedule[] {
+  for (const { spec } of schedules) budget.spend(JSON.stringify(spec).length);
+  return schedules;
 }
 
 /** Only what the viewer may see of what the filter asks for. */

@@ -15,6 +15,7 @@ const NODES = [
   ['message', 'BuildMessage'],
   ['question', 'BuildQuestion'],
   ['task', 'Task'],
+  ['schedule', 'Schedule'],
 ] as const;
 
 /** Null when there is no such thing, or the viewer may not see it. */

@@ -9,6 +9,7 @@ import { requireProjectId } from './ids.ts';
 import { NetworkInput } from './network.ts';
 import { secretOf } from './project.ts';
 import { ProjectRef } from './refs.ts';
+import { SupersedeInput } from './supersede.ts';
 import { WorkspaceInput } from './workspace.ts';
 
 const GitCredentialsInput = builder
@@ -74,6 +75,10 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
       description: 'What may run at the same time, and its share; members that are absent stay.',
     }),
     network: t.field({ type: NetworkInput, description: 'What agents may reach.' }),
+    supersede: t.field({
+      type: SupersedeInput,
+      description: 'What a new build does to the earlier ones of its group; by default QUEUE.',
+    }),
     artifacts: t.stringList({ description: 'Globs of the files that are kept when a build ends, at most 50.' }),
     trustRepoConfig: t.boolean({
       description: 'Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false.',

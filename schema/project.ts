@@ -5,6 +5,7 @@ import { callbackSecret } from '../src/credentials/callback-secret.ts';
 import { InvalidInputError } from '../src/errors.ts';
 import { countProjects, listProjects } from '../src/projects/list-projects.ts';
 import { findProjectBySlug, type Project, type ProjectSettings } from '../src/projects/project.ts';
+import { QUEUE_ALL } from '../src/projects/supersede-input.ts';
 import { BuildConnection, childBuilds } from './build.ts';
 import { BuildFilterInput, BuildOrderInput, orderDirection, toBuildFilter } from './build-filter.ts';
 import { builder, pageComplexity } from './builder.ts';
@@ -14,6 +15,7 @@ import { findProjectById } from './ids.ts';
 import { NetworkRef } from './network.ts';
 import { type PageArguments, pageRequest, toConnection, UUID_CURSOR } from './pagination.ts';
 import { BuildRef, ProjectRef } from './refs.ts';
+import { SupersedeRef } from './supersede.ts';
 import { values } from './vocabulary.ts';
 import { WorkspaceRef } from './workspace.ts';
 
@@ -161,6 +163,11 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       nullable: true,
       description: "What agents may reach; null leaves it to the operator's default.",
       resolve: ({ network }) => network && { ...network, hosts: network.hosts ?? [] },
+    }),
+    supersede: t.field({
+      type: SupersedeRef,
+      description: 'What a new build does to the earlier ones of its group.',
+      resolve: ({ supersede }) => supersede ?? QUEUE_ALL,
     }),
     artifacts: t.field({
       type: ['String'],

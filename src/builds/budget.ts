@@ -1,6 +1,6 @@
 /** The money and tokens that a project's builds may use in a day of UTC. */
 import { sql } from 'kysely';
-import type { Database } from '../database/database.ts';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { BudgetExceededError } from '../errors.ts';
 import type { ProjectSettings } from '../projects/project.ts';
 import { type Spend, TODAY } from './spend.ts';
@@ -31,7 +31,7 @@ export function smaller(a: number | null | undefined, b: number | null | undefin
 }
 
 /** Today's budget of a project as its settings are now: two rows by their primary keys. */
-export async function readDayBudget(db: Database, projectId: string): Promise<DayBudget> {
+export async function readDayBudget(db: Database | DatabaseTransaction, projectId: string): Promise<DayBudget> {
   const { rows } = await sql<{ budget: Budget | null; costUsd: number; tokens: number }>`
     select p.settings -> 'budget' as budget, coalesce(s.cost_usd, 0)::float8 as "costUsd", coalesce(s.tokens, 0) as tokens
       from projects p
@@ -42,7 +42,7 @@ export async function readDayBudget(db: Database, projectId: string): Promise<Da
 }
 
 /** Throws BudgetExceededError when the project has nothing left for today. */
-export async function refuseOverBudget(db: Database, projectId: string): Promise<void> {
+export async function refuseOverBudget(db: Database | DatabaseTransaction, projectId: string): Promise<void> {
   const { usedUp } = await readDayBudget(db, projectId);
   if (usedUp) throw new BudgetExceededError(usedUp, nextDay(new Date()));
 }

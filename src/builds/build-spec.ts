@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { refProblem } from '../git/ref-name.ts';
 import { networkInput } from '../projects/network-input.ts';
+import { type Supersede, supersedeInput } from '../projects/supersede-input.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
 import { workerLabel } from '../std/worker-label.ts';
 
@@ -100,6 +101,7 @@ export const buildSpecInput = z.strictObject({
   limits: limitsInput.nullish(),
   network: networkInput.nullish(),
   interaction: interactionInput.nullish(),
+  supersede: supersedeInput.nullish(),
   runAfter: z.date().nullish(),
 });
 
@@ -184,6 +186,8 @@ export interface BuildSpec {
   readonly network?: NetworkAccess;
   /** Absent: `UNATTENDED`. */
   readonly interaction?: Interaction;
+  /** Absent: every build has its turn. */
+  readonly supersede?: Supersede;
   /** ISO 8601. */
   readonly runAfter: string | null;
   /** Go on with the agent's session of this build (a UUID without prefix). */

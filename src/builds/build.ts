@@ -39,6 +39,11 @@ export interface BuildSummary {
   readonly idempotencyKey: string | null;
   readonly inputHash: string | null;
   readonly retryOf: string | null;
+  /** The build that took its place. */
+  readonly supersededBy: string | null;
+  /** What started it, if it was the clock; the schedule may be deleted. */
+  readonly scheduleId: string | null;
+  readonly scheduledFor: Date | null;
   readonly requestedBy: string;
   /** See `build-trace.ts`; null in builds that are older than traces are. */
   readonly traceparent: string | null;
@@ -97,6 +102,9 @@ export const SUMMARY_COLUMNS = [
   'idempotency_key',
   'input_hash',
   'retry_of',
+  'superseded_by',
+  'schedule_id',
+  'scheduled_for',
   'requested_by',
   'traceparent',
   'created_at',
@@ -133,6 +141,9 @@ export function toBuildSummary(row: SummaryRow): BuildSummary {
     idempotencyKey: row.idempotency_key,
     inputHash: row.input_hash,
     retryOf: row.retry_of,
+    supersededBy: row.superseded_by,
+    scheduleId: row.schedule_id,
+    scheduledFor: row.scheduled_for,
     requestedBy: row.requested_by,
     traceparent: row.traceparent,
     createdAt: row.created_at,

@@ -5,8 +5,8 @@ import { applyKeyset, inListOrder, type Keyset, readChildPages } from '../databa
 import { type BuildSummary, SUMMARY_COLUMNS, toBuildSummary } from './build.ts';
 import { type BuildFilter, filterBuilds } from './filter-builds.ts';
 
-/** What a list of builds can belong to: a project, the build they repeat, the worker that has them. */
-export type BuildParent = 'project_id' | 'retry_of' | 'worker_id';
+/** What a list of builds can belong to: a project, the build they repeat or gave way to, the worker that has them, a schedule. */
+export type BuildParent = 'project_id' | 'retry_of' | 'worker_id' | 'superseded_by' | 'schedule_id';
 
 export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
   const query = applyKeyset(filterBuilds(summaries(db), filter), 'id', keyset);

@@ -5,6 +5,7 @@ import { type InputIssue, InvalidInputError, inputIssues } from '../errors.ts';
 import { toNetworkAccess } from '../projects/network-input.ts';
 import type { Project } from '../projects/project.ts';
 import { resolveVariables } from '../projects/resolve-variables.ts';
+import { QUEUE_ALL } from '../projects/supersede-input.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
 import type { WorkspaceRules } from '../projects/workspace-needs.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
@@ -64,6 +65,11 @@ export function resolveSpec(
   const given = Object.fromEntries((asked.variables ?? []).map(({ name, value }) => [name, value]));
   const { template, variables } = resolveTemplate(deps.templates, asked.template ?? project.template, given, refuse);
 
+  const concurrencyKey = asked.concurrencyKey ?? null;
+  if (asked.supersede?.by === 'KEY' && asked.supersede.policy !== 'QUEUE' && concurrencyKey === null) {
+    refuse(['supersede', 'by'], 'A build that is superseded by key needs a concurrencyKey.');
+  }
+
   const interaction = resolveInteraction(asked.interaction ?? {});
   refuseWhatCannotBeAsked(deps, provider, interaction, refuse);
 
@@ -89,11 +95,12 @@ export function resolveSpec(
     branch: asked.branch ?? project.defaultBranch,
     priority: asked.priority ?? 0,
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
-    concurrencyKey: asked.concurrencyKey ?? null,
+    concurrencyKey,
     runsOn: asked.runsOn ?? [],
     limits: resolveLimits(asked.limits ?? {}, project.settings),
     network,
     interaction,
+    supersede: asked.supersede ?? project.settings.supersede ?? QUEUE_ALL,
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };

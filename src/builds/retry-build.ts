@@ -20,7 +20,7 @@ export interface RetryBuildInput {
 
 /** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, BudgetExceededError, or BuildStateError while the build is not finished. */
 export async function retryBuild(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring' | 'templates'> & {
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring' | 'templates' | 'telemetry'> & {
     readonly config: DiskConfig & WorkspaceRules;
   },
   input: RetryBuildInput,

@@ -16,10 +16,11 @@ import type { BuildSpecInput } from './build-spec.ts';
 import { type DiskConfig, refuseOnFullDisk } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
 import { refuseUnreachable } from './refuse-unreachable.ts';
+import { type ReportDeps, reportEnd } from './report-end.ts';
 import { type FollowUpDeps, resolveFollowUp } from './resolve-follow-up.ts';
 import { resolveSpec } from './resolve-spec.ts';
 
-export interface StartBuildDeps extends FollowUpDeps {
+export interface StartBuildDeps extends FollowUpDeps, ReportDeps {
   readonly config: FollowUpDeps['config'] & DiskConfig;
   readonly queue: Queue;
   readonly hub: EventHub;
@@ -71,7 +72,7 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
  * what stands in the way of a new one.
  */
 export async function acceptOnce(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub'> & { readonly config: DiskConfig },
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'telemetry'> & { readonly config: DiskConfig },
   { check, ...wanted }: NewBuild & { readonly check: () => void },
 ): Promise<StartedBuild> {
   const earlier = await findSame(deps.db, wanted);
@@ -81,9 +82,10 @@ export async function acceptOnce(
   await refuseOverBudget(deps.db, wanted.projectId);
   await failpoint('accept.begin');
   try {
-    const build = await inTransaction(deps.db, (trx) => acceptBuild(trx, deps.queue, wanted));
+    const { build, topics, ended } = await inTransaction(deps.db, (trx) => acceptBuild(trx, deps.queue, wanted));
     await failpoint('accept.committed');
-    deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId));
+    deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId), ...topics);
+    for (const id of ended) await reportEnd(deps, id);
     return { build, deduplicated: false };
   } catch (error) {
     // Another request with this key was faster; its commit is what refused ours, so it can be read now.

@@ -1,18 +1,12 @@
-import { type BuildRowFragment, type BuildStatus, ListBuildsDocument } from '../client/generated.ts';
+import { type BuildRowFragment, ListBuildsDocument } from '../client/generated.ts';
+import { type BuildFilterFlags, filterOf } from './build-filter.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
-import { findProject } from './find-project.ts';
 import { formatDuration, formatTable, formatTime } from './format.ts';
 import type { Io } from './io.ts';
-import type { Pair } from './parse-option.ts';
-import { type ClientFlags, type Session, withSession } from './session.ts';
+import { withSession } from './session.ts';
 
-export interface BuildListFlags extends ClientFlags {
-  readonly project?: string;
-  readonly status?: readonly BuildStatus[];
-  readonly provider?: string;
-  readonly branch?: string;
-  readonly label?: readonly Pair[];
+export interface BuildListFlags extends BuildFilterFlags {
   readonly limit: number;
 }
 
@@ -26,16 +20,6 @@ export function buildList(io: Io, flags: BuildListFlags): Promise<ExitCode> {
     else output.note('There are no such builds.');
     return EXIT.done;
   });
-}
-
-async function filterOf(session: Session, { project, status, provider, branch, label }: BuildListFlags) {
-  return {
-    ...(project ? { projectId: (await findProject(session, project)).id } : {}),
-    ...(status ? { status: [...status] } : {}),
-    ...(provider ? { provider: [provider] } : {}),
-    ...(branch ? { branch } : {}),
-    ...(label ? { label: label.map(({ name, value }) => ({ key: name, value })) } : {}),
-  };
 }
 
 const HEAD = ['BUILD', 'STATUS', 'PHASE', 'AGENT', 'BRANCH', 'CREATED', 'TOOK', 'COMMIT', 'ID'];

@@ -3,7 +3,7 @@ import type { ExitCode } from './exit-code.ts';
 import { findBuildId } from './find-build.ts';
 import { findProject } from './find-project.ts';
 import type { Io } from './io.ts';
-import type { network, Pair } from './parse-option.ts';
+import type { network, Pair, supersede } from './parse-option.ts';
 import { readPrompt } from './read-prompt.ts';
 import { accepted } from './refusal.ts';
 import { reportStart } from './report-start.ts';
@@ -22,6 +22,7 @@ export interface BuildStartFlags extends ClientFlags {
   readonly concurrencyKey?: string;
   readonly runsOn?: readonly string[];
   readonly callbackUrl?: string;
+  readonly supersede?: ReturnType<typeof supersede>;
   /** False with `--no-commit`. */
   readonly commit: boolean;
   readonly push: boolean;
@@ -72,6 +73,7 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     concurrencyKey: flags.concurrencyKey ?? null,
     runsOn: flags.runsOn ? [...flags.runsOn] : null,
     callbackUrl: flags.callbackUrl ?? null,
+    supersede: flags.supersede ?? null,
     autoCommit: flags.commit ? null : false,
     autoPush: flags.push ? null : false,
     network: flags.network ?? null,

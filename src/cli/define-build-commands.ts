@@ -1,13 +1,15 @@
 import { type Command, Option } from 'commander';
 import type { BuildCancelFlags } from './build-cancel.ts';
+import type { BuildCancelManyFlags } from './build-cancel-many.ts';
 import type { BuildListFlags } from './build-list.ts';
 import type { BuildLogsFlags } from './build-logs.ts';
 import type { BuildRetryFlags } from './build-retry.ts';
+import type { BuildRetryManyFlags } from './build-retry-many.ts';
 import type { BuildStartFlags } from './build-start.ts';
 import type { BuildWatchFlags } from './build-watch.ts';
 import { BUILD_ARGUMENT, clientFlags, limitOption, type Run } from './define-commands.ts';
 import { defineTalkCommands } from './define-talk-commands.ts';
-import { integer, moment, network, pairs, positiveNumber, texts } from './parse-option.ts';
+import { duration, integer, moment, network, pairs, positiveNumber, supersede, texts } from './parse-option.ts';
 import type { ClientFlags } from './session.ts';
 
 const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'];
@@ -32,13 +34,8 @@ export function defineBuildCommands(program: Command, run: Run): void {
       run(async (io) => (await import('./build-logs.ts')).buildLogs(io, id, flags)),
     );
 
-  clientFlags(build.command('list'))
+  filterFlags(clientFlags(build.command('list')))
     .description('list builds, newest first')
-    .option('-p, --project <project>', 'only of this project: its slug or id')
-    .addOption(new Option('-s, --status <status...>', 'only with one of these').choices(STATUSES))
-    .option('--provider <agent>', 'only with this agent')
-    .option('--branch <branch>', 'only on this branch')
-    .option('-l, --label <name=value>', 'only with this label; may be repeated', pairs)
     .addOption(limitOption())
     .action((flags: BuildListFlags) => run(async (io) => (await import('./build-list.ts')).buildList(io, flags)));
 
@@ -79,7 +76,42 @@ export function defineBuildCommands(program: Command, run: Run): void {
       run(async (io) => (await import('./build-retry.ts')).buildRetry(io, id, flags)),
     );
 
+  defineBulkCommands(build, run);
   defineTalkCommands(build, run);
+}
+
+function defineBulkCommands(build: Command, run: Run): void {
+  bulkFlags(clientFlags(build.command('cancel-many')))
+    .description('end all builds that wait or run and that the flags name; prints their ids')
+    .option('--reason <text>', 'why, for those who look at them later')
+    .action((flags: BuildCancelManyFlags) =>
+      run(async (io) => (await import('./build-cancel-many.ts')).buildCancelMany(io, flags)),
+    );
+
+  bulkFlags(clientFlags(build.command('retry-many')))
+    .description('start all finished builds again that the flags name and that were not repeated yet; prints their ids')
+    .option('--resume-session', "go on with the agents' sessions instead of new ones")
+    .addHelpText('after', '\nWithout --status: those that FAILED or were CANCELLED.')
+    .action((flags: BuildRetryManyFlags) =>
+      run(async (io) => (await import('./build-retry-many.ts')).buildRetryMany(io, flags)),
+    );
+}
+
+function filterFlags(command: Command): Command {
+  return command
+    .option('-p, --project <project>', 'only of this project: its slug or id')
+    .addOption(new Option('-s, --status <status...>', 'only with one of these').choices(STATUSES))
+    .option('--provider <agent>', 'only with this agent')
+    .option('--branch <branch>', 'only on this branch')
+    .option('-l, --label <name=value>', 'only with this label; may be repeated', pairs)
+    .addOption(new Option('--older-than <time>', 'only accepted before: 90m, 12h, 30d').argParser(duration));
+}
+
+function bulkFlags(command: Command): Command {
+  const limit = new Option('-n, --limit <number>', 'how many at most, the oldest first');
+  return filterFlags(command)
+    .option('--dry-run', 'change nothing, and show what would be')
+    .addOption(limit.argParser(integer(1, 1_000)).default(1_000));
 }
 
 function defineStart(build: Command, run: Run): void {
@@ -98,6 +130,12 @@ function defineStart(build: Command, run: Run): void {
     .option('--concurrency-key <key>', 'builds of the project with the same key run one at a time')
     .option('--runs-on <label>', 'a label that its worker must have, such as gpu; may be repeated', texts)
     .option('--callback-url <url>', 'who is told about the end, by signed HTTP')
+    .addOption(
+      new Option(
+        '--supersede <policy>',
+        'what it does while others wait or run: POLICY, of the whole project, or BY:POLICY, such as BRANCH:CANCEL_IN_PROGRESS',
+      ).argParser(supersede),
+    )
     .option('--no-commit', 'do not commit what the agent changed')
     .option('--no-push', 'do not push the commit')
     .option('--resume-from <build>', "go on with the agent's session of this build, on its branch")

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { DeafError } from '../events/event-hub.ts';
 import { type Orchestrator, openOrchestrator } from '../orchestrator.ts';
 import type { Sandbox } from '../runtimes/sandbox.ts';
+import { Scheduler } from '../schedules/scheduler.ts';
 import type { HealthServer } from '../server/health-server.ts';
 import type { OpenServer } from '../server/http-server.ts';
 import { TaskKeeper } from '../tasks/task-keeper.ts';
@@ -62,6 +63,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   const health = api ? null : await openHealth(orchestrator, draining.signal);
   if (health) opened.use(health);
   const worker = work ? await openWork(opened, orchestrator) : null;
+  opened.use(new Scheduler(orchestrator)).open();
   const resources = opened.move();
   return {
     orchestrator,

@@ -52,6 +52,21 @@ export function network(text: string): { readonly access: 'ALL' | 'NONE' | 'HOST
   throw new InvalidArgumentError('It must be all, none, or hosts such as registry.npmjs.org,*.github.com.');
 }
 
+const GROUPS = ['PROJECT', 'BRANCH', 'KEY'] as const;
+const POLICIES = ['QUEUE', 'CANCEL_IN_PROGRESS', 'SKIP_NEWEST'] as const;
+
+/** `POLICY`, or `BY:POLICY`. */
+export function supersede(text: string): {
+  readonly by: (typeof GROUPS)[number];
+  readonly policy: (typeof POLICIES)[number];
+} {
+  const [second, first] = text.toUpperCase().replaceAll('-', '_').split(':').toReversed();
+  const policy = POLICIES.find((one) => one === second);
+  const by = GROUPS.find((one) => one === (first ?? 'PROJECT'));
+  if (policy && by) return { by, policy };
+  throw new InvalidArgumentError(`It must be one of ${POLICIES.join(', ')}, after ${GROUPS.join(', ')} and a colon.`);
+}
+
 /** ISO 8601. */
 export function moment(text: string): Date {
   const date = new Date(text);

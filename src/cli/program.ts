@@ -8,6 +8,7 @@ import type { Run } from './define-commands.ts';
 import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
 import { defineQueueCommands } from './define-queue-commands.ts';
+import { defineScheduleCommands } from './define-schedule-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
 import { defineTaskCommands } from './define-task-commands.ts';
 import { defineWorkerCommands } from './define-worker-commands.ts';
@@ -27,6 +28,7 @@ export function createProgram(run: Run): Command {
   defineProjectCommands(program, run);
   defineBuildCommands(program, run);
   defineTaskCommands(program, run);
+  defineScheduleCommands(program, run);
   defineQueueCommands(program, run);
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);

@@ -46,6 +46,7 @@ export function showBuild(output: Output, build: BuildDetailFragment): void {
     ['Attempts', build.attempt > 1 ? String(build.attempt) : null],
     ['Retry of', build.retryOf?.id],
     ['Cancelled', build.cancelRequestedAt && (build.cancelReason ?? 'without a reason')],
+    ['In favour', build.supersededBy && `of ${build.supersededBy.id}`],
     ['Failure', failure && `${failure.reason} while ${failure.phase}: ${failure.message}`],
     ['Remedy', failure?.remedy],
     ['Commit', result?.commitSha && `${result.commitSha} on ${result.branch ?? ''} (${result.publication})`],

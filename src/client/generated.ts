@@ -228,6 +228,8 @@ export type BuildSpecInput = {
   readonly runAfter?: string | null | undefined;
   /** Labels that the worker must have, such as `gpu` or `arch=arm64`: at most 10. */
   readonly runsOn?: ReadonlyArray<string> | null | undefined;
+  /** What it does to the earlier builds of its group; by default as the project's settings say, or QUEUE. */
+  readonly supersede?: SupersedeInput | null | undefined;
   /** `name` for its newest version, or `name@version`; by default the project's. */
   readonly template?: string | null | undefined;
   /** Values for the variables of the template. */
@@ -269,6 +271,18 @@ export type CancelBuildInput = {
   /** The build. */
   readonly id: string;
   /** Shown with the build: at most 1000 characters. */
+  readonly reason?: string | null | undefined;
+};
+
+/** Which builds to end, and why. */
+export type CancelBuildsInput = {
+  /** True: nothing is changed, and the answer says what would be. By default false. */
+  readonly dryRun?: boolean | null | undefined;
+  /** Which builds: at least one member, so that nobody means all of them by mistake. */
+  readonly filter: BuildFilter;
+  /** Builds of this call, the oldest first: 1 to 1000, by default 1000. */
+  readonly limit?: number | null | undefined;
+  /** Shown with each build: at most 1000 characters. */
   readonly reason?: string | null | undefined;
 };
 
@@ -334,6 +348,26 @@ export type CreateEnrolmentTokenInput = {
   readonly projectIds?: ReadonlyArray<string> | null | undefined;
 };
 
+/** Builds of a project that are started by the clock. */
+export type CreateScheduleInput = {
+  /** What is done about times that were missed; by default NONE. */
+  readonly catchUp?: ScheduleCatchUp | null | undefined;
+  /** How far back a time is caught up: 300 to 2592000, by default 86400. */
+  readonly catchUpSeconds?: number | null | undefined;
+  /** When it is due: minute, hour, day of the month, month, day of the week, as in `30 6 * * MON-FRI`; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. A time that the clocks pass over is due at the shift, one that comes twice is due once; what is due every hour goes on every hour. */
+  readonly cron: string;
+  /** What it is called: at most 100 characters, unique in its project. */
+  readonly name: string;
+  /** What is done while an earlier build of it waits or runs; by default SKIP_IF_RUNNING. */
+  readonly overlap?: ScheduleOverlap | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+  /** What its builds are to do, without runAfter: at most 128 KiB. */
+  readonly spec: BuildSpecInput;
+  /** Whose clocks that means, such as `Europe/Berlin`; by default UTC. */
+  readonly timeZone?: string | null | undefined;
+};
+
 /** What a credential is good for. */
 export type CredentialKind =
   /** Signs callbacks in place of the secret that Slipway derives. */
@@ -366,6 +400,12 @@ export type DeleteCredentialInput = {
   readonly name: string;
   /** Whose it is; absent for one of all projects, which needs the scope admin. */
   readonly projectId?: string | null | undefined;
+};
+
+/** Which schedule. */
+export type DeleteScheduleInput = {
+  /** The schedule. */
+  readonly id: string;
 };
 
 /** Which type to delete. */
@@ -605,6 +645,14 @@ export type PauseProjectInput = {
   readonly id: string;
 };
 
+/** Which schedule, and why. */
+export type PauseScheduleInput = {
+  /** The schedule. */
+  readonly id: string;
+  /** Shown with it: at most 1000 characters. */
+  readonly reason?: string | null | undefined;
+};
+
 /** What builds may use; null takes a limit away. Tokens are input and output, a day is one of UTC. */
 export type ProjectBudgetInput = {
   /** US dollars of one build: more cannot be asked for. At most 10000. */
@@ -671,6 +719,8 @@ export type ProjectSettingsInput = {
   readonly queue?: ProjectQueueInput | null | undefined;
   /** The search for secrets in what builds would commit; members that are absent stay. */
   readonly secretScan?: SecretScanInput | null | undefined;
+  /** What a new build does to the earlier ones of its group; by default QUEUE. */
+  readonly supersede?: SupersedeInput | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
   readonly trustRepoConfig?: boolean | null | undefined;
   /** What the container of the agent is made of, on Kubernetes; members that are absent stay. */
@@ -735,6 +785,12 @@ export type ResumeProjectInput = {
   readonly id: string;
 };
 
+/** Which schedule. */
+export type ResumeScheduleInput = {
+  /** The schedule. */
+  readonly id: string;
+};
+
 /** Which build to start again. */
 export type RetryBuildInput = {
   /** The build, which must be finished. */
@@ -742,6 +798,18 @@ export type RetryBuildInput = {
   /** Names this request, so that sending it again is safe: the same key and input give the first build. At most 255 printable characters. */
   readonly idempotencyKey?: string | null | undefined;
   /** Go on with the agent's session instead of beginning anew; by default false. */
+  readonly resumeSession?: boolean | null | undefined;
+};
+
+/** Which finished builds to start again. */
+export type RetryBuildsInput = {
+  /** True: nothing is changed, and the answer says what would be. By default false. */
+  readonly dryRun?: boolean | null | undefined;
+  /** Which builds: at least one member, so that nobody means all of them by mistake. Without a status: those that FAILED or were CANCELLED. */
+  readonly filter: BuildFilter;
+  /** Builds of this call, the oldest first: 1 to 1000, by default 1000. */
+  readonly limit?: number | null | undefined;
+  /** Go on with the agents' sessions instead of beginning anew; by default false. */
   readonly resumeSession?: boolean | null | undefined;
 };
 
@@ -758,6 +826,24 @@ export type RotateApiTokenInput = {
   /** Its id: `token_…`. */
   readonly id: string;
 };
+
+/** What is done about times that were missed: more than five minutes, because no Slipway was there. */
+export type ScheduleCatchUp =
+  /** A build is started for each of the last ten of them. */
+  | 'ALL'
+  /** A build is started for the last of them. */
+  | 'LATEST'
+  /** Nothing. */
+  | 'NONE';
+
+/** What is done when a schedule is due while an earlier build of it waits or runs. */
+export type ScheduleOverlap =
+  /** The earlier build ends CANCELLED, and another one is started. */
+  | 'CANCEL_RUNNING'
+  /** Another build is started, and waits for its turn. */
+  | 'QUEUE'
+  /** This time is skipped. */
+  | 'SKIP_IF_RUNNING';
 
 /** The search for secrets in what builds would commit: a build that finds one fails with SECRET_DETECTED. */
 export type SecretScanInput = {
@@ -844,6 +930,32 @@ export type StartBuildInput = {
   /** What to do. */
   readonly spec: BuildSpecInput;
 };
+
+/** Which builds of a project are a group. */
+export type SupersedeBy =
+  /** Those of one branch. */
+  | 'BRANCH'
+  /** Those with one `concurrencyKey`; a build without a key is in no group. */
+  | 'KEY'
+  /** All of them. */
+  | 'PROJECT';
+
+/** What a new build does to the earlier ones of its group. */
+export type SupersedeInput = {
+  /** What a group is. */
+  readonly by: SupersedeBy;
+  /** What it does. */
+  readonly policy: SupersedePolicy;
+};
+
+/** What a new build does while others of its group wait or run. */
+export type SupersedePolicy =
+  /** It takes their place: they end CANCELLED, with a reason and `supersededBy`. One that is being pushed goes on. */
+  | 'CANCEL_IN_PROGRESS'
+  /** It waits for its turn as any other. */
+  | 'QUEUE'
+  /** It ends CANCELLED at once, with a reason and `supersededBy`. */
+  | 'SKIP_NEWEST';
 
 /** What can happen to a task. The set may grow. */
 export type TaskEventType =
@@ -1002,7 +1114,7 @@ export type MessageFieldsFragment = { readonly id: string, readonly mode: BuildM
 
 export type QuestionFieldsFragment = { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> };
 
-export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly supersededBy: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
 
 export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
 
@@ -1043,7 +1155,7 @@ export type ShowBuildQueryVariables = Exact<{
 }>;
 
 
-export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly supersededBy: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
 
 export type FindQuestionQueryVariables = Exact<{
   id: string;
@@ -1057,6 +1169,7 @@ export type FindQuestionQuery = { readonly node:
     | { readonly __typename: 'BuildQuestion', readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }
     | { readonly __typename: 'CallbackDelivery' }
     | { readonly __typename: 'Project' }
+    | { readonly __typename: 'Schedule' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'Worker' }
    | null };
@@ -1616,6 +1729,87 @@ export type DeleteTaskTypeMutation = { readonly deleteTaskType:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
+export type CancelBuildsMutationVariables = Exact<{
+  input: CancelBuildsInput;
+}>;
+
+
+export type CancelBuildsMutation = { readonly cancelBuilds:
+    | { readonly __typename: 'CancelBuildsPayload', readonly dryRun: boolean, readonly matched: number, readonly changed: number, readonly ids: ReadonlyArray<string>, readonly hasMore: boolean, readonly skipped: ReadonlyArray<{ readonly id: string, readonly code: string, readonly message: string }> }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+   };
+
+export type RetryBuildsMutationVariables = Exact<{
+  input: RetryBuildsInput;
+}>;
+
+
+export type RetryBuildsMutation = { readonly retryBuilds:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'RetryBuildsPayload', readonly dryRun: boolean, readonly matched: number, readonly changed: number, readonly ids: ReadonlyArray<string>, readonly startedIds: ReadonlyArray<string>, readonly hasMore: boolean, readonly skipped: ReadonlyArray<{ readonly id: string, readonly code: string, readonly message: string }> }
+   };
+
+export type ScheduleFieldsFragment = { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null };
+
+export type ListSchedulesQueryVariables = Exact<{
+  projectId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type ListSchedulesQuery = { readonly project: { readonly schedules: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type ShowNextRunsQueryVariables = Exact<{
+  id: string;
+  first: number;
+}>;
+
+
+export type ShowNextRunsQuery = { readonly schedule: { readonly nextRuns: ReadonlyArray<string>, readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } | null };
+
+export type CreateScheduleMutationVariables = Exact<{
+  input: CreateScheduleInput;
+}>;
+
+
+export type CreateScheduleMutation = { readonly createSchedule:
+    | { readonly __typename: 'ConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'CreateSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type PauseScheduleMutationVariables = Exact<{
+  input: PauseScheduleInput;
+}>;
+
+
+export type PauseScheduleMutation = { readonly pauseSchedule:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'PauseSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+   };
+
+export type ResumeScheduleMutationVariables = Exact<{
+  input: ResumeScheduleInput;
+}>;
+
+
+export type ResumeScheduleMutation = { readonly resumeSchedule:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ResumeSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+   };
+
+export type DeleteScheduleMutationVariables = Exact<{
+  input: DeleteScheduleInput;
+}>;
+
+
+export type DeleteScheduleMutation = { readonly deleteSchedule:
+    | { readonly __typename: 'DeleteSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -1720,6 +1914,9 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
   }
   cancelRequestedAt
   cancelReason
+  supersededBy {
+    id
+  }
   idempotencyKey
   lastEventCursor
   failure {
@@ -2000,6 +2197,34 @@ export const TaskTypeRowFragmentDoc = new TypedDocumentString(`
   updatedAt
 }
     `, {"fragmentName":"TaskTypeRow"}) as unknown as TypedDocumentString<TaskTypeRowFragment, unknown>;
+export const ScheduleFieldsFragmentDoc = new TypedDocumentString(`
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}
+    `, {"fragmentName":"ScheduleFields"}) as unknown as TypedDocumentString<ScheduleFieldsFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -2155,6 +2380,9 @@ fragment BuildDetail on Build {
   }
   cancelRequestedAt
   cancelReason
+  supersededBy {
+    id
+  }
   idempotencyKey
   lastEventCursor
   failure {
@@ -3826,3 +4054,311 @@ export const DeleteTaskTypeDocument = new TypedDocumentString(`
   schema
   updatedAt
 }`) as unknown as TypedDocumentString<DeleteTaskTypeMutation, DeleteTaskTypeMutationVariables>;
+export const CancelBuildsDocument = new TypedDocumentString(`
+    mutation CancelBuilds($input: CancelBuildsInput!) {
+  cancelBuilds(input: $input) {
+    __typename
+    ... on CancelBuildsPayload {
+      dryRun
+      matched
+      changed
+      ids
+      skipped {
+        id
+        code
+        message
+      }
+      hasMore
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CancelBuildsMutation, CancelBuildsMutationVariables>;
+export const RetryBuildsDocument = new TypedDocumentString(`
+    mutation RetryBuilds($input: RetryBuildsInput!) {
+  retryBuilds(input: $input) {
+    __typename
+    ... on RetryBuildsPayload {
+      dryRun
+      matched
+      changed
+      ids
+      startedIds
+      skipped {
+        id
+        code
+        message
+      }
+      hasMore
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RetryBuildsMutation, RetryBuildsMutationVariables>;
+export const ListSchedulesDocument = new TypedDocumentString(`
+    query ListSchedules($projectId: ID!, $after: String) {
+  project(id: $projectId) {
+    schedules(first: 50, after: $after) {
+      nodes {
+        ...ScheduleFields
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<ListSchedulesQuery, ListSchedulesQueryVariables>;
+export const ShowNextRunsDocument = new TypedDocumentString(`
+    query ShowNextRuns($id: ID!, $first: Int!) {
+  schedule(id: $id) {
+    ...ScheduleFields
+    nextRuns(first: $first)
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<ShowNextRunsQuery, ShowNextRunsQueryVariables>;
+export const CreateScheduleDocument = new TypedDocumentString(`
+    mutation CreateSchedule($input: CreateScheduleInput!) {
+  createSchedule(input: $input) {
+    __typename
+    ... on CreateSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<CreateScheduleMutation, CreateScheduleMutationVariables>;
+export const PauseScheduleDocument = new TypedDocumentString(`
+    mutation PauseSchedule($input: PauseScheduleInput!) {
+  pauseSchedule(input: $input) {
+    __typename
+    ... on PauseSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<PauseScheduleMutation, PauseScheduleMutationVariables>;
+export const ResumeScheduleDocument = new TypedDocumentString(`
+    mutation ResumeSchedule($input: ResumeScheduleInput!) {
+  resumeSchedule(input: $input) {
+    __typename
+    ... on ResumeSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<ResumeScheduleMutation, ResumeScheduleMutationVariables>;
+export const DeleteScheduleDocument = new TypedDocumentString(`
+    mutation DeleteSchedule($input: DeleteScheduleInput!) {
+  deleteSchedule(input: $input) {
+    __typename
+    ... on DeleteSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<DeleteScheduleMutation, DeleteScheduleMutationVariables>;

@@ -15,6 +15,7 @@ export const AUDIT_SUBJECTS = [
   'enrolment',
   'task',
   'tasktype',
+  'schedule',
   'queue',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];

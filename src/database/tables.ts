@@ -156,6 +156,9 @@ export interface BuildAuditTable {
   idempotency_key: string | null;
   input_hash: string | null;
   retry_of: string | null;
+  superseded_by: string | null;
+  schedule_id: string | null;
+  scheduled_for: Date | null;
   requested_by: string;
   traceparent: string | null;
   created_at: DefaultTime;
@@ -287,6 +290,30 @@ export interface IntendedCommitsTable {
   pack: Buffer;
 }
 
+export interface SchedulesTable {
+  id: string;
+  project_id: string;
+  name: string;
+  cron: string;
+  time_zone: string;
+  spec: Json<unknown>;
+  overlap: 'SKIP_IF_RUNNING' | 'QUEUE' | 'CANCEL_RUNNING';
+  catch_up: 'NONE' | 'LATEST' | 'ALL';
+  catch_up_seconds: number;
+  next_run_at: Date | null;
+  last_run_at: Date | null;
+  last_build_id: string | null;
+  last_skipped_at: Date | null;
+  last_skipped_reason: string | null;
+  last_error: string | null;
+  refusals: Generated<number>;
+  paused_at: Date | null;
+  paused_reason: string | null;
+  created_by: string;
+  created_at: DefaultTime;
+  updated_at: DefaultTime;
+}
+
 export interface Tables extends TaskTables {
   projects: ProjectsTable;
   api_tokens: ApiTokensTable;
@@ -312,4 +339,5 @@ export interface Tables extends TaskTables {
   deliveries: DeliveriesTable;
   delivery_attempts: DeliveryAttemptsTable;
   worker_enrolments: WorkerEnrolmentsTable;
+  schedules: SchedulesTable;
 }

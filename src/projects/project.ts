@@ -6,6 +6,7 @@ import type { ProjectsTable } from '../database/tables.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
 import { artifactGlob, checkoutGlob } from './artifact-glob.ts';
 import { networkInput } from './network-input.ts';
+import { supersedeInput } from './supersede-input.ts';
 import { workspaceInput } from './workspace-input.ts';
 
 const seconds = z.int().min(1).max(86_400);
@@ -47,6 +48,8 @@ export const projectSettings = z.strictObject({
   queue: queueInput.nullish(),
   /** What agents may reach besides their model. */
   network: networkInput.nullish(),
+  /** What a new build does to the earlier ones. */
+  supersede: supersedeInput.nullish(),
   /** Globs of the files that are kept when a build ends, relative to the checkout. */
   artifacts: z.array(artifactGlob).max(50).nullish(),
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run. */

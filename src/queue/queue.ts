@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { SCHEDULES, SCHEDULES_OPTIONS, ScheduleJobs } from './schedule-jobs.ts';
 
 export interface QueuedItem {
   readonly id: string;
@@ -24,9 +25,11 @@ export interface QueuedItem {
 
 export class Queue implements AsyncDisposable {
   readonly #boss: PgBoss;
+  readonly schedules: ScheduleJobs;
 
   constructor(boss: PgBoss) {
     this.#boss = boss;
+    this.schedules = new ScheduleJobs(boss);
   }
 
   /** Makes the item claimable when the transaction commits. Throws if it is in the queue already. */
@@ -105,7 +108,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
   return new Queue(boss);
 }
 
-/** Installs or updates pg-boss' schema; part of `migrate`. Safe to repeat. */
+/** Installs or updates pg-boss' schema and our jobs in it; part of `migrate`. Safe to repeat. */
 export async function migrateQueue(options: Omit<QueueOptions, 'supervise'>): Promise<void> {
   const boss = new PgBoss({ db: fromKysely(options.db), supervise: false, schedule: false, migrate: true });
   boss.on('error', (error) => options.logger.warn({ error: error.message }, 'pg-boss reported an error'));
@@ -113,6 +116,8 @@ export async function migrateQueue(options: Omit<QueueOptions, 'supervise'>): Pr
   try {
     // Of versions in which pg-boss held what was ready.
     if (await boss.getQueue('builds')) await boss.deleteQueue('builds');
+    if (await boss.getQueue(SCHEDULES)) await boss.updateQueue(SCHEDULES, SCHEDULES_OPTIONS);
+    else await boss.createQueue(SCHEDULES, SCHEDULES_OPTIONS);
   } finally {
     await boss.stop({ graceful: false, close: false });
   }

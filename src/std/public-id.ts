@@ -13,6 +13,7 @@ export type PublicIdType =
   | 'enrolment'
   | 'task'
   | 'tasktype'
+  | 'schedule'
   | 'queue';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;

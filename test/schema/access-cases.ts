@@ -67,6 +67,11 @@ const QUERIES: readonly AccessCase[] = [
     ...read,
     source: ({ ours }) => `{ builds(filter: { projectId: "${ours.project}" }) { totalCount nodes { ${BUILD} } } }`,
   },
+  {
+    field: 'query schedule',
+    ...read,
+    source: ({ ours }) => `{ schedule(id: "${ours.schedule}") { id name spec project { slug } } }`,
+  },
   { field: 'query project', ...read, source: ({ ours }) => `{ project(id: "${ours.project}") { id name } }` },
   { field: 'query project', ...read, source: ({ ours }) => `{ project(slug: "${ours.slug}") { id name } }` },
   { field: 'query projects', ...read, source: () => '{ projects { totalCount nodes { id name slug } } }' },
@@ -204,6 +209,20 @@ const MUTATIONS: readonly AccessCase[] = [
     source: ({ ours }) => mutation(`retryBuild(input: { id: "${ours.running}" })`),
   },
   {
+    field: 'mutation cancelBuilds',
+    ...write,
+    source: ({
+      ours,
+    }) => `mutation { result: cancelBuilds(input: { filter: { projectId: "${ours.project}" }, dryRun: true }) {
+      ... on CancelBuildsPayload { matched ids } } }`,
+  },
+  {
+    field: 'mutation retryBuilds',
+    ...write,
+    source: () => `mutation { result: retryBuilds(input: { filter: { status: [COMPLETED] }, dryRun: true }) {
+      ... on RetryBuildsPayload { matched ids } } }`,
+  },
+  {
     field: 'mutation redeliverCallback',
     ...write,
     source: ({ ours }) => mutation(`redeliverCallback(input: { buildId: "${ours.finished}" })`),
@@ -237,6 +256,35 @@ const MUTATIONS: readonly AccessCase[] = [
     field: 'mutation archiveProject',
     ...change,
     source: ({ ours }) => mutation(`archiveProject(input: { id: "${ours.archived}" })`),
+  },
+  {
+    field: 'mutation createSchedule',
+    ...change,
+    needs: ['projects:write', 'builds:write'],
+    source: ({ ours }) =>
+      mutation(`createSchedule(input: { projectId: "${ours.project}", name: "", cron: "", spec: { prompt: "" } })`),
+  },
+  {
+    field: 'mutation updateSchedule',
+    ...change,
+    needs: ['projects:write', 'builds:write'],
+    source: ({ ours }) => mutation(`updateSchedule(input: { id: "${ours.schedule}", cron: "" })`),
+  },
+  {
+    field: 'mutation pauseSchedule',
+    ...change,
+    source: ({ ours }) => mutation(`pauseSchedule(input: { id: "${ours.schedule}", reason: "${'x'.repeat(1_001)}" })`),
+  },
+  {
+    field: 'mutation resumeSchedule',
+    ...change,
+    source: ({ ours }) => mutation(`resumeSchedule(input: { id: "${ours.schedule}" })`),
+  },
+  {
+    field: 'mutation deleteSchedule',
+    ...change,
+    // The world keeps its schedules.
+    source: ({ ours }) => mutation(`deleteSchedule(input: { id: "${ours.schedule}" })`),
   },
   {
     field: 'mutation pauseProject',
@@ -376,6 +424,7 @@ export const ACCESS_CASES = [...QUERIES, ...TASKS, ...MUTATIONS, ...WORKERS, ...
 export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
   'Project.builds': 'builds:read',
   'Project.callbackSecret': 'projects:write',
+  'Project.schedules': 'builds:read',
   'Project.spentToday': 'builds:read',
   'Project.credentials': 'projects:write',
   'Credential.project': 'builds:read',
@@ -399,6 +448,9 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'Build.questions': 'same project',
   'Build.retries': 'same project',
   'Build.retryOf': 'same project',
+  'Build.schedule': 'same project',
+  'Build.supersededBy': 'same project',
+  'Build.supersedes': 'same project',
   // Workers belong to no project.
   'Build.worker': 'same project',
   'BuildEvent.build': 'same project',
@@ -419,6 +471,10 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'Task.project': 'same project',
   'TaskClaim.task': 'same project',
   'TaskType.project': () => '{ taskTypes { project { id } } }',
+  'Project.schedules': 'same project',
+  'Schedule.builds': 'same project',
+  'Schedule.lastBuild': 'same project',
+  'Schedule.project': 'same project',
   'Viewer.projects': () => '{ viewer { projects { id } } }',
   'WorkerAttempt.build': ({ worker }) =>
     `{ worker(id: "${worker}") { history { nodes { build { id project { id } } } } } }`,

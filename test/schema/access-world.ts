@@ -1,4 +1,5 @@
 /** Two projects that have one of everything each: what is ours can be told from what is theirs. */
+import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import { createApiToken, revokeApiToken } from '../../src/auth/api-token.ts';
@@ -7,6 +8,7 @@ import { sendMessage } from '../../src/builds/send-message.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { setCredential } from '../../src/credentials/set-credential.ts';
 import { archiveProject } from '../../src/projects/change-project.ts';
+import { createSchedule } from '../../src/schedules/change-schedule.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { enqueueTask } from '../../src/tasks/enqueue-task.ts';
 import { setTaskType } from '../../src/tasks/task-type.ts';
@@ -35,6 +37,8 @@ export interface Belongings {
   /** Is completed; another one of its type waits. */
   readonly task: string;
   readonly taskType: string;
+  /** One that is deleted stays. */
+  readonly schedule: string;
 }
 
 export interface World {
@@ -54,6 +58,7 @@ export const OURS = 'OURS';
 export async function createWorld(stack: TestStack): Promise<World> {
   const { orchestrator } = stack;
   const workerId = await registerByHand(stack);
+  await sql`create rule keep as on delete to schedules do instead nothing`.execute(orchestrator.db);
   const ours = await createBelongings(stack, { mark: OURS, workerId });
   const theirs = await createBelongings(stack, { mark: 'THEIRS', workerId });
   const rights = { scopes: ['admin'], projectIds: null, expiresAt: null, createdBy: 'test' } as const;
@@ -97,6 +102,8 @@ async function createBelongings(
   await orchestrator.db
     .transaction()
     .execute((trx) => insertArtifacts(trx, [{ ...file, id: artifact, name: `${mark}.txt` }]));
+  const rule = { projectId: projectUuid, name: mark, cron: '@yearly', spec: { prompt: mark } };
+  const schedule = await createSchedule(orchestrator, rule, 'test');
   const input = {
     projectId: projectUuid,
     name: mark,
@@ -135,5 +142,6 @@ async function createBelongings(
     question: toPublicId('question', asked),
     task: toPublicId('task', task.id),
     taskType,
+    schedule: toPublicId('schedule', schedule.id),
   };
 }

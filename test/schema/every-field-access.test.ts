@@ -179,6 +179,7 @@ describe('every node type', () => {
       CallbackDelivery: { id: ours.delivery, reach: 'project' },
       Project: { id: ours.project, reach: 'project' },
       Task: { id: ours.task, reach: 'project' },
+      Schedule: { id: ours.schedule, reach: 'project' },
       Worker: { id: worker, reach: 'everyone' },
     };
     expect(Object.keys(ids)).toEqual(nodeTypes.toSorted());
@@ -252,6 +253,8 @@ describe('scopes below the roots', () => {
     'Project.callbackSecret': ({ ours }) => `{ project(id: "${ours.project}") { callbackSecret } }`,
     'Project.spentToday': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
       ... on ArchiveProjectPayload { project { spentToday { tokens } } } } }`,
+    'Project.schedules': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
+      ... on ArchiveProjectPayload { project { schedules { nodes { id } } } } } }`,
     'Project.credentials': ({ ours }) => `{ project(id: "${ours.project}") { credentials { name } } }`,
     'Viewer.projects': () => projects,
     'Credential.project': ({

@@ -9,6 +9,7 @@ import { sendMessage } from '../../src/builds/send-message.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { connectionSettings, type Database } from '../../src/database/database.ts';
 import type { Tables } from '../../src/database/tables.ts';
+import { createSchedule } from '../../src/schedules/change-schedule.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
 import { askByHand, question } from '../support/ask.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
@@ -29,13 +30,26 @@ async function addProject(builds: number): Promise<void> {
   const worker = { id: workerId, name: 'w', place: 'here', version: '0', capacity: 1, agents: [] };
   await registerWorker(orchestrator.db, worker);
   const { id: projectId } = await stack.createProject();
+  const rule = { projectId, name: 'nightly', cron: '@yearly', spec: { prompt: 'work' } };
+  const { id: scheduleId } = await createSchedule(orchestrator, rule, 'test');
   for (let count = 0; count < builds; count += 1) {
     const spec = { prompt: 'work', callbackUrl: 'http://127.0.0.1:9/' };
     const { build } = await startBuild(orchestrator, { projectId, spec }, 'test');
     await sendMessage(orchestrator, { buildId: build.id, text: 'Go on.', mode: 'QUEUE' }, 'test');
     await askByHand(stack, build.id, { kind: 'QUESTION', questions: [question('What?')] });
     await finish(orchestrator, build.id);
-    await orchestrator.db.updateTable('build_audit').set({ worker_id: workerId }).where('id', '=', build.id).execute();
+    const started = { worker_id: workerId, schedule_id: scheduleId, scheduled_for: new Date(count) };
+    const gone = { cancel_requested_at: new Date(), superseded_by: build.id };
+    await orchestrator.db
+      .updateTable('build_audit')
+      .set({ ...started, ...gone })
+      .where('id', '=', build.id)
+      .execute();
+    await orchestrator.db
+      .updateTable('schedules')
+      .set({ last_build_id: build.id })
+      .where('id', '=', scheduleId)
+      .execute();
     const attempt = { build_id: build.id, attempt_no: 9, worker_id: workerId };
     await orchestrator.db.insertInto('build_attempts').values(attempt).execute();
     const artifact = { buildId: build.id, contentType: 'text/plain', sizeBytes: 1, sha256: '' };
@@ -82,6 +96,12 @@ const OPERATIONS: [string, string, number][] = [
     'builds with what was said',
     `{ builds(first: 20) { nodes { messages { text build { id } } questions { id state } open: questions(state: OPEN) { id }
        events(first: 9) { nodes { ... on BuildQuestionAsked { question { id } } } } } } }`,
+    6,
+  ],
+  [
+    'projects with their schedules',
+    `{ projects(first: 10) { nodes { schedules(first: 5) { nodes { name nextRuns(first: 2) lastBuild { id } builds(first: 2) {
+       nodes { schedule { id } supersededBy { id } supersedes(first: 2) { nodes { id } } } } } } } } }`,
     6,
   ],
   [
