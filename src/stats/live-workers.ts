@@ -1,0 +1,17 @@
+/** Who takes something now: the workers that live and take new work, with their labels and free places. */
+import { type RawBuilder, sql } from 'kysely';
+import { LEASE_SECONDS } from '../builds/lease.ts';
+
+/** A worker that was silent for longer than `timeoutSeconds` counts no more. Columns: name, labels, capacity, free. */
+export function liveWorkers(timeoutSeconds: number = LEASE_SECONDS): RawBuilder<unknown> {
+  return sql`
+    select w.name, w.capacity, greatest(0, w.capacity - coalesce(held.items, 0))::int as free,
+           array(select 'provider:' || (p ->> 'provider') from jsonb_array_elements(w.providers) p)
+             || case jsonb_typeof(to_jsonb(w) -> 'labels') when 'array'
+                     then array(select jsonb_array_elements_text(to_jsonb(w) -> 'labels')) else '{}' end as labels
+      from workers w
+      left join (select worker_id, count(*) as items from queue_items where claimed_at is not null group by worker_id) held
+        on held.worker_id = w.id
+     where w.stopped_at is null and w.draining_at is null and to_jsonb(w) ->> 'cordoned_at' is null
+       and w.heartbeat_at > now() - make_interval(secs => ${timeoutSeconds})`;
+}
