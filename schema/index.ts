@@ -4,6 +4,7 @@ import './viewer.ts';
 import './project.ts';
 import './project-mutations.ts';
 import './build.ts';
+import './build-wait.ts';
 import './build-events.ts';
 import './build-log.ts';
 import './build-message.ts';

@@ -30,6 +30,7 @@ import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
+import { type QueueLoaders, queueLoaders } from './queue-loaders.ts';
 import type { ResponseBudget } from './response-budget.ts';
 
 /** One page of what belongs to one parent. */
@@ -65,7 +66,7 @@ type MemberLoader<D extends DocumentName> = DataLoader<
   string
 >;
 
-export interface Loaders {
+export interface Loaders extends QueueLoaders {
   readonly project: DataLoader<string, Project | null>;
   readonly build: DataLoader<string, BuildSummary | null>;
   readonly spec: MemberLoader<'spec'>;
@@ -139,6 +140,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       (ids) => findDeliveryAttempts(db, ids),
       (attempt) => attempt.deliveryId,
     ),
+    ...queueLoaders(db),
     ...talkLoaders(db, budget, ofVisibleBuild),
     builds: childPages(async ({ by, filter }, keyset, parents) => {
       const pages = await listBuildsOf(db, { by, parents, filter: visible(viewer, filter) }, keyset);

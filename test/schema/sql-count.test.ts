@@ -28,6 +28,8 @@ async function addProject(builds: number): Promise<void> {
   const workerId = v7();
   const worker = { id: workerId, name: 'w', place: 'here', version: '0', capacity: 1, agents: [] };
   await registerWorker(orchestrator.db, worker);
+  const providers = JSON.stringify([{ provider: 'scripted', version: '1' }]);
+  await orchestrator.db.updateTable('workers').set({ providers }).where('id', '=', workerId).execute();
   const { id: projectId } = await stack.createProject();
   for (let count = 0; count < builds; count += 1) {
     const spec = { prompt: 'work', callbackUrl: 'http://127.0.0.1:9/' };
@@ -69,6 +71,11 @@ const OPERATIONS: [string, string, number][] = [
     'builds with their events and retries',
     `{ builds(first: 50) { nodes { events(first: 5) { nodes { cursor build { id } } }
        retries(first: 5) { totalCount nodes { id } } } } }`,
+    4,
+  ],
+  [
+    'builds with why and for how long they wait',
+    '{ builds(first: 100) { nodes { queuePosition estimatedStartAt waitingReason { code message } } } }',
     4,
   ],
   [
