@@ -18,6 +18,7 @@ import './worker.ts';
 import './agent.ts';
 import './template.ts';
 import './stats.ts';
+import './queue-stats.ts';
 import './token.ts';
 import './credential.ts';
 import './credential-mutations.ts';

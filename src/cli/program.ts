@@ -7,6 +7,7 @@ import { defineBuildCommands } from './define-build-commands.ts';
 import type { Run } from './define-commands.ts';
 import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
+import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
 
 const CLOSING = `
@@ -26,6 +27,7 @@ export function createProgram(run: Run): Command {
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
   defineAgentCommands(program, run);
+  defineQueueCommands(program, run);
   defineAuditCommands(program, run);
   program
     .command('help')

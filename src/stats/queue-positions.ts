@@ -17,14 +17,8 @@ const MAX_NEW = 10_000;
 /** Turns are sums of fractions: what differs by less is equal. */
 const EPSILON = 1e-6;
 
-/** Of those of these builds that are in the queue; 1 is next. */
-export async function readQueuePositions(db: Database, ids: readonly string[]): Promise<Map<string, number>> {
-  const { rows } = await sql<{ id: string; position: number }>`
-    with live as materialized (select distinct labels from (${liveWorkers()}) w),
-    targets as materialized (
-      select id, project_id, rank, needs, kind from queue_items where id = any(${ids}::uuid[]) and claimed_at is null),
-    shapes as materialized (select distinct kind, needs from targets),
-    -- What the same workers could take instead.
+/** What the same workers could take instead of the targets, and how much of it waits in each project. */
+const RIVALS = sql`
     rivals as materialized (
       select distinct s.kind, s.needs, p.needs as other
         from shapes s join (select kind, needs from queue_pools union select kind, needs from shapes) p on p.kind = s.kind
@@ -45,7 +39,16 @@ export async function readQueuePositions(db: Database, ids: readonly string[]): 
                        where lane_id is null and ready_at <= clock_timestamp() order by ready_at limit ${MAX_NEW}) i
                 join rivals r on r.kind = i.kind and r.other = i.needs
                group by 1, 2, 3) part
-       group by 1, 2, 3),
+       group by 1, 2, 3)`;
+
+/** Of those of these builds that are in the queue; 1 is next. */
+export async function readQueuePositions(db: Database, ids: readonly string[]): Promise<Map<string, number>> {
+  const { rows } = await sql<{ id: string; position: number }>`
+    with live as materialized (select distinct labels from (${liveWorkers()}) w),
+    targets as materialized (
+      select id, project_id, rank, needs, kind from queue_items where id = any(${ids}::uuid[]) and claimed_at is null),
+    shapes as materialized (select distinct kind, needs from targets),
+    ${RIVALS},
     turns as materialized (
       select w.kind, w.needs, w.project_id, w.items::float8 as items, coalesce(o.weight, 1) as weight,
              coalesce(t.turn, greatest(o.turn, s.turn)) as turn

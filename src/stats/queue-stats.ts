@@ -82,7 +82,11 @@ export async function readQueueStats(
 /** Those with the most that waits first. Builds that do not have the label are in no share. */
 export async function readQueueShares(
   db: Database,
-  { filter, grouping, limit }: { readonly filter: QueueFilter; readonly grouping: QueueGrouping; readonly limit: number },
+  {
+    filter,
+    grouping,
+    limit,
+  }: { readonly filter: QueueFilter; readonly grouping: QueueGrouping; readonly limit: number },
 ): Promise<QueueShare[]> {
   const { rows } = await sql<QueueShare>`
     select name, ${FIGURES} from ${counted(db, filter, nameOf(grouping))} where name is not null group by name

@@ -247,6 +247,7 @@ describe('scopes below the roots', () => {
     'Project.spentToday': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
       ... on ArchiveProjectPayload { project { spentToday { tokens } } } } }`,
     'Project.credentials': ({ ours }) => `{ project(id: "${ours.project}") { credentials { name } } }`,
+    'ProjectQueueFigures.project': () => '{ queueStats { byProject(first: 100) { project { id } } } }',
     'Viewer.projects': () => projects,
     'Credential.project': ({
       ours,

@@ -1,4 +1,4 @@
-/** Why builds wait, where in the queue, and until when. */
+/** Why builds wait, where in the queue, and until when; and the state of the queue as it changes. */
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -106,7 +106,9 @@ it('says what each waiting build waits for, and where it is', async () => {
   await db.transaction().execute((trx) => queue.remove(trx, second));
   for (const id of [second, keyed]) {
     await change(sql`delete from queue_items where id = ${id}`);
-    await change(sql`select queue_add(${id}, 'build', ${project.id}, '{provider:scripted}', 'press', '', 0, now(), now())`);
+    await change(
+      sql`select queue_add(${id}, 'build', ${project.id}, '{provider:scripted}', 'press', '', 0, now(), now())`,
+    );
   }
   expect((await claimByHand(stack, worker)).id).toBe(second);
   expect(await look(keyed)).toMatchObject({
@@ -137,4 +139,77 @@ it('expects builds to start as soon as the places that there are become free at 
   for (const id of waiting) expected.push(Math.round((Date.parse((await look(id)).estimatedStartAt) - now) / 60_000));
   // Two at once, and then one every minute and a half.
   expect(expected).toEqual([0, 0, 2, 3, 5, 6]);
+});
+
+it('counts what waits by why it does', async () => {
+  const paused = await stack.createProject();
+  await change(sql`select queue_pause(${paused.id}, 'me')`);
+  for (const runAfter of [null, new Date(Date.now() + 3_600_000)]) await start({ runAfter }, paused.id);
+  const ask = (filter: string) =>
+    api.data(`{ queueStats(filter: { ${filter} }) { waiting scheduled byReason { code count }
+      byProject(first: 1) { project { slug } waiting } byLabel(key: "x") { value } } }`);
+  const ours = `projectId: "${toPublicId('project', paused.id)}"`;
+  expect((await ask(ours)).queueStats).toEqual({
+    waiting: 1,
+    scheduled: 1,
+    byReason: [{ code: 'PROJECT_PAUSED', count: 2 }],
+    byProject: [{ project: { slug: paused.slug }, waiting: 1 }],
+    byLabel: [],
+  });
+  expect((await ask(`${ours}, provider: ["codex"]`)).queueStats).toMatchObject({
+    waiting: 0,
+    byReason: [],
+    byProject: [],
+  });
+  const { errors } = await api.run('{ queueStats { byProvider(first: 101) { provider } } }');
+  expect(errors[0]?.extensions).toMatchObject({ code: 'INVALID_INPUT', issues: [{ path: ['first'] }] });
+});
+
+it('tells all who look on the same figures, at once, when they change, and at most twice a second', async () => {
+  const { hub, watchQueue } = stack.orchestrator;
+  const busy = await stack.createProject();
+  const publicId = toPublicId('project', busy.id);
+  const stream = await api.subscribe(
+    `subscription { queueActivity(projectId: "${publicId}") { waiting byProvider { waiting } } }`,
+  );
+  if ('errors' in stream) throw new Error(JSON.stringify(stream.errors));
+  const nextWaiting = async () => (await stream.next()).value.data.queueActivity.waiting;
+  expect(await nextWaiting()).toBe(0);
+  const waiters = hub.waiters;
+  const beside = watchQueue([busy.id]);
+  const again = watchQueue([busy.id]);
+  expect(hub.waiters).toBe(waiters);
+  expect((await beside.next()).value).toBe((await again.next()).value);
+
+  const frames: [number, number][] = [];
+  while ((frames.at(-1)?.[0] ?? 0) < 20) {
+    if (frames.length === 0) for (let count = 0; count < 5; count += 1) await start({}, busy.id);
+    else if (frames.at(-1)?.[0] !== 20)
+      for (let count = frames.at(-1)?.[0] ?? 0; count < 20; count += 1) await start({}, busy.id);
+    frames.push([await nextWaiting(), performance.now()]);
+  }
+  expect(frames.length).toBeLessThan(10);
+  for (const [index, [, at]] of frames.entries())
+    if (index > 0) expect(at - (frames[index - 1]?.[1] ?? 0)).toBeGreaterThan(300);
+
+  const waiting = stream.next();
+  await stream.return(undefined);
+  expect(await waiting).toMatchObject({ done: true });
+  await beside.return?.();
+  expect(hub.waiters).toBe(waiters);
+  await again.return?.();
+  expect(hub.waiters).toBe(0);
+});
+
+it('is told of all projects when there is something new in any, and of a failure', async () => {
+  const { watchQueue, hub } = stack.orchestrator;
+  const all = watchQueue(null);
+  const before = (await all.next()).value.stats.waiting;
+  await start();
+  expect((await all.next()).value.stats.waiting).toBe(before + 1);
+  await all.return?.();
+  const broken = watchQueue(['no uuid']);
+  await expect(broken.next()).rejects.toThrow('uuid');
+  expect(await broken.next()).toMatchObject({ done: true });
+  expect(hub.waiters).toBe(0);
 });
