@@ -93,6 +93,8 @@ export function waitReasons(
                   when project_paused_at is not null then 'PROJECT_PAUSED'
                   when ready_at > now() and waiting_for is distinct from 'QUOTA' then 'RUN_AFTER'
                   when ready_at > now() then 'QUOTA'
+                  -- About to be put into the queue.
+                  when needs is null then 'NEXT'
                   when workers = 0 then 'NO_WORKER'
                   when running >= max_running then 'LIMIT'
                   when project_running >= project_max then 'PROJECT_LIMIT'
