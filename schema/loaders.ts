@@ -28,6 +28,7 @@ import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
 import { listEventsOf } from '../src/events/list-events.ts';
 import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
+import { type ProjectQueue, readProjectQueues } from '../src/queue/read-queue.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
 import { type QueueLoaders, queueLoaders } from './queue-loaders.ts';
@@ -79,6 +80,8 @@ export interface Loaders extends QueueLoaders {
   readonly question: DataLoader<string, BuildQuestion | null>;
   /** By project. */
   readonly credentials: DataLoader<string, readonly Credential[]>;
+  /** By project: null when the queue does not know it yet. */
+  readonly projectQueue: DataLoader<string, ProjectQueue | null>;
   /** By project: what it has spent since midnight UTC. */
   readonly spentToday: DataLoader<string, Spend>;
   /** By project: does a credential sign its callbacks? */
@@ -126,6 +129,10 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
     signed: new DataLoader(async (projectIds) => {
       const signed = await findSigned(db, projectIds);
       return projectIds.map((id) => signed.has(id));
+    }),
+    projectQueue: new DataLoader(async (projectIds) => {
+      const queues = new Map((await readProjectQueues(db, projectIds)).map((queue) => [queue.projectId, queue]));
+      return projectIds.map((id) => queues.get(id) ?? null);
     }),
     spentToday: new DataLoader(async (projectIds) => {
       const spent = await readSpendToday(db, projectIds);

@@ -24,10 +24,10 @@ export function createProgram(run: Run): Command {
   defineServiceCommands(program, run);
   defineProjectCommands(program, run);
   defineBuildCommands(program, run);
+  defineQueueCommands(program, run);
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
   defineAgentCommands(program, run);
-  defineQueueCommands(program, run);
   defineAuditCommands(program, run);
   program
     .command('help')

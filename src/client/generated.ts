@@ -206,6 +206,8 @@ export type BuildSpecInput = {
   readonly branch?: string | null | undefined;
   /** Who is told about the end, by signed HTTP; by default the project's. */
   readonly callbackUrl?: string | null | undefined;
+  /** Builds of the project with the same key run one at a time, or as many as their limit says: at most 200 bytes. */
+  readonly concurrencyKey?: string | null | undefined;
   /** What the agent may ask people; by default nothing. */
   readonly interaction?: InteractionInput | null | undefined;
   /** For filters and statistics: at most 32. */
@@ -224,6 +226,8 @@ export type BuildSpecInput = {
   readonly provider?: string | null | undefined;
   /** Do not start before this. */
   readonly runAfter?: string | null | undefined;
+  /** Labels that the worker must have, such as `gpu` or `arch=arm64`: at most 10. */
+  readonly runsOn?: ReadonlyArray<string> | null | undefined;
   /** `name` for its newest version, or `name@version`; by default the project's. */
   readonly template?: string | null | undefined;
   /** Values for the variables of the template. */
@@ -462,6 +466,12 @@ export type NetworkInput = {
   readonly hosts?: ReadonlyArray<string> | null | undefined;
 };
 
+/** Which project to pause. */
+export type PauseProjectInput = {
+  /** The project. */
+  readonly id: string;
+};
+
 /** What builds may use; null takes a limit away. Tokens are input and output, a day is one of UTC. */
 export type ProjectBudgetInput = {
   /** US dollars of one build: more cannot be asked for. At most 10000. */
@@ -498,6 +508,16 @@ export type ProjectInput = {
   readonly template?: string | null | undefined;
 };
 
+/** What of a project may run at the same time, and its share of what is free. */
+export type ProjectQueueInput = {
+  /** Builds and tasks at the same time, 0 to 100000; null for any number. */
+  readonly maxRunning?: number | null | undefined;
+  /** Of those with the same concurrency key, 1 to 100000; by default 1. */
+  readonly maxRunningPerKey?: number | null | undefined;
+  /** Its share while others wait, too: 0.01 to 1000, by default 1. */
+  readonly weight?: number | null | undefined;
+};
+
 /** Defaults for the project's builds. */
 export type ProjectSettingsInput = {
   /** Globs of the files that are kept when a build ends, at most 50. */
@@ -514,6 +534,8 @@ export type ProjectSettingsInput = {
   readonly network?: NetworkInput | null | undefined;
   /** The agent: `claude-code`, `scripted`. */
   readonly provider?: string | null | undefined;
+  /** What may run at the same time, and its share; members that are absent stay. */
+  readonly queue?: ProjectQueueInput | null | undefined;
   /** The search for secrets in what builds would commit; members that are absent stay. */
   readonly secretScan?: SecretScanInput | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
@@ -570,6 +592,12 @@ export type RejectBuildInput = {
   readonly questionId: string;
 };
 
+/** Which project goes on. */
+export type ResumeProjectInput = {
+  /** The project. */
+  readonly id: string;
+};
+
 /** Which build to start again. */
 export type RetryBuildInput = {
   /** The build, which must be finished. */
@@ -614,6 +642,14 @@ export type SendBuildMessageInput = {
   readonly text: string;
 };
 
+/** The new priority of a build that waits. */
+export type SetBuildPriorityInput = {
+  /** The build. */
+  readonly id: string;
+  /** Higher goes first: -100 to 100, each worth a minute of waiting. */
+  readonly priority: number;
+};
+
 /** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning` and `registry`. */
 export type SetCredentialInput = {
   /** For callbacks. */
@@ -630,6 +666,26 @@ export type SetCredentialInput = {
   readonly registry?: RegistryInput | null | undefined;
 };
 
+/** How many builds may run with a key at the same time. */
+export type SetCredentialLimitInput = {
+  /** Builds at the same time, 0 to 100000; null for any number. */
+  readonly maxRunning?: number | null | undefined;
+  /** Its name: of a MODEL_API_KEY. */
+  readonly name: string;
+  /** Whose it is; absent for one of all projects, which needs the scope admin. */
+  readonly projectId?: string | null | undefined;
+};
+
+/** How many builds and tasks with a key may run at the same time. */
+export type SetKeyLimitInput = {
+  /** The concurrency key: at most 200 characters. */
+  readonly key: string;
+  /** 1 to 100000; null leaves it to the settings of the project. */
+  readonly maxRunning?: number | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+};
+
 /** A build of a project. */
 export type StartBuildInput = {
   /** Names this request, so that sending it again is safe: the same key and input give the first build. At most 255 printable characters. */
@@ -640,6 +696,32 @@ export type StartBuildInput = {
   readonly resumeFrom?: string | null | undefined;
   /** What to do. */
   readonly spec: BuildSpecInput;
+};
+
+/** What to change; what is absent stays. */
+export type UpdateProjectInput = {
+  /** The branch of builds that name none. */
+  readonly defaultBranch?: string | null | undefined;
+  /** What the remote asks for. */
+  readonly gitCredentials?: GitCredentialsInput | null | undefined;
+  /** The project. */
+  readonly id: string;
+  /** Its name, for people; null leaves it as it is. */
+  readonly name?: string | null | undefined;
+  /** The git remote. */
+  readonly repositoryUrl?: string | null | undefined;
+  /** Defaults for builds; members that are absent stay. */
+  readonly settings?: ProjectSettingsInput | null | undefined;
+  /** The template of builds that name none; null for none. */
+  readonly template?: string | null | undefined;
+};
+
+/** What to change; what is absent stays. */
+export type UpdateQueueInput = {
+  /** Builds and tasks at the same time, 0 to 100000; null for any number. */
+  readonly maxRunning?: number | null | undefined;
+  /** True: nothing starts, what runs goes on, and builds are accepted. */
+  readonly paused?: boolean | null | undefined;
 };
 
 /** A value for a variable that the template declares. */
@@ -704,7 +786,7 @@ export type MessageFieldsFragment = { readonly id: string, readonly mode: BuildM
 
 export type QuestionFieldsFragment = { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> };
 
-export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
 
 export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
 
@@ -745,7 +827,7 @@ export type ShowBuildQueryVariables = Exact<{
 }>;
 
 
-export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
 
 export type FindQuestionQueryVariables = Exact<{
   id: string;
@@ -1051,6 +1133,85 @@ export type DeleteCredentialMutation = { readonly deleteCredential:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
+export type QueueSettingsFieldsFragment = { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null };
+
+export type ProjectQueueFieldsFragment = { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> };
+
+export type UpdateProjectMutationVariables = Exact<{
+  input: UpdateProjectInput;
+}>;
+
+
+export type UpdateProjectMutation = { readonly updateProject:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'UpdateProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type PauseProjectMutationVariables = Exact<{
+  input: PauseProjectInput;
+}>;
+
+
+export type PauseProjectMutation = { readonly pauseProject:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'PauseProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type ResumeProjectMutationVariables = Exact<{
+  input: ResumeProjectInput;
+}>;
+
+
+export type ResumeProjectMutation = { readonly resumeProject:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ResumeProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type SetKeyLimitMutationVariables = Exact<{
+  input: SetKeyLimitInput;
+}>;
+
+
+export type SetKeyLimitMutation = { readonly setKeyLimit:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetKeyLimitPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type UpdateQueueMutationVariables = Exact<{
+  input: UpdateQueueInput;
+}>;
+
+
+export type UpdateQueueMutation = { readonly updateQueue:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'UpdateQueuePayload', readonly queue: { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null } }
+   };
+
+export type SetBuildPriorityMutationVariables = Exact<{
+  input: SetBuildPriorityInput;
+}>;
+
+
+export type SetBuildPriorityMutation = { readonly setBuildPriority:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetBuildPriorityPayload', readonly build: { readonly priority: number, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null } }
+   };
+
+export type SetCredentialLimitMutationVariables = Exact<{
+  input: SetCredentialLimitInput;
+}>;
+
+
+export type SetCredentialLimitMutation = { readonly setCredentialLimit:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetCredentialLimitPayload', readonly credential: { readonly maxRunning: number | null, readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
+   };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -1190,6 +1351,8 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
       key
       value
     }
+    concurrencyKey
+    runsOn
     limits {
       wallSeconds
       silenceSeconds
@@ -1392,6 +1555,33 @@ export const CredentialRowFragmentDoc = new TypedDocumentString(`
   lastUsedAt
 }
     `, {"fragmentName":"CredentialRow"}) as unknown as TypedDocumentString<CredentialRowFragment, unknown>;
+export const QueueSettingsFieldsFragmentDoc = new TypedDocumentString(`
+    fragment QueueSettingsFields on QueueSettings {
+  pausedAt
+  pausedBy
+  maxRunning
+}
+    `, {"fragmentName":"QueueSettingsFields"}) as unknown as TypedDocumentString<QueueSettingsFieldsFragment, unknown>;
+export const ProjectQueueFieldsFragmentDoc = new TypedDocumentString(`
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}
+    `, {"fragmentName":"ProjectQueueFields"}) as unknown as TypedDocumentString<ProjectQueueFieldsFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -1582,6 +1772,8 @@ fragment BuildDetail on Build {
       key
       value
     }
+    concurrencyKey
+    runsOn
     limits {
       wallSeconds
       silenceSeconds
@@ -2477,3 +2669,249 @@ export const DeleteCredentialDocument = new TypedDocumentString(`
   updatedAt
   lastUsedAt
 }`) as unknown as TypedDocumentString<DeleteCredentialMutation, DeleteCredentialMutationVariables>;
+export const UpdateProjectDocument = new TypedDocumentString(`
+    mutation UpdateProject($input: UpdateProjectInput!) {
+  updateProject(input: $input) {
+    __typename
+    ... on UpdateProjectPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<UpdateProjectMutation, UpdateProjectMutationVariables>;
+export const PauseProjectDocument = new TypedDocumentString(`
+    mutation PauseProject($input: PauseProjectInput!) {
+  pauseProject(input: $input) {
+    __typename
+    ... on PauseProjectPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<PauseProjectMutation, PauseProjectMutationVariables>;
+export const ResumeProjectDocument = new TypedDocumentString(`
+    mutation ResumeProject($input: ResumeProjectInput!) {
+  resumeProject(input: $input) {
+    __typename
+    ... on ResumeProjectPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<ResumeProjectMutation, ResumeProjectMutationVariables>;
+export const SetKeyLimitDocument = new TypedDocumentString(`
+    mutation SetKeyLimit($input: SetKeyLimitInput!) {
+  setKeyLimit(input: $input) {
+    __typename
+    ... on SetKeyLimitPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<SetKeyLimitMutation, SetKeyLimitMutationVariables>;
+export const UpdateQueueDocument = new TypedDocumentString(`
+    mutation UpdateQueue($input: UpdateQueueInput!) {
+  updateQueue(input: $input) {
+    __typename
+    ... on UpdateQueuePayload {
+      queue {
+        ...QueueSettingsFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment QueueSettingsFields on QueueSettings {
+  pausedAt
+  pausedBy
+  maxRunning
+}`) as unknown as TypedDocumentString<UpdateQueueMutation, UpdateQueueMutationVariables>;
+export const SetBuildPriorityDocument = new TypedDocumentString(`
+    mutation SetBuildPriority($input: SetBuildPriorityInput!) {
+  setBuildPriority(input: $input) {
+    __typename
+    ... on SetBuildPriorityPayload {
+      build {
+        ...BuildRow
+        priority
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}`) as unknown as TypedDocumentString<SetBuildPriorityMutation, SetBuildPriorityMutationVariables>;
+export const SetCredentialLimitDocument = new TypedDocumentString(`
+    mutation SetCredentialLimit($input: SetCredentialLimitInput!) {
+  setCredentialLimit(input: $input) {
+    __typename
+    ... on SetCredentialLimitPayload {
+      credential {
+        ...CredentialRow
+        maxRunning
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<SetCredentialLimitMutation, SetCredentialLimitMutationVariables>;

@@ -226,6 +226,12 @@ export const OPTIONS = {
     '2',
     'Builds that this worker runs at the same time.',
   ),
+  remoteLeaseSeconds: option(
+    'SLIPWAY_REMOTE_LEASE_SECONDS',
+    integer(120, 15, 3_600),
+    '120',
+    'How long builds of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
+  ),
   drainSeconds: option(
     'SLIPWAY_DRAIN_SECONDS',
     integer(30, 0, 86_400),

@@ -11,6 +11,7 @@ export const AUDIT_SUBJECTS = [
   'token',
   'delivery',
   'credential',
+  'queue',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];
 

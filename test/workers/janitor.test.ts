@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
 import { keepHouse, keepWorkspaces } from '../../src/workers/janitor.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
+import { housekeeperOf } from '../support/coordinator.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 
@@ -46,9 +47,9 @@ test('of builds that are over or run on another host nothing stays; what runs or
   const away = await startHere(elsewhere);
   const pushing = await startHere(elsewhere);
   const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
-  await new Ledger(stack.orchestrator, pushing).recordPushIntent(commit, null);
+  await openPostgresLedger(stack.orchestrator, pushing).recordPushIntent(commit, null);
   const over = await startHere(here);
-  await new Ledger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
+  await openPostgresLedger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
   const running = await startHere(here);
   const waiting = await startHere(here);
   await sql`update build_audit set lease_until = now() - interval '1 s' where id = ${waiting.id}`.execute(
@@ -59,7 +60,7 @@ test('of builds that are over or run on another host nothing stays; what runs or
   await mkdir(stranger, { recursive: true });
 
   await keepHouse(stack.orchestrator);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
 
   const kept = [pushing.id, running.id, waiting.id];
   const homes = (await stack.orchestrator.runtime.list()).filter(({ closed }) => closed).map(({ buildId }) => buildId);
@@ -73,7 +74,7 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
   const here = await registerByHand(stack);
   const builds = [await startHere(here), await startHere(here)] as const;
   for (const build of builds) {
-    await new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
+    await openPostgresLedger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
   }
   await sql`drop function ensure_build_partitions`.execute(stack.orchestrator.db);
   // A home that is none.
@@ -81,7 +82,7 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
   await rm(broken, { recursive: true });
   await writeFile(broken, '');
   await keepHouse(stack.orchestrator);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
   expect(await readdir(join(stack.dataFolder, 'builds', builds[0].id))).toContain('work');
   expect(await readdir(join(stack.dataFolder, 'builds', builds[1].id))).toEqual(['home']);
 });

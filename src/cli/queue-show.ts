@@ -26,7 +26,7 @@ export interface QueueFlags extends ClientFlags {
   readonly limit: number;
 }
 
-export function queue(io: Io, flags: QueueFlags): Promise<ExitCode> {
+export function queueShow(io: Io, flags: QueueFlags): Promise<ExitCode> {
   return withSession(io, flags, async (session) => {
     const project = flags.project ? await findProject(session, flags.project) : null;
     if (flags.watch) return watch(session, project?.id ?? null);
