@@ -44,6 +44,14 @@ export async function requireQuestionId({ loaders }: Context, id: string): Promi
   return question.id;
 }
 
+/** The UUID of a worker, whether it exists or not; it is read anew afterwards. Throws NotFoundError. */
+export function requireWorkerId({ loaders }: Context, id: string): string {
+  const uuid = fromPublicId('worker', id);
+  if (uuid === null) throw new NotFoundError('worker', id);
+  loaders.worker.clear(uuid);
+  return uuid;
+}
+
 export async function findProjectById(context: Context, id: string): Promise<Project | null> {
   const uuid = fromPublicId('project', id);
   return uuid === null ? null : context.loaders.project.load(uuid);

@@ -16,6 +16,8 @@ import './build-progress.ts';
 import './artifact.ts';
 import './callback.ts';
 import './worker.ts';
+import './worker-mutations.ts';
+import './enrolment.ts';
 import './agent.ts';
 import './template.ts';
 import './stats.ts';

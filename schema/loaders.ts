@@ -31,6 +31,7 @@ import { findProjects, type Project } from '../src/projects/project.ts';
 import { type ProjectQueue, readProjectQueues } from '../src/queue/read-queue.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
+import { listAttemptsOf, type WorkerAttempt } from '../src/workers/worker-history.ts';
 import { type QueueLoaders, queueLoaders } from './queue-loaders.ts';
 import type { ResponseBudget } from './response-budget.ts';
 
@@ -95,6 +96,8 @@ export interface Loaders extends QueueLoaders {
   readonly deliveryAttempts: DataLoader<string, readonly DeliveryAttempt[]>;
   readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly BuildSummary[], string>;
   readonly buildCount: DataLoader<Omit<ChildPage<BuildsQuery>, 'keyset'>, number, string>;
+  /** By worker: what it has run of the projects that may be seen. */
+  readonly history: DataLoader<ChildPage<null>, readonly WorkerAttempt[], string>;
   readonly artifacts: DataLoader<ChildPage<null>, readonly Artifact[], string>;
   readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
 }
@@ -158,6 +161,9 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const counts = await countBuildsOf(db, { by, parents, filter: visible(viewer, filter) });
       return (parent) => counts.get(parent) ?? 0;
     }),
+    history: childPages((_query, keyset, workerIds) =>
+      listAttemptsOf(db, { workerIds, projectIds: viewer.projectIds }, keyset),
+    ),
     artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
     events: childPages(async (types, keyset, buildIds) => {
       const pages = await listEventsOf(db, { buildIds, types }, keyset);

@@ -26,6 +26,7 @@ import { type QueueWatch, queueWatch } from './stats/queue-watch.ts';
 import { armFailpoints } from './std/failpoint.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import { WorkerWatch } from './workers/worker-watch.ts';
 
 /** Rows of one read of a follower. */
 const EVENT_PAGE = 200;
@@ -52,6 +53,7 @@ export interface Orchestrator extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly artifacts: FileStore;
   readonly watchQueue: QueueWatch;
+  readonly workerWatch: WorkerWatch;
   readonly readEventPage: (buildId: string, after: number) => Promise<readonly BuildEvent[]>;
 }
 
@@ -123,6 +125,11 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
     watchQueue: queueWatch({ db, hub, workerTimeoutSeconds: LEASE_SECONDS }),
+    workerWatch: new WorkerWatch({
+      db,
+      hub,
+      onError: (error) => logger.warn({ error: String(error) }, 'the workers will be looked at again'),
+    }),
     readEventPage: sharedEventReader(db, EVENT_PAGE),
   };
   const resources = opened.move();

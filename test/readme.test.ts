@@ -75,6 +75,7 @@ describe('the examples', () => {
     const [operation] = parse(query).definitions as OperationDefinitionNode[];
     const names = operation?.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
     if (names.includes('question')) known.question = await openQuestion();
+    if (names.includes('worker')) known.worker = await ourWorker();
     for (const name of names) expect(known[name], `no example before has given a ${name}`).toBeDefined();
     const body = { query, variables: Object.fromEntries(names.map((name) => [name, known[name]])) };
     if (operation?.operation === 'subscription') return firstEvent(await send(body, 'text/event-stream'));
@@ -86,6 +87,11 @@ describe('the examples', () => {
     const questions = stack.orchestrator.db.selectFrom('build_questions').select('id').where('state', '=', 'OPEN');
     const { id } = await waitFor(() => questions.executeTakeFirst(), { what: 'a question' });
     return toPublicId('question', id);
+  }
+
+  async function ourWorker(): Promise<string> {
+    const workers = stack.orchestrator.db.selectFrom('workers').select('id').where('stopped_at', 'is', null);
+    return toPublicId('worker', (await workers.executeTakeFirstOrThrow()).id);
   }
 
   /** The data, without errors and refusals but those that the README shows. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { refProblem } from '../git/ref-name.ts';
 import { networkInput } from '../projects/network-input.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
-import { workerLabel } from '../std/worker-label.ts';
+import { askedLabel } from '../std/worker-label.ts';
 
 /** Bytes of a prompt in UTF-8. */
 const MAX_PROMPT_BYTES = 1024 * 1024;
@@ -48,7 +48,7 @@ const concurrencyKey = plainText(200).refine((text) => text.trim() !== '', 'must
 export const priority = z.int().min(-100).max(100);
 
 const workerLabels = z
-  .array(workerLabel)
+  .array(askedLabel)
   .max(10)
   .refine((list) => new Set(list).size === list.length, 'must not name a label twice');
 

@@ -9,6 +9,7 @@ import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
 import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
+import { defineWorkerCommands } from './define-worker-commands.ts';
 
 const CLOSING = `
 Exit codes: 0 done, 1 error, 2 cancelled, 3 the build failed, 4 not allowed.
@@ -28,6 +29,7 @@ export function createProgram(run: Run): Command {
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
   defineAgentCommands(program, run);
+  defineWorkerCommands(program, run);
   defineAuditCommands(program, run);
   program
     .command('help')

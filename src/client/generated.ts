@@ -272,6 +272,12 @@ export type CancelBuildInput = {
   readonly reason?: string | null | undefined;
 };
 
+/** Which worker takes nothing new. */
+export type CordonWorkerInput = {
+  /** Its id: `worker_…`. */
+  readonly id: string;
+};
+
 /** A new token. */
 export type CreateApiTokenInput = {
   /** It is of no use after this; absent for never. */
@@ -282,6 +288,18 @@ export type CreateApiTokenInput = {
   readonly projectIds?: ReadonlyArray<string> | null | undefined;
   /** Any of `builds:read`, `builds:write`, `projects:write`, `tasks:read`, `tasks:write`, `work`, `workers`, `stats:read`, `admin`. */
   readonly scopes: ReadonlyArray<string>;
+};
+
+/** A new enrolment token. */
+export type CreateEnrolmentTokenInput = {
+  /** It is of no use after this: at most 1440. */
+  readonly expiresInMinutes?: number;
+  /** What the worker is good for, whatever it says itself: at most 50; absent: what it says counts. */
+  readonly labels?: ReadonlyArray<string> | null | undefined;
+  /** What it is for: at most 100 characters. */
+  readonly name?: string;
+  /** Gives the worker builds and tasks of these projects only; absent for all. */
+  readonly projectIds?: ReadonlyArray<string> | null | undefined;
 };
 
 /** What a credential is good for. */
@@ -316,6 +334,29 @@ export type DeleteCredentialInput = {
   readonly name: string;
   /** Whose it is; absent for one of all projects, which needs the scope admin. */
   readonly projectId?: string | null | undefined;
+};
+
+/** What becomes of builds that still run when the time of a drain is over. */
+export type DrainMode =
+  /** Their agents go on for 30 seconds, so that a worker that starts on the same machine takes them over. */
+  | 'LEAVE'
+  /** Their agents are ended, and another worker begins them again. */
+  | 'PUT_BACK';
+
+/** Which worker is to end, and when. */
+export type DrainWorkerInput = {
+  /** Seconds that what it runs may go on, at most 86400. */
+  readonly graceSeconds?: number;
+  /** Its id: `worker_…`. */
+  readonly id: string;
+  /** What becomes of what runs on then. */
+  readonly mode?: DrainMode;
+};
+
+/** Which worker loses what it runs. */
+export type EvictWorkerInput = {
+  /** Its id: `worker_…`. */
+  readonly id: string;
 };
 
 /** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
@@ -698,6 +739,12 @@ export type StartBuildInput = {
   readonly spec: BuildSpecInput;
 };
 
+/** Which worker takes builds again. */
+export type UncordonWorkerInput = {
+  /** Its id: `worker_…`. */
+  readonly id: string;
+};
+
 /** What to change; what is absent stays. */
 export type UpdateProjectInput = {
   /** The branch of builds that name none. */
@@ -765,6 +812,38 @@ export type WaitingReasonCode =
   | 'QUOTA'
   /** Its time (runAfter) has not come. */
   | 'RUN_AFTER';
+
+/** How an attempt ended. */
+export type WorkerAttemptOutcome =
+  /** The build ended with it, well or badly. */
+  | 'FINISHED'
+  /** The worker or its workspace was lost. */
+  | 'LOST'
+  /** The worker gave the build back, or had to: drained, evicted, or its provider took no requests. */
+  | 'RELEASED';
+
+/** Every member that is present narrows the list. */
+export type WorkerFilter = {
+  /** All of these. */
+  readonly labels?: ReadonlyArray<string> | null | undefined;
+  /** Exactly this name. */
+  readonly name?: string | null | undefined;
+  /** Any of these. */
+  readonly statuses?: ReadonlyArray<WorkerStatus> | null | undefined;
+};
+
+/** Whether a worker takes builds. */
+export type WorkerStatus =
+  /** It ends what it has and takes nothing new until uncordonWorker. */
+  | 'CORDONED'
+  /** It ends what it has and takes nothing new. */
+  | 'DRAINING'
+  /** What it ran was put back, and it takes nothing any more. */
+  | 'EVICTED'
+  /** It stopped, or has not been heard of. */
+  | 'OFFLINE'
+  /** It takes builds. */
+  | 'ONLINE';
 
 /** What the container of the agent is made of where builds run on Kubernetes; null leaves it to the template, or to the operator. Where builds run in folders of a machine it is kept and has no effect. */
 export type WorkspaceInput = {
@@ -1212,6 +1291,76 @@ export type SetCredentialLimitMutation = { readonly setCredentialLimit:
     | { readonly __typename: 'SetCredentialLimitPayload', readonly credential: { readonly maxRunning: number | null, readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
    };
 
+export type WorkerRowFragment = { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null };
+
+export type ListWorkersQueryVariables = Exact<{
+  first: number;
+  filter?: WorkerFilter | null | undefined;
+}>;
+
+
+export type ListWorkersQuery = { readonly workers: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null }> } };
+
+export type ShowWorkerQueryVariables = Exact<{
+  id: string;
+  first: number;
+}>;
+
+
+export type ShowWorkerQuery = { readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null, readonly hardware: { readonly cpus: number, readonly memoryBytes: number, readonly platform: string, readonly arch: string } | null, readonly history: { readonly nodes: ReadonlyArray<{ readonly attemptNo: number, readonly startedAt: string, readonly endedAt: string | null, readonly durationMs: number | null, readonly outcome: WorkerAttemptOutcome | null, readonly build: { readonly id: string, readonly number: number, readonly project: { readonly slug: string } } }> } } | null };
+
+export type CordonWorkerMutationVariables = Exact<{
+  input: CordonWorkerInput;
+}>;
+
+
+export type CordonWorkerMutation = { readonly cordonWorker:
+    | { readonly __typename: 'CordonWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type UncordonWorkerMutationVariables = Exact<{
+  input: UncordonWorkerInput;
+}>;
+
+
+export type UncordonWorkerMutation = { readonly uncordonWorker:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'UncordonWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+   };
+
+export type DrainWorkerMutationVariables = Exact<{
+  input: DrainWorkerInput;
+}>;
+
+
+export type DrainWorkerMutation = { readonly drainWorker:
+    | { readonly __typename: 'DrainWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type EvictWorkerMutationVariables = Exact<{
+  input: EvictWorkerInput;
+}>;
+
+
+export type EvictWorkerMutation = { readonly evictWorker:
+    | { readonly __typename: 'EvictWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type CreateEnrolmentTokenMutationVariables = Exact<{
+  input: CreateEnrolmentTokenInput;
+}>;
+
+
+export type CreateEnrolmentTokenMutation = { readonly createEnrolmentToken:
+    | { readonly __typename: 'CreateEnrolmentTokenPayload', readonly token: string, readonly enrolmentToken: { readonly id: string, readonly expiresAt: string } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -1582,6 +1731,24 @@ export const ProjectQueueFieldsFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"ProjectQueueFields"}) as unknown as TypedDocumentString<ProjectQueueFieldsFragment, unknown>;
+export const WorkerRowFragmentDoc = new TypedDocumentString(`
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}
+    `, {"fragmentName":"WorkerRow"}) as unknown as TypedDocumentString<WorkerRowFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -2915,3 +3082,225 @@ export const SetCredentialLimitDocument = new TypedDocumentString(`
   updatedAt
   lastUsedAt
 }`) as unknown as TypedDocumentString<SetCredentialLimitMutation, SetCredentialLimitMutationVariables>;
+export const ListWorkersDocument = new TypedDocumentString(`
+    query ListWorkers($first: Int!, $filter: WorkerFilter) {
+  workers(first: $first, filter: $filter) {
+    nodes {
+      ...WorkerRow
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<ListWorkersQuery, ListWorkersQueryVariables>;
+export const ShowWorkerDocument = new TypedDocumentString(`
+    query ShowWorker($id: ID!, $first: Int!) {
+  worker(id: $id) {
+    ...WorkerRow
+    hardware {
+      cpus
+      memoryBytes
+      platform
+      arch
+    }
+    history(first: $first) {
+      nodes {
+        attemptNo
+        startedAt
+        endedAt
+        durationMs
+        outcome
+        build {
+          id
+          number
+          project {
+            slug
+          }
+        }
+      }
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<ShowWorkerQuery, ShowWorkerQueryVariables>;
+export const CordonWorkerDocument = new TypedDocumentString(`
+    mutation CordonWorker($input: CordonWorkerInput!) {
+  cordonWorker(input: $input) {
+    __typename
+    ... on CordonWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<CordonWorkerMutation, CordonWorkerMutationVariables>;
+export const UncordonWorkerDocument = new TypedDocumentString(`
+    mutation UncordonWorker($input: UncordonWorkerInput!) {
+  uncordonWorker(input: $input) {
+    __typename
+    ... on UncordonWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<UncordonWorkerMutation, UncordonWorkerMutationVariables>;
+export const DrainWorkerDocument = new TypedDocumentString(`
+    mutation DrainWorker($input: DrainWorkerInput!) {
+  drainWorker(input: $input) {
+    __typename
+    ... on DrainWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<DrainWorkerMutation, DrainWorkerMutationVariables>;
+export const EvictWorkerDocument = new TypedDocumentString(`
+    mutation EvictWorker($input: EvictWorkerInput!) {
+  evictWorker(input: $input) {
+    __typename
+    ... on EvictWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<EvictWorkerMutation, EvictWorkerMutationVariables>;
+export const CreateEnrolmentTokenDocument = new TypedDocumentString(`
+    mutation CreateEnrolmentToken($input: CreateEnrolmentTokenInput!) {
+  createEnrolmentToken(input: $input) {
+    __typename
+    ... on CreateEnrolmentTokenPayload {
+      token
+      enrolmentToken {
+        id
+        expiresAt
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateEnrolmentTokenMutation, CreateEnrolmentTokenMutationVariables>;

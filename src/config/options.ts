@@ -10,6 +10,7 @@ import { KUBERNETES_OPTIONS } from './kubernetes-options.ts';
 import { opencodeProviders } from './opencode-providers.ts';
 import { integer, list, type Option, option, optional, text } from './option.ts';
 import { TELEMETRY_OPTIONS } from './telemetry-options.ts';
+import { workerLabels } from './worker-labels.ts';
 
 const flag = z
   .enum(['true', 'false', '1', '0'])
@@ -231,6 +232,13 @@ export const OPTIONS = {
     integer(120, 15, 3_600),
     '120',
     'How long builds of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
+  ),
+  workerLabels: option(
+    'SLIPWAY_WORKER_LABELS',
+    workerLabels,
+    'none',
+    'What this worker is good for, comma-separated: `gpu,arch=arm64`. Builds that ask for a label wait for a worker that has it. ' +
+      'Every worker also has `provider:NAME` for each agent that it can run, and `runtime:NAME`.',
   ),
   drainSeconds: option(
     'SLIPWAY_DRAIN_SECONDS',

@@ -12,6 +12,8 @@ export const AUDIT_SUBJECTS = [
   'delivery',
   'credential',
   'queue',
+  'worker',
+  'enrolment',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];
 

@@ -5,7 +5,9 @@ export type Topic =
   | `project:${string}`
   | `worker:${string}`
   | 'projects'
+  | `orders:${string}`
   | 'queue'
+  | 'workers'
   | 'deliveries';
 
 export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
@@ -17,3 +19,7 @@ export const PROJECTS_TOPIC: Topic = 'projects';
 export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
 export const QUEUE_TOPIC: Topic = 'queue';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';
+/** This worker is to look at what administrators want of it. */
+export const ordersTopic = (workerId: string): Topic => `orders:${workerId}`;
+/** Something about a worker, or about what it runs, has changed. */
+export const WORKERS_TOPIC: Topic = 'workers';

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ClaimedBuild } from '../builds/build.ts';
 import type { AttemptKey } from '../builds/claim-builds.ts';
 import type { EntryType, QuestionName } from '../builds/ledger-store.ts';
+import type { Standing } from '../workers/standing.ts';
 import { entryInput } from './entry-input.ts';
 
 /** Below the server's address. */
@@ -49,9 +50,13 @@ export const requests = {
     version: name,
     capacity: z.int().min(1).max(10_000),
     agents,
+    runtime: name.optional(),
+    labels: z.array(name).max(100).optional(),
+    hardware: z.object({ cpus: z.int().min(1), memoryBytes: z.int().min(0), platform: name, arch: name }).optional(),
   }),
   dead: z.object({ workerIds: z.array(z.uuid()).max(MAX_BUILDS) }),
-  claim: z.object({ labels: z.array(name).max(100), limit: z.int().min(1).max(MAX_BUILDS) }),
+  claim: z.object({ limit: z.int().min(1).max(MAX_BUILDS) }),
+  standing: z.object({}),
   heartbeat: z.object({ attempts: z.array(attempt).max(MAX_BUILDS) }),
   hints: z.object({
     buildIds: z.array(z.uuid()).max(MAX_BUILDS),
@@ -78,6 +83,7 @@ export interface Answers {
   };
   dead: null;
   claim: readonly ClaimedBuild[];
+  standing: Standing;
   heartbeat: {
     readonly owned: readonly {
       readonly buildId: string;
@@ -86,7 +92,7 @@ export interface Answers {
     }[];
     readonly unknown: readonly AttemptKey[];
   };
-  hints: { readonly work: boolean; readonly told: readonly string[] };
+  hints: { readonly work: boolean; readonly orders: boolean; readonly told: readonly string[] };
   'give-back': null;
   elsewhere: boolean;
   remains: readonly { id: string; remains: 'ended' | 'expired' | 'elsewhere'; attemptNo: number | null }[];

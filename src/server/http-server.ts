@@ -60,13 +60,14 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   );
   const subscriptions = opened.use(new Subscriptions());
   const hints = opened.use(new WorkerHints(orchestrator.hub));
-  const authenticator = new Authenticator(orchestrator.db, new AddressLimits({ perMinute: limits.refusedPerMinute }));
+  const addresses = new AddressLimits({ perMinute: limits.refusedPerMinute });
+  const authenticator = new Authenticator(orchestrator.db, addresses);
   const rateLimits = openRateLimits(orchestrator, limits);
   if (rateLimits) opened.use(rateLimits);
   let url: string | null = null;
   const downloads = new TokenCounter(limits.operationsPerToken);
   const metrics = opened.use(openMetrics(orchestrator));
-  const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits, hints };
+  const parts = { orchestrator, addresses, authenticator, rateLimits, downloads, metrics, tokens, limits, hints };
   const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
   const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));

@@ -10,6 +10,7 @@ import { recordDrift } from '../workers/agent-drift.ts';
 import { findRemains } from '../workers/find-remains.ts';
 import { isElsewhere } from '../workers/is-elsewhere.ts';
 import { findNeighbours, insertWorker, markDraining, markStopped, updateAgents } from '../workers/registry.ts';
+import { readStanding } from '../workers/standing.ts';
 import type { WorkerHints } from './worker-hints.ts';
 import { WorkerProblem } from './worker-problem.ts';
 
@@ -52,12 +53,15 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       await rescueBuilds(orchestrator, { workers });
       return null;
     },
-    async claim({ viewer, workerId }, { labels, limit }) {
+    async claim({ viewer, workerId }, { limit }) {
+      const { takesWork, labels } = await readStanding(db, workerId);
+      if (!takesWork) return [];
       const row = await db.selectFrom('workers').select('name').where('id', '=', workerId).executeTakeFirstOrThrow();
       const projectIds = await findDistantProjects(orchestrator, viewer);
       const claimer = { workerId, workerName: row.name, labels, projectIds, leaseSeconds };
       return projectIds.length === 0 ? [] : claimBuilds(orchestrator, claimer, limit);
     },
+    standing: ({ workerId }) => readStanding(db, workerId),
     async heartbeat({ workerId }, { attempts }) {
       const { owned, unknown } = await heartbeat({ db: controlDb }, { workerId, attempts, leaseSeconds });
       return { owned: [...owned].map(([buildId, state]) => ({ buildId, ...state })), unknown };
@@ -67,7 +71,7 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
         select id from build_audit
          where id = any(${[...buildIds]}::uuid[]) and worker_id = ${workerId} and status = 'RUNNING'`.execute(db);
       const own = rows.map(({ id }) => id);
-      return hints.next(own, { ms: seconds * 1_000, gone });
+      return hints.next({ workerId, buildIds: own }, { ms: seconds * 1_000, gone });
     },
     'give-back': ({ workerId }, { attempt }) => done(giveBack(orchestrator, workerId, attempt)),
     async elsewhere(call, { buildId }) {

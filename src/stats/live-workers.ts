@@ -6,12 +6,10 @@ import { LEASE_SECONDS } from '../builds/lease.ts';
 export function liveWorkers(timeoutSeconds: number = LEASE_SECONDS): RawBuilder<unknown> {
   return sql`
     select w.name, w.capacity, greatest(0, w.capacity - coalesce(held.items, 0))::int as free,
-           array(select 'provider:' || (p ->> 'provider') from jsonb_array_elements(w.providers) p)
-             || case jsonb_typeof(to_jsonb(w) -> 'labels') when 'array'
-                     then array(select jsonb_array_elements_text(to_jsonb(w) -> 'labels')) else '{}' end as labels
+           w.labels
       from workers w
       left join (select worker_id, count(*) as items from queue_items where claimed_at is not null group by worker_id) held
         on held.worker_id = w.id
-     where w.stopped_at is null and w.draining_at is null and to_jsonb(w) ->> 'cordoned_at' is null
+     where w.stopped_at is null and w.draining_at is null and w.cordoned_at is null and w.evicted_at is null
        and w.heartbeat_at > now() - make_interval(secs => ${timeoutSeconds})`;
 }

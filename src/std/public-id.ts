@@ -10,7 +10,8 @@ export type PublicIdType =
   | 'credential'
   | 'message'
   | 'question'
-  | 'queue';
+  | 'queue'
+  | 'enrolment';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;
 

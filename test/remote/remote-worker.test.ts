@@ -92,7 +92,15 @@ test('it is given only what its token sees and it can reach', async () => {
   const { build } = await start(FAR, script({ print: 'y' }));
   const token = await makeWorkToken(stack, [build.projectId]);
   const limited = new ApiCoordinator(new Connection({ url: harness.url, token }), build.id);
-  await limited.register({ id: build.id, name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] });
+  await limited.register({
+    id: build.id,
+    name: 'limited',
+    place: 'x',
+    version: '1',
+    capacity: 1,
+    agents: [],
+    labels: ['provider:scripted'],
+  });
   const claimed = await limited.claim(['provider:scripted'], 5);
   expect(claimed.map(({ id }) => id)).toEqual([build.id]);
   expect((await harness.coordinator.claim(['provider:scripted'], 5)).map(({ projectId }) => projectId)).toEqual([

@@ -36,8 +36,8 @@ async function look(id: string) {
 /** In the database, alive, with the agent `scripted`. */
 async function addWorker(capacity: number, name: string, providers = ['scripted']): Promise<string> {
   const id = v7();
-  const found = JSON.stringify(providers.map((provider) => ({ provider, version: '1' })));
-  const row = { id, name, host: name, process: 'test', version: '1', capacity, providers: found };
+  const labels = providers.map((provider) => `provider:${provider}`);
+  const row = { id, name, host: name, process: 'test', version: '1', capacity, labels };
   await stack.orchestrator.db.insertInto('workers').values(row).execute();
   return id;
 }

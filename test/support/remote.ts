@@ -28,7 +28,15 @@ export async function openRemoteHarness(stack: TestStack) {
   const connection = new Connection({ url, token: await makeWorkToken(stack) });
   const workerId = v7();
   const coordinator = new ApiCoordinator(connection, workerId);
-  const worker = { id: workerId, name: 'far away', place: 'elsewhere', version: '1', capacity: 9, agents: [] };
+  const worker = {
+    id: workerId,
+    name: 'far away',
+    place: 'elsewhere',
+    version: '1',
+    capacity: 9,
+    agents: [],
+    labels: ['provider:scripted'],
+  };
   await coordinator.register(worker);
   const resources = opened.move();
   return {
