@@ -25,6 +25,9 @@ export const VALIDATION_COMPLEXITY = 1_000;
 /** Statistics read many rows. */
 export const STATS_COMPLEXITY = 250;
 
+/** The place of a waiting build is computed from the counters of all projects. */
+export const POSITION_COMPLEXITY = 10;
+
 /** Bytes of the prompts, variables, outputs, changed files, events and log lines of one answer. */
 export const MAX_RESPONSE_BYTES = 24 * 1024 * 1024;
 

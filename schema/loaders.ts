@@ -37,6 +37,7 @@ import { findTasks, type Task } from '../src/tasks/task.ts';
 import { listTaskEventsOf, type TaskEvent } from '../src/tasks/task-events.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
 import { listAttemptsOf, type WorkerAttempt } from '../src/workers/worker-history.ts';
+import { type QueueLoaders, queueLoaders } from './queue-loaders.ts';
 import type { ResponseBudget } from './response-budget.ts';
 
 /** One page of what belongs to one parent. */
@@ -72,7 +73,7 @@ type MemberLoader<D extends DocumentName> = DataLoader<
   string
 >;
 
-export interface Loaders {
+export interface Loaders extends QueueLoaders {
   readonly project: DataLoader<string, Project | null>;
   readonly build: DataLoader<string, BuildSummary | null>;
   readonly spec: MemberLoader<'spec'>;
@@ -166,6 +167,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       (ids) => findDeliveryAttempts(db, ids),
       (attempt) => attempt.deliveryId,
     ),
+    ...queueLoaders(db),
     ...talkLoaders(db, budget, ofVisibleBuild),
     ...taskLoaders(db, viewer, budget),
     builds: childPages(async ({ by, filter }, keyset, parents) => {

@@ -1,10 +1,8 @@
-/** Statistics of builds, and the state of the queue. */
+/** Statistics of builds. */
 
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
-import { LEASE_SECONDS } from '../src/builds/lease.ts';
 import { MAX_BUCKETS, readBuildSeries, type STATS_BUCKETS, type StatsPoint } from '../src/stats/build-series.ts';
 import { type BuildStats, readBuildStats } from '../src/stats/build-stats.ts';
-import { type QueueStats, readQueueStats } from '../src/stats/queue-stats.ts';
 import { DateTimeRangeInput, toBuildFilter } from './build-filter.ts';
 import { LabelInput } from './build-spec.ts';
 import { builder } from './builder.ts';
@@ -103,28 +101,6 @@ const BuildStatsRef = builder.objectRef<LazyStats>('BuildStats').implement({
   }),
 });
 
-const QueueStatsRef = builder.objectRef<QueueStats>('QueueStats').implement({
-  description: 'How the queue is doing right now.',
-  fields: (t) => ({
-    waiting: t.exposeInt('waiting', { description: 'Builds that could start now.' }),
-    scheduled: t.exposeInt('scheduled', { description: 'Builds whose time (runAfter) has not come.' }),
-    running: t.exposeInt('running', { description: 'Builds that run.' }),
-    oldestQueuedAt: t.expose('oldestQueuedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When the oldest of the waiting builds was accepted.',
-    }),
-    throughputPerMinute: t.exposeFloat('throughputPerMinute', {
-      description: 'Builds that ended in the last ten minutes, divided by ten.',
-    }),
-    averageWaitMs: t.exposeFloat('averageWaitMs', {
-      nullable: true,
-      description: 'Milliseconds that the builds had waited that were claimed in the last ten minutes.',
-    }),
-    workersOnline: t.exposeInt('workersOnline', { description: 'Workers that take builds.' }),
-  }),
-});
-
 builder.queryFields((t) => ({
   buildStats: t.field({
     type: BuildStatsRef,
@@ -136,13 +112,5 @@ builder.queryFields((t) => ({
       const filter = toBuildFilter(viewer, args.filter);
       return new LazyStats(filter, () => readBuildStats(db, filter));
     },
-  }),
-  queueStats: t.field({
-    type: QueueStatsRef,
-    description: 'How the queue is doing right now.',
-    authScopes: { scope: 'stats:read' },
-    complexity: STATS_COMPLEXITY,
-    resolve: (_root, _args, { orchestrator: { db }, viewer }) =>
-      readQueueStats(db, { projectIds: viewer.projectIds, workerTimeoutSeconds: LEASE_SECONDS }),
   }),
 }));

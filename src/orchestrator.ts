@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Agent } from './agents/agent.ts';
 import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
+import { LEASE_SECONDS } from './builds/lease.ts';
 import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
 import { kubernetesOptions } from './config/kubernetes-runtime.ts';
@@ -21,6 +22,7 @@ import { openLocalRuntime } from './runtimes/local.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { findSandbox, type Sandbox } from './runtimes/sandbox.ts';
 import type { SandboxOptions } from './runtimes/sandbox-command.ts';
+import { type QueueWatch, queueWatch } from './stats/queue-watch.ts';
 import { armFailpoints } from './std/failpoint.ts';
 import { TaskDesk } from './tasks/task-desk.ts';
 import type { Logger } from './telemetry/logger.ts';
@@ -53,6 +55,7 @@ export interface Orchestrator extends AsyncDisposable {
   readonly runtime: Runtime;
   readonly sandbox: Sandbox;
   readonly artifacts: FileStore;
+  readonly watchQueue: QueueWatch;
   readonly workerWatch: WorkerWatch;
   readonly readEventPage: (buildId: string, after: number) => Promise<readonly BuildEvent[]>;
 }
@@ -126,6 +129,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
       runsBuilds: options.runsBuilds ?? true,
     }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
+    watchQueue: queueWatch({ db, hub, workerTimeoutSeconds: LEASE_SECONDS }),
     workerWatch: new WorkerWatch({
       db,
       hub,

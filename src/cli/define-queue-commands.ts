@@ -2,12 +2,21 @@ import { type Command, Option } from 'commander';
 import type { ProjectLimitFlags } from './change-queue.ts';
 import { clientFlags, type Run } from './define-commands.ts';
 import { integer, type Limit, limit, positiveNumber } from './parse-option.ts';
+import type { QueueFlags } from './queue-show.ts';
 import type { ClientFlags } from './session.ts';
 
 const MAX = 100_000;
 
 export function defineQueueCommands(program: Command, run: Run): void {
-  const queue = program.command('queue').description('what waits, of all projects');
+  const queue = program.command('queue').description('what waits and why, what runs, and how fast it goes');
+  clientFlags(queue.command('show', { isDefault: true }))
+    .description('say how the queue is doing; `slipway queue` is this')
+    .option('-p, --project <project>', 'only of this project: its slug or id')
+    .option('-w, --watch', 'go on: a line whenever something has changed, until Ctrl-C')
+    .addOption(
+      new Option('-n, --limit <number>', 'how many projects and agents').argParser(integer(1, 100)).default(10),
+    )
+    .action((flags: QueueFlags) => run(async (io) => (await import('./queue-show.ts')).queueShow(io, flags)));
   clientFlags(queue.command('pause'))
     .description('start nothing until `queue resume`; what runs goes on')
     .action((flags: ClientFlags) => run(async (io) => (await import('./change-queue.ts')).queuePause(io, flags)));

@@ -7,6 +7,7 @@ import { createJsonView, createPlainView, type View } from './plain-view.ts';
 import type { Session } from './session.ts';
 import { readBuild, showBuild } from './show-build.ts';
 import { listenForStop } from './stop-signals.ts';
+import { watchWait } from './watch-wait.ts';
 
 /** A terminal that is smaller, or does not know its size, shows nothing of a moving picture. */
 const MIN_COLUMNS = 40;
@@ -26,14 +27,17 @@ export async function followBuild(session: Session, options: FollowOptions): Pro
   using stop = listenForStop(io);
   const view = await createView(io, output, options);
   let last = String(after);
+  const wait = watchWait(session, buildId, view);
   try {
     const onCut = (error: Error) => output.note(`${error.message} Trying again …`);
     const events = watchBuild(client, buildId, { after, signal: stop.first, ...(output.json ? {} : { onCut }) });
     for await (const event of events) {
       last = event.cursor;
       await view.show(event);
+      wait.see(event);
     }
   } finally {
+    wait[Symbol.dispose]();
     await view.end();
   }
   if (stop.first.aborted) {

@@ -63,6 +63,7 @@ export function createLiveView(output: Pick<Output, 'line'>): View {
       await running?.end(event.status === 'COMPLETED' ? 'done' : 'failed');
       running = null;
     },
+    tellWait: (text) => running?.tell(text),
     async end() {
       await running?.end('left');
       running = null;

@@ -6,6 +6,8 @@ import type { Output } from './output.ts';
 
 export interface View {
   show(event: BuildProgressEvent): Promise<void>;
+  /** Says why the build waits. */
+  tellWait(text: string): void;
   /** Leaves the terminal in order. May be called twice. */
   end(): Promise<void>;
 }
@@ -25,6 +27,7 @@ export function createPlainView(output: Pick<Output, 'line'>): View {
       if (!isOpen(event)) return;
       for (const line of explainQuestion(event.question)) output.line(`${' '.repeat(16)}${line}`);
     },
+    tellWait: (text) => output.line(`${' '.repeat(16)}${text}`),
     end: async () => {},
   };
 }
@@ -33,6 +36,7 @@ export function createPlainView(output: Pick<Output, 'line'>): View {
 export function createJsonView(output: Pick<Output, 'record'>, buildId: string): View {
   return {
     show: async ({ __typename, ...event }) => output.record({ buildId, ...event }),
+    tellWait: () => {},
     end: async () => {},
   };
 }

@@ -749,6 +749,16 @@ export type Publication =
   /** Committed, pushed, and proved to be on the remote. */
   | 'PUSHED';
 
+/** Which builds are counted: every member that is present narrows it. */
+export type QueueStatsFilter = {
+  /** All of these labels. */
+  readonly label?: ReadonlyArray<LabelInput> | null | undefined;
+  /** Builds of this project. */
+  readonly projectId?: string | null | undefined;
+  /** Any of these agents. */
+  readonly provider?: ReadonlyArray<string> | null | undefined;
+};
+
 /** For package managers that read an .npmrc: it is in the agent's home while a build runs. */
 export type RegistryInput = {
   /** The token. */
@@ -1062,6 +1072,31 @@ export type WaitingFor =
   /** Room in the provider's limits. */
   | 'QUOTA';
 
+/** Why a build waits. Where several hold, it is the first of them in this order. */
+export type WaitingReasonCode =
+  /** As many builds run as may with the credential that its agent would use. */
+  | 'CREDENTIAL_LIMIT'
+  /** As many builds with its concurrency key run as may. */
+  | 'KEY_LIMIT'
+  /** As many builds run as may in all. */
+  | 'LIMIT'
+  /** Nothing holds it back: it starts when its turn comes. */
+  | 'NEXT'
+  /** The workers that can run it are full. */
+  | 'NO_FREE_SLOT'
+  /** No worker that takes builds has all the labels that it needs. */
+  | 'NO_WORKER'
+  /** Everything is paused. */
+  | 'PAUSED'
+  /** As many builds of its project run as may. */
+  | 'PROJECT_LIMIT'
+  /** Its project is paused. */
+  | 'PROJECT_PAUSED'
+  /** The key of its agent is at its provider's rate limit. */
+  | 'QUOTA'
+  /** Its time (runAfter) has not come. */
+  | 'RUN_AFTER';
+
 /** How an attempt ended. */
 export type WorkerAttemptOutcome =
   /** The build ended with it, well or badly. */
@@ -1114,7 +1149,7 @@ export type MessageFieldsFragment = { readonly id: string, readonly mode: BuildM
 
 export type QuestionFieldsFragment = { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> };
 
-export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly supersededBy: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly retryOf: { readonly id: string } | null, readonly supersededBy: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
 
 export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
 
@@ -1155,7 +1190,7 @@ export type ShowBuildQueryVariables = Exact<{
 }>;
 
 
-export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly supersededBy: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly retryOf: { readonly id: string } | null, readonly supersededBy: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
 
 export type FindQuestionQueryVariables = Exact<{
   id: string;
@@ -1200,6 +1235,45 @@ export type ListAuditQueryVariables = Exact<{
 export type ListAuditQuery = { readonly auditLog: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly at: string, readonly actor: string, readonly actorName: string | null, readonly action: string, readonly subjectType: string, readonly subjectId: string, readonly detail: unknown, readonly project: { readonly id: string, readonly slug: string } | null }> } };
 
 export type AuditRowFragment = { readonly id: string, readonly at: string, readonly actor: string, readonly actorName: string | null, readonly action: string, readonly subjectType: string, readonly subjectId: string, readonly detail: unknown, readonly project: { readonly id: string, readonly slug: string } | null };
+
+type QueueFiguresFields_LabelQueueFigures_Fragment = { readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null };
+
+type QueueFiguresFields_ProjectQueueFigures_Fragment = { readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null };
+
+type QueueFiguresFields_ProviderQueueFigures_Fragment = { readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null };
+
+type QueueFiguresFields_QueueStats_Fragment = { readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null };
+
+export type QueueFiguresFieldsFragment =
+  | QueueFiguresFields_LabelQueueFigures_Fragment
+  | QueueFiguresFields_ProjectQueueFigures_Fragment
+  | QueueFiguresFields_ProviderQueueFigures_Fragment
+  | QueueFiguresFields_QueueStats_Fragment
+;
+
+export type QueueNowFragment = { readonly workersOnline: number, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly byReason: ReadonlyArray<{ readonly code: WaitingReasonCode, readonly count: number }> };
+
+export type ShowQueueQueryVariables = Exact<{
+  filter?: QueueStatsFilter | null | undefined;
+  first: number;
+}>;
+
+
+export type ShowQueueQuery = { readonly queueStats: { readonly workersOnline: number, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly byProject: ReadonlyArray<{ readonly projectId: string, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly project: { readonly slug: string } | null }>, readonly byProvider: ReadonlyArray<{ readonly provider: string, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null }>, readonly byReason: ReadonlyArray<{ readonly code: WaitingReasonCode, readonly count: number }> } };
+
+export type WatchQueueSubscriptionVariables = Exact<{
+  projectId?: string | null | undefined;
+}>;
+
+
+export type WatchQueueSubscription = { readonly queueActivity: { readonly workersOnline: number, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly byReason: ReadonlyArray<{ readonly code: WaitingReasonCode, readonly count: number }> } };
+
+export type WaitOfBuildQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type WaitOfBuildQuery = { readonly build: { readonly status: BuildStatus, readonly queuePosition: number | null, readonly estimatedStartAt: string | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null } | null };
 
 export type ListAgentsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1904,6 +1978,12 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
   ...BuildRow
   waitingFor
   resumeAt
+  waitingReason {
+    code
+    message
+  }
+  queuePosition
+  estimatedStartAt
   source
   priority
   queuedMs
@@ -2108,6 +2188,35 @@ export const AuditRowFragmentDoc = new TypedDocumentString(`
   detail
 }
     `, {"fragmentName":"AuditRow"}) as unknown as TypedDocumentString<AuditRowFragment, unknown>;
+export const QueueFiguresFieldsFragmentDoc = new TypedDocumentString(`
+    fragment QueueFiguresFields on QueueFigures {
+  waiting
+  scheduled
+  running
+  oldestQueuedAt
+  throughputPerMinute
+  waitP50Ms
+  waitP95Ms
+}
+    `, {"fragmentName":"QueueFiguresFields"}) as unknown as TypedDocumentString<QueueFiguresFieldsFragment, unknown>;
+export const QueueNowFragmentDoc = new TypedDocumentString(`
+    fragment QueueNow on QueueStats {
+  ...QueueFiguresFields
+  workersOnline
+  byReason {
+    code
+    count
+  }
+}
+    fragment QueueFiguresFields on QueueFigures {
+  waiting
+  scheduled
+  running
+  oldestQueuedAt
+  throughputPerMinute
+  waitP50Ms
+  waitP95Ms
+}`, {"fragmentName":"QueueNow"}) as unknown as TypedDocumentString<QueueNowFragment, unknown>;
 export const CredentialRowFragmentDoc = new TypedDocumentString(`
     fragment CredentialRow on Credential {
   name
@@ -2370,6 +2479,12 @@ fragment BuildDetail on Build {
   ...BuildRow
   waitingFor
   resumeAt
+  waitingReason {
+    code
+    message
+  }
+  queuePosition
+  estimatedStartAt
   source
   priority
   queuedMs
@@ -2553,6 +2668,76 @@ export const ListAuditDocument = new TypedDocumentString(`
   }
   detail
 }`) as unknown as TypedDocumentString<ListAuditQuery, ListAuditQueryVariables>;
+export const ShowQueueDocument = new TypedDocumentString(`
+    query ShowQueue($filter: QueueStatsFilter, $first: Int!) {
+  queueStats(filter: $filter) {
+    ...QueueNow
+    byProject(first: $first) {
+      projectId
+      project {
+        slug
+      }
+      ...QueueFiguresFields
+    }
+    byProvider(first: $first) {
+      provider
+      ...QueueFiguresFields
+    }
+  }
+}
+    fragment QueueFiguresFields on QueueFigures {
+  waiting
+  scheduled
+  running
+  oldestQueuedAt
+  throughputPerMinute
+  waitP50Ms
+  waitP95Ms
+}
+fragment QueueNow on QueueStats {
+  ...QueueFiguresFields
+  workersOnline
+  byReason {
+    code
+    count
+  }
+}`) as unknown as TypedDocumentString<ShowQueueQuery, ShowQueueQueryVariables>;
+export const WatchQueueDocument = new TypedDocumentString(`
+    subscription WatchQueue($projectId: ID) {
+  queueActivity(projectId: $projectId) {
+    ...QueueNow
+  }
+}
+    fragment QueueFiguresFields on QueueFigures {
+  waiting
+  scheduled
+  running
+  oldestQueuedAt
+  throughputPerMinute
+  waitP50Ms
+  waitP95Ms
+}
+fragment QueueNow on QueueStats {
+  ...QueueFiguresFields
+  workersOnline
+  byReason {
+    code
+    count
+  }
+}`) as unknown as TypedDocumentString<WatchQueueSubscription, WatchQueueSubscriptionVariables>;
+export const WaitOfBuildDocument = new TypedDocumentString(`
+    query WaitOfBuild($id: ID!) {
+  build(id: $id) {
+    status
+    queuePosition
+    estimatedStartAt
+    waitingReason {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<WaitOfBuildQuery, WaitOfBuildQueryVariables>;
 export const ListAgentsDocument = new TypedDocumentString(`
     query ListAgents {
   agents {

@@ -12,7 +12,7 @@ import { connectionSettings, type Database } from '../database/database.ts';
 import { CONTROL_LIMITS, setLimits } from '../database/session-settings.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { Topic } from './topics.ts';
+import { PROJECTS_TOPIC, type Topic } from './topics.ts';
 
 const CHANNEL = 'slipway';
 /** Postgres refuses a payload of 8,000 bytes. */
@@ -106,6 +106,7 @@ export class EventHub implements AsyncDisposable {
 
   #wake(topic: Topic): void {
     for (const wake of [...(this.#wakers.get(topic) ?? [])]) wake();
+    if (topic.startsWith('project:')) this.#wake(PROJECTS_TOPIC);
   }
 
   #wakeAll(): void {

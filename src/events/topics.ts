@@ -4,6 +4,7 @@ export type Topic =
   | `log:${string}`
   | `project:${string}`
   | `worker:${string}`
+  | 'projects'
   | `orders:${string}`
   | `task:${string}`
   | 'queue'
@@ -14,6 +15,8 @@ export type Topic =
 export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
 export const logTopic = (buildId: string): Topic => `log:${buildId}`;
 export const projectTopic = (projectId: string): Topic => `project:${projectId}`;
+/** Any project's topic: nobody announces it by itself. */
+export const PROJECTS_TOPIC: Topic = 'projects';
 /** Whoever runs this build is to look at it: somebody wants it cancelled, or has told it something. */
 export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
 export const QUEUE_TOPIC: Topic = 'queue';

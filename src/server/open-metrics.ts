@@ -9,10 +9,13 @@ import {
   type BuildFigures,
   countWaitingCallbacks,
   readBuildFigures,
+  readQueueDepths,
   readUnknownOutput,
   readWorkerFigures,
   type WorkerFigures,
 } from '../stats/operating-figures.ts';
+import { countWaits } from '../stats/queue-stats.ts';
+import { WAIT_REASONS } from '../stats/wait-reasons.ts';
 import { type Figure, Metrics } from '../telemetry/metrics.ts';
 import { cicdFigures } from './cicd-figures.ts';
 
@@ -21,6 +24,7 @@ export function openMetrics({ db, telemetry }: Pick<Orchestrator, 'db' | 'teleme
   const readWorkers = together(() => readWorkerFigures(db, { timeoutSeconds: LEASE_SECONDS }));
   return new Metrics([
     ...queueFigures(db, readBuilds),
+    ...depthFigures(db),
     ...workerFigures(db, readWorkers),
     ...cicdFigures(telemetry, { readBuilds, readWorkers }),
   ]);
@@ -65,6 +69,40 @@ function queueFigures(db: Database, read: () => Promise<BuildFigures>): Figure[]
       unit: 'callbacks',
       kind: 'gauge',
       read: async () => [{ value: await countWaitingCallbacks(db) }],
+    },
+  ];
+}
+
+function depthFigures(db: Database): Figure[] {
+  const readDepths = together(() => readQueueDepths(db));
+  return [
+    {
+      name: 'slipway_queue_items',
+      help: 'Builds and tasks in the queue, by kind and state: waiting, scheduled for later, or running.',
+      unit: 'items',
+      kind: 'gauge',
+      read: async () =>
+        (await readDepths()).flatMap(({ kind, waiting, scheduled, running }) =>
+          Object.entries({ waiting, scheduled, running }).map(([state, value]) => ({ value, labels: { kind, state } })),
+        ),
+    },
+    {
+      name: 'slipway_queue_oldest_wait_seconds',
+      help: 'Since when the item could start that waits longest, by kind; 0 when none waits.',
+      unit: 'seconds',
+      kind: 'gauge',
+      read: async () =>
+        (await readDepths()).map(({ kind, oldestSeconds }) => ({ value: oldestSeconds, labels: { kind } })),
+    },
+    {
+      name: 'slipway_queue_waiting_builds',
+      help: 'Builds that wait, by the first reason that holds them back.',
+      unit: 'builds',
+      kind: 'gauge',
+      read: async () => {
+        const counts = new Map((await countWaits(db, {})).map(({ code, count }) => [code, count]));
+        return WAIT_REASONS.map((code) => ({ value: counts.get(code) ?? 0, labels: { reason: code.toLowerCase() } }));
+      },
     },
   ];
 }

@@ -4,6 +4,8 @@ import type { Database } from '../database/database.ts';
 
 /** Of the kinds of output that no adapter knows: those that were seen last. */
 const MAX_UNKNOWN = 1_000;
+/** Kinds of tasks: projects name their own. */
+const MAX_KINDS = 100;
 
 /** Builds that are not finished. */
 export interface BuildFigures {
@@ -25,6 +27,33 @@ export async function readBuildFigures(db: Database): Promise<BuildFigures> {
              and waiting_for is null and (run_after is null or run_after <= now()))), 0)::float8 as "oldestPendingSeconds"
       from build_audit where status in ('PENDING', 'RUNNING')`.execute(db);
   return onlyRow(rows);
+}
+
+/** Of one kind of work: `build`, or `task:` and its type. */
+export interface QueueDepth {
+  readonly kind: string;
+  readonly waiting: number;
+  /** Its time has not come. */
+  readonly scheduled: number;
+  readonly running: number;
+  /** Seconds since the item could start that waits longest; 0 when none waits. */
+  readonly oldestSeconds: number;
+}
+
+/** Builds, and the kinds of tasks of which most is in the queue. */
+export async function readQueueDepths(db: Database): Promise<QueueDepth[]> {
+  const { rows } = await sql<QueueDepth>`
+    select known.kind, coalesce(waiting, 0)::int as waiting, coalesce(scheduled, 0)::int as scheduled,
+           coalesce(running, 0)::int as running, coalesce("oldestSeconds", 0)::float8 as "oldestSeconds"
+      from (select 'build' as kind union (select kind from queue_items group by kind order by count(*) desc limit ${MAX_KINDS})) known
+      left join (
+        select kind, count(*) filter (where claimed_at is null and ready_at <= now()) as waiting,
+               count(*) filter (where claimed_at is null and ready_at > now()) as scheduled,
+               count(*) filter (where claimed_at is not null) as running,
+               extract(epoch from now() - min(ready_at) filter (where claimed_at is null and ready_at <= now())) as "oldestSeconds"
+          from queue_items group by kind) counted on counted.kind = known.kind
+     order by known.kind`.execute(db);
+  return rows;
 }
 
 /** Each worker is one of these. */

@@ -150,6 +150,37 @@ test('the exit code says how a build ended: 3 failed, 2 cancelled', async () => 
   expect(again.exitCode).toBe(1);
 });
 
+test('the queue is shown, once and as it changes, and a build that waits says why', async () => {
+  const id = await startLater();
+  const { stdout } = await slipway('queue', '-p', 'boats');
+  expect(stdout).toMatch(/^0 waiting · \d+ for later · 0 running · 1 workers · \d+\.\d a minute · waits \d/);
+  expect(stdout).toMatch(/\n {2}RUN_AFTER +\d+\n/);
+  expect(stdout).toMatch(/\nPROJECT +WAITING +LATER .*\nboats +0 +\d+ +0 +- .*\n\nAGENT .*\nscripted /);
+  const all = await json<{ scheduled: number; byProject: { project: { slug: string } }[] }>('queue', '-n', '1');
+  expect(all).toMatchObject({ byProject: [{ project: { slug: 'boats' } }], waitP50Ms: expect.any(Number) });
+
+  expect((await slipway('build', 'show', id)).stdout).toMatch(
+    /\n {2}Waits +Its time has not come: .*\n {2}Expected +to start 2099-/,
+  );
+  const watching = startCommand(['build', 'watch', id], { environment });
+  await waitFor(() => watching.stdout.includes('                Its time has not come'), { what: 'why it waits' });
+  watching.signal('SIGINT');
+  await watching.ended;
+
+  const queue = startCommand(['queue', '--watch', '--json'], { environment });
+  const frames = () =>
+    queue.stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as { scheduled: number });
+  await waitFor(() => frames().length > 0, { what: 'the queue as it is' });
+  await startLater();
+  await waitFor(() => frames().at(-1)?.scheduled === all.scheduled + 1, { what: 'the queue after a change' });
+  queue.signal('SIGINT');
+  expect(await queue.ended).toMatchObject({ exitCode: 0, stderr: '' });
+});
+
 test('Ctrl-C ends the watching and not the build, and says how to go on', async () => {
   const id = await startLater();
   const watching = startCommand(['build', 'watch', id], { environment });

@@ -35,7 +35,7 @@ test('every command is there', () => {
     ...['task enqueue', 'task list', 'task show', 'task cancel', 'task requeue', 'task watch', 'task work'],
     ...['task-type set', 'task-type list', 'task-type delete'],
     ...['schedule create', 'schedule list', 'schedule next', 'schedule pause', 'schedule resume', 'schedule delete'],
-    ...['queue pause', 'queue resume', 'queue limit'],
+    ...['queue show', 'queue pause', 'queue resume', 'queue limit'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
     ...[
       'credential set',

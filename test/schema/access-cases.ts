@@ -89,7 +89,14 @@ const QUERIES: readonly AccessCase[] = [
   {
     field: 'query queueStats',
     ...count,
-    source: () => '{ queueStats { waiting scheduled running oldestQueuedAt throughputPerMinute averageWaitMs } }',
+    source: () =>
+      '{ queueStats { waiting scheduled running oldestQueuedAt throughputPerMinute averageWaitMs byReason { count } } }',
+  },
+  {
+    field: 'query queueStats',
+    ...count,
+    source: ({ ours }) =>
+      `{ queueStats(filter: { projectId: "${ours.project}" }) { running byProject { projectId running } } }`,
   },
   { field: 'query queue', ...read, reach: 'everyone', source: () => '{ queue { pausedAt maxRunning } viewer { id } }' },
   { field: 'query apiTokens', ...rule, source: () => '{ apiTokens(includeRevoked: true) { nodes { id name } } }' },
@@ -412,6 +419,11 @@ const SUBSCRIPTIONS: readonly AccessCase[] = [
     source: ({ ours }) => `subscription { buildLog(buildId: "${ours.finished}") { cursor lines { text } } }`,
   },
   {
+    field: 'subscription queueActivity',
+    ...count,
+    source: ({ ours }) => `subscription { queueActivity(projectId: "${ours.project}") { waiting } }`,
+  },
+  {
     field: 'subscription projectActivity',
     ...read,
     source: ({ ours }) => `subscription { projectActivity(projectId: "${ours.project}") { cursor } }`,
@@ -423,6 +435,7 @@ export const ACCESS_CASES = [...QUERIES, ...TASKS, ...MUTATIONS, ...WORKERS, ...
 /** A field of a type that is not a root -> what a token needs beside what led there. */
 export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
   'Project.builds': 'builds:read',
+  'ProjectQueueFigures.project': 'builds:read',
   'Project.callbackSecret': 'projects:write',
   'Project.schedules': 'builds:read',
   'Project.spentToday': 'builds:read',
@@ -440,6 +453,7 @@ type Path = 'same project' | ((world: World) => string);
 export const PATHS: Readonly<Record<string, Path>> = {
   // Workers belong to no project; what they run is a case of its own.
   'AgentOnWorker.worker': 'same project',
+  'ProjectQueueFigures.project': () => '{ queueStats { byProject(first: 100) { project { id } } } }',
   'AuditEntry.project': () => '{ auditLog { nodes { project { id } } } }',
   'Build.artifacts': 'same project',
   'Build.callbacks': 'same project',

@@ -74,7 +74,7 @@ describe('a token that is limited to a project', () => {
         projects { totalCount nodes { slug } }
         buildStats { total series(bucket: WEEK) { total } }
         otherStats: buildStats(filter: { projectId: $theirs }) { total }
-        queueStats { waiting throughputPerMinute }
+        queueStats { waiting throughputPerMinute byProject { projectId } byProvider { running } }
         viewer { projects { slug } }
       }`,
       { viewer: limited, variables: { theirs: toPublicId('project', theirs.id) } },
@@ -85,7 +85,12 @@ describe('a token that is limited to a project', () => {
       projects: { totalCount: 1, nodes: [{ slug: 'ours' }] },
       buildStats: { total: 1, series: [{ total: 1 }] },
       otherStats: { total: 0 },
-      queueStats: { waiting: 0, throughputPerMinute: 0.1 },
+      queueStats: {
+        waiting: 0,
+        throughputPerMinute: 0.1,
+        byProject: [{ projectId: toPublicId('project', ours.id) }],
+        byProvider: [{ running: 0 }],
+      },
       viewer: { projects: [{ slug: 'ours' }] },
     });
   });
@@ -146,6 +151,7 @@ describe('a token that is limited to a project', () => {
       `buildProgress(buildId: "${build}") { cursor }`,
       `buildLog(buildId: "${build}") { cursor }`,
       `projectActivity(projectId: "${project}") { cursor }`,
+      `queueActivity(projectId: "${project}") { waiting }`,
     ];
     for (const subscription of subscriptions) {
       const answer = await api.subscribe(`subscription { ${subscription} }`, { viewer: limited });

@@ -256,6 +256,7 @@ describe('scopes below the roots', () => {
     'Project.schedules': ({ ours }) => `mutation { archiveProject(input: { id: "${ours.archived}" }) {
       ... on ArchiveProjectPayload { project { schedules { nodes { id } } } } } }`,
     'Project.credentials': ({ ours }) => `{ project(id: "${ours.project}") { credentials { name } } }`,
+    'ProjectQueueFigures.project': () => '{ queueStats { byProject(first: 100) { project { id } } } }',
     'Viewer.projects': () => projects,
     'Credential.project': ({
       ours,

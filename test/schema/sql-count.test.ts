@@ -29,6 +29,8 @@ async function addProject(builds: number): Promise<void> {
   const workerId = v7();
   const worker = { id: workerId, name: 'w', place: 'here', version: '0', capacity: 1, agents: [] };
   await registerWorker(orchestrator.db, worker);
+  const labels = ['provider:scripted'];
+  await orchestrator.db.updateTable('workers').set({ labels }).where('id', '=', workerId).execute();
   const { id: projectId } = await stack.createProject();
   const rule = { projectId, name: 'nightly', cron: '@yearly', spec: { prompt: 'work' } };
   const { id: scheduleId } = await createSchedule(orchestrator, rule, 'test');
@@ -85,6 +87,11 @@ const OPERATIONS: [string, string, number][] = [
     'builds with their events and retries',
     `{ builds(first: 50) { nodes { events(first: 5) { nodes { cursor build { id } } }
        retries(first: 5) { totalCount nodes { id } } } } }`,
+    4,
+  ],
+  [
+    'builds with why and for how long they wait',
+    '{ builds(first: 100) { nodes { queuePosition estimatedStartAt waitingReason { code message } } } }',
     4,
   ],
   [

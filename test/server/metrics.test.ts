@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { DriftCounter } from '../../src/agents/drift.ts';
+import { WAIT_REASONS } from '../../src/stats/wait-reasons.ts';
 import { recordDrift } from '../../src/workers/agent-drift.ts';
 import { insertDelivery, insertFinishedBuild } from '../callbacks/finished-builds.ts';
 import { insertBuilds } from '../support/events.ts';
@@ -32,6 +33,18 @@ async function readSeries(): Promise<Map<string, number>> {
   );
 }
 
+/** The queue's own figures: builds in these states, and waiting for these reasons. */
+function queued(states: Readonly<Record<string, number>>, reasons: Readonly<Record<string, number>> = {}) {
+  const all = { waiting: 0, scheduled: 0, running: 0, ...states };
+  return Object.fromEntries([
+    ...Object.entries(all).map(([state, count]) => [`slipway_queue_items{kind="build",state="${state}"}`, count]),
+    ...WAIT_REASONS.map((code) => code.toLowerCase()).map((reason) => [
+      `slipway_queue_waiting_builds{reason="${reason}"}`,
+      reasons[reason] ?? 0,
+    ]),
+  ]);
+}
+
 function cicd({ pending, ...workers }: { pending: number; available: number; busy: number; offline: number }) {
   const runs = (state: string) =>
     `cicd_pipeline_run_active{cicd_pipeline_name="build",cicd_pipeline_run_state="${state}"}`;
@@ -58,6 +71,8 @@ it('tells how the queue, the workers, the callbacks and the agents are', async (
     'slipway_builds{status="running"}': 0,
     slipway_oldest_pending_build_age_seconds: 0,
     slipway_callbacks_waiting: 0,
+    'slipway_queue_oldest_wait_seconds{kind="build"}': 0,
+    ...queued({}),
     'slipway_workers{state="online"}': 0,
     'slipway_workers{state="draining"}': 0,
     'slipway_workers{state="offline"}': 0,
@@ -72,6 +87,7 @@ it('tells how the queue, the workers, the callbacks and the agents are', async (
   );
   await sql`update build_audit set ${old}, waiting_for = 'QUOTA', resume_at = now() + interval '1 hour'
     where id = ${waiting?.buildId}`.execute(db);
+  await sql`select queue_add_build(id), id from build_audit`.execute(db);
   const projectId = oldest?.projectId ?? '';
   const buildId = await insertFinishedBuild(db, { projectId, number: 5 });
   await insertDelivery(db, { projectId, buildId, url: 'http://127.0.0.1:1/' });
@@ -93,7 +109,12 @@ it('tells how the queue, the workers, the callbacks and the agents are', async (
   expect(age).toBeGreaterThanOrEqual(60);
   expect(age).toBeLessThan(3_000);
   series.delete('slipway_oldest_pending_build_age_seconds');
+  const wait = series.get('slipway_queue_oldest_wait_seconds{kind="build"}') ?? 0;
+  expect(wait).toBeGreaterThanOrEqual(60);
+  expect(wait).toBeLessThan(3_000);
+  series.delete('slipway_queue_oldest_wait_seconds{kind="build"}');
   expect(Object.fromEntries(series)).toEqual({
+    ...queued({ waiting: 2, scheduled: 2 }, { no_worker: 2, run_after: 1, quota: 1 }),
     'slipway_builds{status="pending"}': 4,
     'slipway_builds{status="running"}': 0,
     slipway_callbacks_waiting: 1,
@@ -108,7 +129,7 @@ it('tells how the queue, the workers, the callbacks and the agents are', async (
 it('has a help and a type for everything', async () => {
   const text = await (await scrape(server.authorization)).text();
   const names = [...new Set([...text.matchAll(/^(slipway_[a-z_]+)/gm)].map(([, name]) => name))];
-  expect(names).toHaveLength(5);
+  expect(names).toHaveLength(8);
   for (const name of names) {
     expect(text).toMatch(new RegExp(`^# HELP ${name} .+\\.$`, 'm'));
     expect(text).toMatch(new RegExp(`^# TYPE ${name} ${name?.endsWith('_total') ? 'counter' : 'gauge'}$`, 'm'));

@@ -4,7 +4,7 @@ import type { BuildFilter } from '../../src/builds/filter-builds.ts';
 import { InvalidInputError } from '../../src/errors.ts';
 import { MAX_BUCKETS, readBuildSeries } from '../../src/stats/build-series.ts';
 import { readBuildStats } from '../../src/stats/build-stats.ts';
-import { readQueueStats } from '../../src/stats/queue-stats.ts';
+import { type QueueFilter, type QueueGrouping, readQueueShares, readQueueStats } from '../../src/stats/queue-stats.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { closeTo, countInMemory } from './count-builds.ts';
 import {
@@ -197,12 +197,61 @@ describe('queue statistics', () => {
       { ...waiting, status: 'FAILED', createdAt: ago(60), startedAt: ago(59), finishedAt: ago(40) },
     ]);
     const read = (projectIds: readonly string[] | null) =>
-      readQueueStats(database.db, { projectIds, workerTimeoutSeconds: 3600 });
+      readQueueStats(database.db, { filter: { projectIds }, workerTimeoutSeconds: 3600 });
     const found = await read([projectId]);
     expect(found).toMatchObject({ waiting: 2, scheduled: 1, running: 1, oldestQueuedAt: oldest, workersOnline: 1 });
     expect(found.throughputPerMinute).toBeCloseTo(0.1);
     expect(found.averageWaitMs).toBeCloseTo(120_000, -1);
     expect(await read(null)).toEqual(found);
     expect(await read([])).toMatchObject({ waiting: 0, running: 0, oldestQueuedAt: null, averageWaitMs: null });
+  });
+
+  it('tell the waits of those that were claimed lately, and the same by project, agent and label, the longest first', async () => {
+    const ago = (seconds: number) => new Date(Date.now() - seconds * 1_000);
+    const other = await insertProject(database.db);
+    const claimed = (wait: number) => ({
+      ...waiting,
+      status: 'RUNNING' as const,
+      createdAt: ago(60 + wait),
+      startedAt: ago(60),
+    });
+    await store([1, 2, 3, 4, 100].map(claimed));
+    const rest = [
+      { ...waiting, label: 'red' },
+      { ...waiting, label: 'red', provider: 'codex' },
+      { ...waiting, label: 'blue', provider: 'codex', runAfter: ago(-3600) },
+    ];
+    await insertCountedBuilds(database.db, { projectId: other, workerId }, rest);
+    const all = await readQueueStats(database.db, { filter: {}, workerTimeoutSeconds: 3600 });
+    expect(all).toMatchObject({ waiting: 2, scheduled: 1, running: 5 });
+    expect(all.waitP50Ms).toBeCloseTo(3_000, -2);
+    expect(all.waitP95Ms).toBeCloseTo(80_800, -2);
+    const share = async (grouping: QueueGrouping, filter: QueueFilter = {}, limit = 9) =>
+      (await readQueueShares(database.db, { filter, grouping, limit })).map(({ name, waiting, scheduled, running }) => [
+        name,
+        waiting,
+        scheduled,
+        running,
+      ]);
+    expect(await share({ by: 'project' })).toEqual([
+      [other, 2, 1, 0],
+      [projectId, 0, 0, 5],
+    ]);
+    expect(await share({ by: 'project' }, {}, 1)).toHaveLength(1);
+    expect(await share({ by: 'provider' })).toEqual([
+      ['scripted', 1, 0, 5],
+      ['codex', 1, 1, 0],
+    ]);
+    expect(await share({ by: 'label', key: 'colour' })).toEqual([
+      ['red', 2, 0, 0],
+      ['blue', 0, 1, 0],
+    ]);
+    expect(await share({ by: 'provider' }, { labels: [{ key: 'colour', value: 'red' }] })).toEqual([
+      ['codex', 1, 0, 0],
+      ['scripted', 1, 0, 0],
+    ]);
+    expect(await share({ by: 'label', key: "x' or true" })).toEqual([]);
+    const onlyCodex = { filter: { providers: ['codex'] }, workerTimeoutSeconds: 3600 };
+    expect(await readQueueStats(database.db, onlyCodex)).toMatchObject({ waiting: 1, running: 0, waitP50Ms: null });
   });
 });
