@@ -4,6 +4,7 @@ import { secretOptions } from '../config/config.ts';
 import { callbackSecret } from '../credentials/callback-secret.ts';
 import type { CredentialKind } from '../credentials/credential.ts';
 import { gitCredentials } from '../credentials/credential-input.ts';
+import { deploySecrets } from '../credentials/deploy-credential.ts';
 import {
   type OpenedCredential,
   type ProjectCredentials,
@@ -45,9 +46,9 @@ export async function readBuildSecrets(
   const { keyring } = deps;
   const found = await ledger.read((db) => readCredentials({ db, keyring }, { projectId: project.id }));
   for (const { name, reason } of found.unreadable) deps.logger.warn({ name, reason }, 'a credential cannot be opened');
-  const git = choose(found, 'GIT', webOrigin(project.repositoryUrl));
+  const git = chooseCredential(found, 'GIT', webOrigin(project.repositoryUrl));
   if (git && 'reason' in git) throw new BuildFailedError(unreadable(git));
-  const model = choose(found, 'MODEL_API_KEY', agent.modelKey?.variable ?? null);
+  const model = chooseCredential(found, 'MODEL_API_KEY', agent.modelKey?.variable ?? null);
   const registries = ownRegistries(found);
   const used = [git, model && 'value' in model ? model : null, ...registries].filter((one) => one !== null);
   await ledger.read((db) =>
@@ -62,16 +63,28 @@ export async function readBuildSecrets(
     keyIdentity: model?.id ?? 'worker',
     problem: modelProblem(agent, model),
     registries: registries.map(({ target, value }) => ({ url: target ?? '', token: value })),
-    all: [
-      ...new Set([...ownSecrets(deps), ...derivedSecrets(deps, project), ...found.opened.flatMap(secretsOf)]),
-    ].filter((secret) => secret.length >= MIN_SECRET_LENGTH),
+    all: everySecret(deps, project, found),
   };
+}
+
+/** All that nothing of the project may show: its own, those of all projects, and the worker's. */
+export function everySecret(
+  deps: Pick<RunBuildDeps, 'config' | 'keyring'>,
+  project: Project,
+  found: ProjectCredentials,
+): readonly string[] {
+  const all = [...ownSecrets(deps), ...derivedSecrets(deps, project), ...found.opened.flatMap(secretsOf)];
+  return [...new Set(all)].filter((secret) => secret.length >= MIN_SECRET_LENGTH);
 }
 
 type Chosen = ProjectCredentials['opened'][number] | ProjectCredentials['unreadable'][number];
 
 /** The project's own goes before that of every project, also when it cannot be opened. */
-function choose(found: ProjectCredentials, kind: CredentialKind, target: string | null): Chosen | null {
+export function chooseCredential(
+  found: ProjectCredentials,
+  kind: CredentialKind,
+  target: string | null,
+): Chosen | null {
   const fitting = [...found.opened, ...found.unreadable].filter(
     (one) => one.kind === kind && target !== null && (one.target === target || webOrigin(one.target) === target),
   );
@@ -82,7 +95,7 @@ function choose(found: ProjectCredentials, kind: CredentialKind, target: string 
 function ownRegistries(found: ProjectCredentials): readonly OpenedCredential[] {
   const targets = new Set(found.opened.flatMap(({ kind, target }) => (kind === 'REGISTRY' ? [target] : [])));
   return [...targets].flatMap((target) => {
-    const chosen = choose(found, 'REGISTRY', target);
+    const chosen = chooseCredential(found, 'REGISTRY', target);
     return chosen && 'value' in chosen ? [chosen] : [];
   });
 }
@@ -101,6 +114,7 @@ function unreadable({ name, reason }: { readonly name: string; readonly reason: 
 
 function secretsOf({ kind, value, previous }: OpenedCredential): readonly string[] {
   if (kind === 'CALLBACK_SIGNING') return [value, previous ?? ''].flatMap(signingTexts);
+  if (kind === 'DEPLOY') return deploySecrets(value);
   if (kind !== 'GIT') return [value];
   const { username, password } = gitCredentials.parse(JSON.parse(value));
   return username.length >= MIN_TOKEN_LENGTH ? [password, username] : [password];

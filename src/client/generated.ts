@@ -284,6 +284,8 @@ export type CreateApiTokenInput = {
 export type CredentialKind =
   /** Signs callbacks in place of the secret that Slipway derives. */
   | 'CALLBACK_SIGNING'
+  /** Reaches where one environment runs. Only its deployments are given it, never an agent. */
+  | 'DEPLOY'
   /** Reads and writes repositories of one origin. Only git is given it, never the agent. */
   | 'GIT'
   /** The key of a model's provider. Only the agent that asks for its variable is given it. */
@@ -312,6 +314,24 @@ export type DeleteCredentialInput = {
   readonly name: string;
   /** Whose it is; absent for one of all projects, which needs the scope admin. */
   readonly projectId?: string | null | undefined;
+};
+
+/** For the deployments of one environment: a kubeconfig, variables, or both. */
+export type DeployCredentialInput = {
+  /** Such as `production`. */
+  readonly environment: string;
+  /** A kubeconfig file. Its current context is used, with a token or a client certificate in the file itself; one that names files or programs is refused. */
+  readonly kubeconfig?: string | null | undefined;
+  /** What deploy commands find in their environment: at most 20. */
+  readonly variables?: ReadonlyArray<DeployVariableInput> | null | undefined;
+};
+
+/** A secret variable of deploy commands. */
+export type DeployVariableInput = {
+  /** Such as `FLY_API_TOKEN`. */
+  readonly name: string;
+  /** Its value: at least 8 characters. */
+  readonly value: string;
 };
 
 /** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
@@ -604,10 +624,12 @@ export type SendBuildMessageInput = {
   readonly text: string;
 };
 
-/** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning` and `registry`. */
+/** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning`, `registry` and `deploy`. */
 export type SetCredentialInput = {
   /** For callbacks. */
   readonly callbackSigning?: CallbackSigningInput | null | undefined;
+  /** For deployments. */
+  readonly deploy?: DeployCredentialInput | null | undefined;
   /** For git. */
   readonly git?: GitCredentialInput | null | undefined;
   /** For a model's provider. */
