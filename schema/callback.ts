@@ -43,12 +43,9 @@ DeliveryRef.implement({
     }),
     build: t.field({
       type: BuildRef,
-      description: 'The build that it reports.',
-      resolve: async ({ buildId }, _args, { loaders }) => {
-        const build = await loaders.build.load(buildId);
-        if (!build) throw new Error('a callback that may be seen belongs to a build that may be seen');
-        return build;
-      },
+      nullable: true,
+      description: 'The build that it reports; null when it reports a task.',
+      resolve: ({ buildId }, _args, { loaders }) => (buildId === null ? null : loaders.build.load(buildId)),
     }),
     url: t.exposeString('url', { description: 'Where it goes.' }),
     status: t.field({ type: DeliveryStatusEnum, description: 'What became of it.', resolve: (d) => d.status }),

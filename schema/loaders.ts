@@ -130,10 +130,13 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const spent = await readSpendToday(db, projectIds);
       return projectIds.map((id) => spent.get(id) ?? new Error('a project that may be seen was not read'));
     }),
-    delivery: byId<Delivery>((ids) => findDeliveriesById(db, ids), ofVisibleBuild),
+    delivery: byId<Delivery>(
+      (ids) => findDeliveriesById(db, ids),
+      ({ projectId }) => seesProject(viewer, projectId),
+    ),
     deliveries: grouped(
       (buildIds) => findDeliveries(db, buildIds),
-      (delivery) => delivery.buildId,
+      (delivery) => delivery.buildId ?? '',
     ),
     deliveryAttempts: grouped(
       (ids) => findDeliveryAttempts(db, ids),

@@ -77,6 +77,31 @@ export class BuildStateError extends SlipwayError {
   }
 }
 
+/** The task is not in a state that allows this. */
+export class TaskStateError extends SlipwayError {
+  override readonly name = 'TaskStateError';
+  readonly code = 'TASK_STATE';
+  readonly status: string;
+
+  constructor(status: string, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The lease of a task has ended: it has run out, was given up, or somebody else has the task. */
+export class LeaseLostError extends SlipwayError {
+  override readonly name = 'LeaseLostError';
+  readonly code = 'LEASE_LOST';
+  /** The status that the task has now. */
+  readonly status: string;
+
+  constructor(status: string) {
+    super('This lease has ended, so nothing was changed. Whatever the worker still does for the task counts no more.');
+    this.status = status;
+  }
+}
+
 /** The project cannot take builds as it is. */
 export class ProjectNotReadyError extends SlipwayError {
   override readonly name = 'ProjectNotReadyError';
@@ -145,6 +170,12 @@ export class RateLimitedError extends SlipwayError {
 export class UnavailableError extends SlipwayError {
   override readonly name = 'UnavailableError';
   readonly code = 'UNAVAILABLE';
+}
+
+/** More is open at the same time than this process takes. */
+export class OverloadedError extends SlipwayError {
+  override readonly name = 'OverloadedError';
+  readonly code = 'OVERLOADED';
 }
 
 /** The server has no room for another build. */

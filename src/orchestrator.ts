@@ -21,6 +21,7 @@ import type { Runtime } from './runtimes/runtime.ts';
 import { findSandbox, type Sandbox } from './runtimes/sandbox.ts';
 import type { SandboxOptions } from './runtimes/sandbox-command.ts';
 import { armFailpoints } from './std/failpoint.ts';
+import { TaskDesk } from './tasks/task-desk.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 
@@ -38,6 +39,8 @@ export interface Orchestrator extends AsyncDisposable {
   readonly controlDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
+  /** Where tasks are claimed. */
+  readonly desk: TaskDesk;
   readonly keyring: Keyring;
   readonly templates: TemplateCatalogue;
   readonly agents: AgentRegistry;
@@ -82,6 +85,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
+  const desk = opened.use(new TaskDesk({ db, queue, hub, logger }));
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
   const templates = [
@@ -100,6 +104,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     controlDb,
     queue,
     hub,
+    desk,
     keyring,
     templates,
     agents,

@@ -1,4 +1,4 @@
-/** The one place where a build comes into being: row, first event, job and audit entry in the caller's transaction. */
+/** The one place where a build comes into being: row, first event, place in the queue and audit entry in the caller's transaction. */
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { audit } from '../database/audit.ts';
@@ -67,7 +67,7 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
   const lastSeq = await appendEvents(trx, { buildId: id, attemptNo: null }, [
     { type: 'QUEUED', data: { runAfter: build.spec.runAfter, retryOf: build.retryOf } },
   ]);
-  await queue.add(trx, { id, priority: build.spec.priority, runAfter: inserted.run_after });
+  await queue.addBuild(trx, id);
   await audit(trx, {
     actor: build.actor,
     action: build.action,

@@ -35,14 +35,10 @@ export async function cancelBuild(
   }
   const topics: Topic[] = [];
   let ended = false;
-  const before = await findBuild(deps.db, input.id);
   await failpoint('cancel.begin');
   await inTransaction(deps.db, async (trx) => {
     topics.length = 0;
     ended = false;
-    // Only a build that has nothing on a worker ends here and needs its job; taking the job of another one would cross
-    // whoever finishes it, who has the build's row first.
-    if (before && endsHere(before)) await deps.queue.lock(trx, input.id);
     const row = await trx
       .selectFrom('build_audit')
       .selectAll()

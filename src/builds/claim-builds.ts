@@ -1,101 +1,58 @@
-/** A worker takes builds from the queue: job and row change hands in one transaction. */
+/** A worker takes builds from the queue: place and row change hands in one statement. */
+import type { Selectable } from 'kysely';
 import { sql } from 'kysely';
-import type { DatabaseTransaction } from '../database/database.ts';
+import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
-import { appendEvents } from '../events/append-events.ts';
-import { eventsTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
+import { eventRows } from '../events/append-events.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerDeps } from './ledger.ts';
-import { findHeld, type HeldBuild } from './quota-pause.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 export interface Claimer {
   readonly workerId: string;
   readonly workerName: string;
+  /** What builds may ask of their worker; those that ask for more are left to others. */
+  readonly labels: readonly string[];
+  /** Builds of no other projects; null means any. */
+  readonly projectIds: readonly string[] | null;
 }
 
-/** Up to `limit` builds that are now this worker's; none when nothing is ready. */
+/** The builds that waited for a key begin within this time, and not all at once. */
+const STAGGER_SECONDS = 20;
+const HELD = 'The key of its agent is at its rate limit: the build waits with the others that use it.';
+
+/**
+ * Up to `limit` builds that are now this worker's; none when nothing is ready. One statement, because nobody else claims
+ * until it has been committed: a worker that stops in the middle must not stop the others.
+ */
 export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
-  const topics: Topic[] = [];
-  const claimed = await inTransaction(deps.db, async (trx) => {
-    topics.length = 0;
-    const taken = await deps.queue.take(trx, limit);
-    if (taken.length === 0) return [];
-    const held = await holdBuilds(trx, deps.queue, taken);
-    // What was held has made room for others: the claim is repeated at once.
-    if (held.length > 0) topics.push(QUEUE_TOPIC);
-    topics.push(...held.flatMap(({ id, projectId }) => [eventsTopic(id), projectTopic(projectId)]));
-    const ids = taken.filter((id) => !held.some((build) => build.id === id));
-    if (ids.length === 0) return [];
-    // A job may be handed out twice (pg-boss' expiry), its build only once.
-    const rows = await trx
-      .updateTable('build_audit')
-      .set({
-        status: 'RUNNING',
-        phase: 'PREPARING',
-        waiting_for: null,
-        resume_at: null,
-        attempt_no: sql<number>`attempt_no + 1`,
-        ledger_no: 0,
-        worker_id: claimer.workerId,
-        lease_until: sql<Date>`now() + make_interval(secs => ${LEASE_SECONDS})`,
-        started_at: sql<Date>`coalesce(started_at, clock_timestamp())`,
-      })
-      .where('id', 'in', ids)
-      .where('status', '=', 'PENDING')
-      .returningAll()
-      .execute();
-    if (rows.length === 0) return [];
-    await trx
-      .insertInto('build_attempts')
-      .values(rows.map((row) => ({ build_id: row.id, attempt_no: row.attempt_no, worker_id: claimer.workerId })))
-      .execute();
-    // By project, so that two claims never wait for each other's project rows.
-    rows.sort((a, b) => (a.project_id < b.project_id ? -1 : 1));
-    for (const row of rows) {
-      await appendEvents(trx, { buildId: row.id, attemptNo: row.attempt_no }, [
-        { type: 'STARTED', data: { workerId: claimer.workerId, workerName: claimer.workerName } },
-        { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
-      ]);
-    }
-    await failpoint('claim.written');
-    return rows.map((row) => ({
-      ...toBuild(row),
-      workerId: claimer.workerId,
-      checkpoint: row.checkpoint as Checkpoint,
-      quotaWaits: row.quota_waits,
-      talkNo: row.talk_no,
-    }));
-  });
+  const { workerId, workerName, labels, projectIds } = claimer;
+  const started = eventRows([
+    { type: 'STARTED', data: { workerId, workerName } },
+    { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
+  ]);
+  const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
+  const { rows } = await sql<Selectable<BuildAuditTable>>`
+    select * from claim_builds(${workerId}, ${[...labels]}::text[], ${limit}, ${projectIds && [...projectIds]}::uuid[],
+                               ${LEASE_SECONDS}, ${STAGGER_SECONDS}, ${started}::jsonb, ${held}::jsonb)`.execute(
+    deps.db,
+  );
+  const claimed = rows.filter(({ status }) => status === 'RUNNING');
   if (claimed.length > 0) await failpoint('claim.committed');
-  deps.hub.announce(...topics, ...claimed.flatMap((build) => [eventsTopic(build.id), projectTopic(build.projectId)]));
-  return claimed;
-}
-
-/** Puts those back that would begin with a key that is at its rate limit; returns them. */
-async function holdBuilds(
-  trx: DatabaseTransaction,
-  queue: LedgerDeps['queue'],
-  ids: readonly string[],
-): Promise<readonly HeldBuild[]> {
-  const held = await findHeld(trx, ids);
-  for (const { id, priority, resumeAt } of held) {
-    await trx
-      .updateTable('build_audit')
-      .set({ waiting_for: 'QUOTA', resume_at: resumeAt })
-      .where('id', '=', id)
-      .execute();
-    const message = 'The key of its agent is at its rate limit: the build waits with the others that use it.';
-    await appendEvents(trx, { buildId: id, attemptNo: null }, [
-      { type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message, resumeAt: resumeAt.toISOString() } },
-    ]);
-    await queue.putBack(trx, { id, priority, runAfter: resumeAt });
-  }
-  if (held.length > 0) await failpoint('hold.written');
-  return held;
+  // What was held has made room for others: the claim is repeated at once.
+  if (claimed.length < rows.length) deps.hub.announce(QUEUE_TOPIC);
+  deps.hub.announce(...rows.flatMap((row) => [eventsTopic(row.id), projectTopic(row.project_id)]));
+  return claimed.map((row) => ({
+    ...toBuild(row),
+    workerId,
+    checkpoint: row.checkpoint as Checkpoint,
+    quotaWaits: row.quota_waits,
+    talkNo: row.talk_no,
+  }));
 }
 
 export interface Heartbeat {
@@ -151,7 +108,6 @@ export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): 
 /** Gives back what this worker has claimed and does not run: the answer of its claim was lost, or it has given up. */
 export async function giveBack(deps: LedgerDeps, worker: string, attempt: AttemptKey): Promise<void> {
   const topics = await inTransaction(deps.db, async (trx) => {
-    await deps.queue.lock(trx, attempt.buildId);
     const row = await trx
       .selectFrom('build_audit')
       .select('id')

@@ -16,9 +16,6 @@ export interface KeyIdentity {
   readonly variable: string | null;
 }
 
-/** The builds that waited for a key begin within this time, and not all at once. */
-const STAGGER_SECONDS = 20;
-
 /** Nobody begins with this key for so long; returns until when, which an earlier pause may have put later. */
 async function pauseKey(trx: DatabaseTransaction, key: KeyIdentity, seconds: number): Promise<Date> {
   const { rows } = await sql<{ until: Date }>`
@@ -60,35 +57,6 @@ export async function writeQuotaWait(
   const topics = await requeueBuild(trx, queue, { buildId, outcome: 'RELEASED', reason: 'QUOTA', message, resumeAt });
   await failpoint('quota.written');
   return topics;
-}
-
-export interface HeldBuild {
-  readonly id: string;
-  readonly priority: number;
-  readonly projectId: string;
-  readonly resumeAt: Date;
-}
-
-/**
- * Those of these waiting builds whose key is paused. Builds that have something to go on with on a worker are not among
- * them: a run, an outcome or a push. Which key a build uses is chosen here as in build-secrets.ts.
- */
-export async function findHeld(trx: DatabaseTransaction, ids: readonly string[]): Promise<HeldBuild[]> {
-  const { rows } = await sql<HeldBuild>`
-    select b.id, b.priority, b.project_id as "projectId",
-           pause.until + make_interval(secs => random() * ${STAGGER_SECONDS}) as "resumeAt"
-      from build_audit b
-      join quota_pauses pause on pause.provider = b.provider and pause.until > now()
-     where b.id = any(${ids}::uuid[]) and b.status = 'PENDING' and b.cancel_requested_at is null
-       and (b.attempt_no = 0 or b.waiting_for = 'QUOTA')
-       and pause.credential = coalesce((
-             select c.id::text from credentials c
-              where c.kind = 'MODEL_API_KEY' and c.target = pause.variable
-                and (c.project_id = b.project_id or c.project_id is null)
-              order by c.project_id nulls last, c.name
-              limit 1), 'worker')
-     order by b.project_id`.execute(trx);
-  return rows;
 }
 
 /** Pauses that are over for a day are of no use to anybody. */

@@ -30,7 +30,7 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
       lost_attempts: sql<number>`lost_attempts + ${outcome === 'LOST' ? 1 : 0}`,
     })
     .where('id', '=', buildId)
-    .returning(['project_id', 'priority', 'last_seq'])
+    .returning('project_id')
     .executeTakeFirstOrThrow();
   const data = { reason, message, ...(resumeAt ? { resumeAt: resumeAt.toISOString() } : {}) };
   await appendEvents(trx, { buildId, attemptNo: null }, [{ type: 'RETRY_SCHEDULED', data }]);
@@ -40,7 +40,8 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
     .where('build_id', '=', buildId)
     .where('ended_at', 'is', null)
     .execute();
-  await queue.putBack(trx, { id: buildId, priority: build.priority, runAfter: resumeAt ?? null });
+  // One that the queue has lost is added again.
+  if (!(await queue.putBack(trx, buildId, resumeAt ?? null))) await queue.addBuild(trx, buildId);
   await failpoint('requeue.written');
   return [QUEUE_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
 }

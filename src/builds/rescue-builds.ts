@@ -72,7 +72,6 @@ async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Los
   let ended = false;
   const topics = await inTransaction(deps.db, async (trx): Promise<Topic[] | null> => {
     ended = false;
-    await deps.queue.lock(trx, id);
     const row = await trx
       .selectFrom('build_audit')
       .selectAll()

@@ -9,7 +9,9 @@ export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 export interface Delivery {
   /** UUID; see `messageId` for how the receiver sees it. */
   readonly id: string;
-  readonly buildId: string;
+  /** Exactly one of these two: what it reports. */
+  readonly buildId: string | null;
+  readonly taskId: string | null;
   readonly projectId: string;
   readonly kind: DeliveriesTable['kind'];
   readonly url: string;
@@ -76,6 +78,7 @@ export function toDelivery(row: Selectable<DeliveriesTable>): Delivery {
   return {
     id: row.id,
     buildId: row.build_id,
+    taskId: row.task_id,
     projectId: row.project_id,
     kind: row.kind,
     url: row.url,

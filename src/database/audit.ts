@@ -11,6 +11,8 @@ export const AUDIT_SUBJECTS = [
   'token',
   'delivery',
   'credential',
+  'task',
+  'tasktype',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];
 

@@ -1,5 +1,6 @@
 /** The row type of every table, on one page. `migrations/` says what the columns mean. */
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { TaskTables } from './task-tables.ts';
 
 /** jsonb: read as a value, written as JSON text. */
 type Json<T> = ColumnType<T, string, string>;
@@ -257,9 +258,11 @@ export interface ProjectEventsTable {
 
 export interface DeliveriesTable {
   id: string;
-  build_id: string;
+  /** Exactly one of these two. */
+  build_id: string | null;
+  task_id: string | null;
   project_id: string;
-  kind: 'build.finished';
+  kind: 'build.finished' | 'task.finished';
   url: string;
   host: GeneratedAlways<string>;
   status: Generated<'PENDING' | 'DELIVERED' | 'FAILED'>;
@@ -313,7 +316,7 @@ export interface IntendedCommitsTable {
   pack: Buffer;
 }
 
-export interface Tables {
+export interface Tables extends TaskTables {
   projects: ProjectsTable;
   api_tokens: ApiTokensTable;
   rate_budgets: RateBudgetsTable;

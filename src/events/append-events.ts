@@ -15,8 +15,12 @@ export async function appendEvents(
   writer: EventWriter,
   events: readonly NewBuildEvent[],
 ): Promise<number | null> {
-  const rows = JSON.stringify(events.map(({ type, data }) => ({ type, data, milestone: MILESTONES[type] })));
   const result = await sql<{ seq: number | null }>`
-    select append_build_events(${writer.buildId}, ${writer.attemptNo}, ${rows}::jsonb) as seq`.execute(db);
+    select append_build_events(${writer.buildId}, ${writer.attemptNo}, ${eventRows(events)}::jsonb) as seq`.execute(db);
   return result.rows[0]?.seq ?? null;
+}
+
+/** JSON, as `append_build_events` takes it. */
+export function eventRows(events: readonly NewBuildEvent[]): string {
+  return JSON.stringify(events.map(({ type, data }) => ({ type, data, milestone: MILESTONES[type] })));
 }

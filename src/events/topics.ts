@@ -4,7 +4,9 @@ export type Topic =
   | `log:${string}`
   | `project:${string}`
   | `worker:${string}`
+  | `task:${string}`
   | 'queue'
+  | 'tasks'
   | 'deliveries';
 
 export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
@@ -13,4 +15,8 @@ export const projectTopic = (projectId: string): Topic => `project:${projectId}`
 /** Whoever runs this build is to look at it: somebody wants it cancelled, or has told it something. */
 export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
 export const QUEUE_TOPIC: Topic = 'queue';
+/** Something has happened to this task. */
+export const taskTopic = (taskId: string): Topic => `task:${taskId}`;
+/** There may be a task to claim. */
+export const TASKS_TOPIC: Topic = 'tasks';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';

@@ -1,28 +1,24 @@
-/** pg-boss opened and closed, and every job on one page. A build's job carries nothing but the build's id. */
-import { type RawBuilder, sql } from 'kysely';
+/**
+ * What is ready to run, and pg-boss opened and closed. What may start, and in which order, is decided in SQL: see
+ * `migrations/0016_queue.sql`.
+ */
+import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-/** Builds that are ready, or will be at their time. The job's id is the build's id. */
-const BUILDS = 'builds';
-
-/**
- * pg-boss' own retry and expiry never decide about a build: our lease does. So its limits are out of the way, and a
- * job that it hands out twice is refused by the claim, which looks at the build's row.
- */
-const BUILDS_OPTIONS = {
-  retryLimit: 10_000,
-  expireInSeconds: 24 * 60 * 60,
-  retentionSeconds: 365 * 24 * 60 * 60,
-  deleteAfterSeconds: 60 * 60,
-  notify: false,
-};
-
-export interface QueuedBuild {
+export interface QueuedItem {
   readonly id: string;
-  /** Higher goes first. */
+  /** `build` is added by `addBuild`. */
+  readonly kind: `task:${string}`;
+  readonly projectId: string;
+  /** Labels that a worker must have. */
+  readonly needs: readonly string[];
+  /** Items of a project with the same key run one at a time, or as many as their limit says. */
+  readonly key: string | null;
+  /** Higher goes first: each point is worth a minute of waiting. */
   readonly priority: number;
+  /** Null: now. */
   readonly runAfter: Date | null;
 }
 
@@ -33,67 +29,54 @@ export class Queue implements AsyncDisposable {
     this.#boss = boss;
   }
 
-  /** Makes the build claimable when the transaction commits. Throws if it has a job already. */
-  async add(trx: DatabaseTransaction, build: QueuedBuild): Promise<void> {
-    const id = await this.#boss.send(BUILDS, null, {
-      id: build.id,
-      priority: build.priority,
-      ...(build.runAfter ? { startAfter: build.runAfter } : {}),
-      db: fromKysely(trx),
-    });
-    if (id === null) throw new Error(`build ${build.id} has a job already`);
+  /** Makes the item claimable when the transaction commits. Throws if it is in the queue already. */
+  async add(trx: DatabaseTransaction, item: QueuedItem): Promise<void> {
+    const { id, kind, projectId, needs, key, priority, runAfter } = item;
+    const { rows } = await sql<{ added: boolean }>`
+      select queue_add(${id}, ${kind}, ${projectId}, ${[...needs]}::text[], ${key ?? ''}, '', ${priority}, now(),
+                       coalesce(${runAfter}, now())) as added`.execute(trx);
+    if (!rows[0]?.added) throw new Error(`${id} is in the queue already`);
   }
 
-  /** Makes a build claimable again, whatever its job's state is. */
-  async putBack(trx: DatabaseTransaction, build: QueuedBuild): Promise<void> {
-    await this.remove(trx, build.id);
-    await this.add(trx, build);
+  /** Makes a build claimable, from the time on that its row names. False: it is in the queue already, or does not wait. */
+  async addBuild(trx: DatabaseTransaction, id: string): Promise<boolean> {
+    const { rows } = await sql<{ added: boolean }>`select queue_add_build(${id}) as added`.execute(trx);
+    return rows[0]?.added ?? false;
   }
 
-  /** Takes up to `limit` builds in the transaction of the claim; rolled back, they are as before. */
-  async take(trx: DatabaseTransaction, limit: number): Promise<string[]> {
-    const jobs = await this.#boss.fetch(BUILDS, { batchSize: limit, db: fromKysely(trx) });
-    return jobs.map((job) => job.id);
+  /** It waits again, at the place that its age gives it. False: it is not in the queue. */
+  async putBack(trx: DatabaseTransaction, id: string, runAfter: Date | null): Promise<boolean> {
+    const { rows } = await sql<{ back: boolean }>`
+      select queue_put_back(${id}, coalesce(${runAfter}::timestamptz, clock_timestamp())) as back`.execute(trx);
+    return rows[0]?.back ?? false;
   }
 
-  /** Waits for whoever is taking this build. Lock order, here and everywhere: job, then build row, then project row. */
-  async lock(trx: DatabaseTransaction, buildId: string): Promise<void> {
-    await sql`select 1 from pgboss.job where name = ${BUILDS} and id = ${buildId} for update`.execute(trx);
+  /** It has ended, or is not wanted any more. True: one that a limit holds back may be able to start after the commit. */
+  async remove(trx: DatabaseTransaction, id: string): Promise<boolean> {
+    const { rows } = await sql<{ freed: boolean }>`select queue_remove(${id}) as freed`.execute(trx);
+    return rows[0]?.freed ?? false;
   }
 
-  /** Is there a job that will give the build out, or has given it out? */
-  async isQueued(trx: DatabaseTransaction, buildId: string): Promise<boolean> {
-    const { rows } = await sql`select 1 from pgboss.job ${unfinishedJobOf(sql`${buildId}::uuid`)}`.execute(trx);
-    return rows.length > 0;
+  /** False: it does not wait. */
+  async setPriority(trx: DatabaseTransaction, id: string, priority: number): Promise<boolean> {
+    const { rows } = await sql<{ set: boolean }>`select queue_set_priority(${id}, ${priority}) as set`.execute(trx);
+    return rows[0]?.set ?? false;
   }
 
-  /** At most `limit` builds that have waited for more than a minute and that no job will ever give out. */
+  /** At most `limit` builds that have waited for more than a minute and that the queue will never give out. */
   async findUnqueued(db: Database, limit: number): Promise<string[]> {
     const { rows } = await sql<{ id: string }>`
       select b.id
         from build_audit b
        where b.status = 'PENDING' and b.created_at < now() - interval '1 minute'
-         and not exists (select 1 from pgboss.job ${unfinishedJobOf(sql`b.id`)})
+         and not exists (select from queue_items i where i.id = b.id)
        limit ${limit}`.execute(db);
     return rows.map((row) => row.id);
-  }
-
-  async complete(trx: DatabaseTransaction, buildId: string): Promise<void> {
-    await this.#boss.complete(BUILDS, buildId, null, { db: fromKysely(trx), includeQueued: true });
-  }
-
-  async remove(trx: DatabaseTransaction, buildId: string): Promise<void> {
-    await this.#boss.deleteJob(BUILDS, buildId, { db: fromKysely(trx) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#boss.stop({ graceful: false, close: false });
   }
-}
-
-/** pg-boss orders a job's states: created, retry and active come before completed. */
-function unfinishedJobOf(buildId: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`where name = ${BUILDS} and id = ${buildId} and state < 'completed'`;
 }
 
 export interface QueueOptions {
@@ -117,14 +100,14 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
   return new Queue(boss);
 }
 
-/** Installs or updates pg-boss' schema and our queues; part of `migrate`. Safe to repeat. */
+/** Installs or updates pg-boss' schema; part of `migrate`. Safe to repeat. */
 export async function migrateQueue(options: Omit<QueueOptions, 'supervise'>): Promise<void> {
   const boss = new PgBoss({ db: fromKysely(options.db), supervise: false, schedule: false, migrate: true });
   boss.on('error', (error) => options.logger.warn({ error: error.message }, 'pg-boss reported an error'));
   await boss.start();
   try {
-    if (await boss.getQueue(BUILDS)) await boss.updateQueue(BUILDS, BUILDS_OPTIONS);
-    else await boss.createQueue(BUILDS, BUILDS_OPTIONS);
+    // Of versions in which pg-boss held what was ready.
+    if (await boss.getQueue('builds')) await boss.deleteQueue('builds');
   } finally {
     await boss.stop({ graceful: false, close: false });
   }

@@ -23,7 +23,6 @@ export const FAILPOINTS = [
   'talk.written',
   'talk.committed',
   // A worker takes it, and says that it lives.
-  'claim.written',
   'claim.committed',
   'heartbeat.begin',
   'heartbeat.answered',
@@ -44,7 +43,6 @@ export const FAILPOINTS = [
   'quota.begin',
   'quota.written',
   'quota.committed',
-  'hold.written',
   // Any write of a running build, and any hint to other processes.
   'ledger.written',
   'ledger.committed',

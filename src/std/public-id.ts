@@ -9,7 +9,9 @@ export type PublicIdType =
   | 'delivery'
   | 'credential'
   | 'message'
-  | 'question';
+  | 'question'
+  | 'task'
+  | 'tasktype';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;
 

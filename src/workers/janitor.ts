@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { validate } from 'uuid';
 import { HOME_SECRETS } from '../builds/npm-config.ts';
 import { forgetEndedPauses } from '../builds/quota-pause.ts';
-import { restoreJobs } from '../builds/restore-jobs.ts';
+import { restoreQueued } from '../builds/restore-queued.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
 import { forgetEndedGrace } from '../credentials/signing-secrets.ts';
 import { ensurePartitions } from '../database/partitions.ts';
@@ -31,7 +31,7 @@ interface Left {
 }
 
 /**
- * Keeps the partitions ahead of time, drops what is too old, gives waiting builds the jobs they have lost. What fails is logged and keeps nothing else from being done. Safe to repeat.
+ * Keeps the partitions ahead of time, drops what is too old, queues builds that the queue has lost. What fails is logged and keeps nothing else from being done. Safe to repeat.
  */
 export async function keepHouse(deps: JanitorDeps): Promise<void> {
   await failpoint('clean.begin');
@@ -46,8 +46,8 @@ export async function keepHouse(deps: JanitorDeps): Promise<void> {
   await attempt(deps, 'callback secrets', () => forgetEndedGrace(deps.db));
   await attempt(deps, 'quota pauses', () => forgetEndedPauses(deps.db));
   await attempt(deps, 'jobs', async () => {
-    const builds = await restoreJobs(deps);
-    if (builds > 0) deps.logger.warn({ builds }, 'waiting builds had no job; they are queued again');
+    const builds = await restoreQueued(deps);
+    if (builds > 0) deps.logger.warn({ builds }, 'waiting builds were not in the queue; they are queued again');
   });
 }
 

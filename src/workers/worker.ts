@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
-import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
+import { type AttemptKey, type Claimer, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { Doorbell } from '../builds/doorbell.ts';
 import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
@@ -182,10 +182,15 @@ export class Worker implements AsyncDisposable {
     while (!this.#draining) {
       const free = this.#capacity - this.#attempts.size;
       if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
-      const claimed = await claimBuilds(this.#deps, { workerId: this.id, workerName: this.name }, free);
+      const claimed = await claimBuilds(this.#deps, this.#claimer, free);
       for (const build of claimed) this.#start(build);
       if (claimed.length < free) return;
     }
+  }
+
+  get #claimer(): Claimer {
+    const labels = [...this.#deps.agents.keys()].map((name) => `provider:${name}`);
+    return { workerId: this.id, workerName: this.name, labels, projectIds: null };
   }
 
   /** What is there stays in the queue: for another worker, or until there is room again. */

@@ -123,7 +123,7 @@ describe('a day', () => {
     const waiting = await start(project, script(done), { runAfter: new Date(Date.now() + 3_600_000) });
     await run(project, script(uses({ costUsd: 2 }), { wait: 60 }));
     const { db, queue, hub } = stack.orchestrator;
-    await db.transaction().execute((trx) => queue.putBack(trx, { id: waiting, priority: 0, runAfter: null }));
+    await db.transaction().execute((trx) => queue.putBack(trx, waiting, null));
     hub.announce('queue');
     const ended = await stack.finished(waiting);
     expect(ended).toMatchObject({ status: 'FAILED', failure: { reason: 'BUDGET_EXCEEDED', phase: 'PREPARING' } });

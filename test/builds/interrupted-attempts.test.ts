@@ -17,6 +17,7 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import { managedRepositoryPath } from '../../src/projects/repository.ts';
 import { armFailpoints } from '../../src/std/failpoint.ts';
+import { claimer } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -51,7 +52,7 @@ async function idleWorker(): Promise<string> {
 
 async function claimByHand(limit = 1) {
   const workerId = await idleWorker();
-  const claimed = await claimBuilds(stack.orchestrator, { workerId, workerName: 'idle' }, limit);
+  const claimed = await claimBuilds(stack.orchestrator, claimer(workerId), limit);
   const ledgers = claimed.map((build) => new Ledger(stack.orchestrator, build));
   return { workerId, claimed, ledgers };
 }

@@ -13,6 +13,7 @@ import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
+import { claimer } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -158,7 +159,7 @@ describe('the fence', () => {
   async function claimByHand() {
     const { db } = stack.orchestrator;
     const workerId = (await db.selectFrom('workers').select('id').executeTakeFirst())?.id ?? '';
-    const [claimed] = await claimBuilds(stack.orchestrator, { workerId, workerName: 'zombie' }, 1);
+    const [claimed] = await claimBuilds(stack.orchestrator, claimer(workerId), 1);
     if (!claimed) throw new Error('nothing was claimed');
     return { claimed, workerId, ledger: new Ledger(stack.orchestrator, claimed) };
   }

@@ -80,7 +80,7 @@ describe.skipIf('missing' in found)('with the real Claude Code', () => {
     const asked = model.prompts.length;
     limit.allowed = Number.POSITIVE_INFINITY;
     await db.deleteFrom('quota_pauses').execute();
-    await db.transaction().execute((trx) => queue.putBack(trx, { id: build.id, priority: 0, runAfter: null }));
+    await db.transaction().execute((trx) => queue.putBack(trx, build.id, null));
     const ended = await stack.finished(build.id, 60_000);
     expect(ended).toMatchObject({ status: 'COMPLETED', failure: null, attemptNo: 2 });
     const [first = ''] = model.prompts.slice(asked);

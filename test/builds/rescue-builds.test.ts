@@ -67,12 +67,12 @@ test('workers that rescue at the same moment move each build once', async () => 
   const which = { workers: [workerId] };
   const counts = await Promise.all([1, 2, 3].map(() => rescueBuilds(stack.orchestrator, which)));
   expect(counts.reduce((sum, count) => sum + count)).toBe(builds.length);
-  const { rows } = await sql<{ lost: number; jobs: number }>`
+  const { rows } = await sql<{ lost: number; waiting: number }>`
     select sum(lost_attempts)::integer as lost,
-           (select count(*) from pgboss.job where state = 'created') as jobs from build_audit`.execute(
+           (select count(*) from queue_items where claimed_at is null) as waiting from build_audit`.execute(
     stack.orchestrator.db,
   );
-  expect(rows).toEqual([{ lost: builds.length, jobs: builds.length }]);
+  expect(rows).toEqual([{ lost: builds.length, waiting: builds.length }]);
 });
 
 test('the attempt that ends a build by its loss is LOST, not FINISHED', async () => {

@@ -131,7 +131,7 @@ test('the ninth refusal ends the build', async () => {
   await endPauses();
   await db.transaction().execute(async (trx) => {
     await trx.updateTable('build_audit').set({ quota_waits: 8 }).where('id', '=', build.id).execute();
-    await queue.putBack(trx, { id: build.id, priority: 0, runAfter: null });
+    await queue.putBack(trx, build.id, null);
   });
   const ended = await stack.finished(build.id);
   expect(ended).toMatchObject({ status: 'FAILED', failure: { reason: 'PROVIDER_QUOTA', message: 'Slow down.' } });

@@ -77,7 +77,6 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'cancel.committed': [server('cancel running')],
   'talk.written': [server('told')],
   'talk.committed': [server('told')],
-  'claim.written': [worker('quick')],
   'claim.committed': [worker('quick')],
   'heartbeat.begin': [worker('long')],
   'heartbeat.answered': [worker('long')],
@@ -94,7 +93,6 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'quota.begin': [worker('refused')],
   'quota.written': [worker('refused')],
   'quota.committed': [worker('refused')],
-  'hold.written': [worker('held')],
   'ledger.written': [worker('quick', 4)],
   'ledger.committed': [worker('quick', 9)],
   'notify.begin': [worker('quick', 3), server('quick')],
@@ -165,7 +163,8 @@ const FURTHER: readonly (Partial<FailpointCase> & Pick<FailpointCase, 'point' | 
   { point: 'agent.recorded', fault: 'kill', scenario: 'cancel at point' },
   // What waited for its provider is taken up again, and that goes wrong.
   { point: 'quota.committed', fault: 'kill', scenario: 'refused', successor: 'elsewhere' },
-  { point: 'claim.written', fault: 'kill', pass: 2, scenario: 'refused' },
+  { point: 'claim.committed', fault: 'kill', pass: 2, scenario: 'refused' },
+  { point: 'claim.committed', fault: 'kill', scenario: 'held' },
   { point: 'prepare.begin', fault: 'kill', pass: 2, scenario: 'refused', successor: 'same folder' },
   { point: 'agent.spawned', fault: 'pause', pass: 2, scenario: 'refused', wake: 'takeover' },
   // What people said is delivered by whoever comes next.

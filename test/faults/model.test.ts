@@ -63,9 +63,9 @@ const MUTANTS: readonly Mutant[] = [
     to: '',
   },
   {
-    name: 'the end of the job together with its build',
+    name: 'the end of its place in the queue together with the build',
     file: 'src/builds/finish-build.ts',
-    from: '  await finish.queue.complete(trx, build.id);\n',
+    from: '  if (await finish.queue.remove(trx, build.id)) topics.push(QUEUE_TOPIC);\n',
     to: '',
   },
 ];

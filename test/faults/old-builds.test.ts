@@ -45,7 +45,7 @@ async function measure(): Promise<Figures> {
     await timed('start', () => startBuild(stack.orchestrator, { projectId, spec: { prompt: 'x' } }, 'test'));
   }
   for (let count = 0; count < CLAIMS; count += 1) {
-    const claimer = { workerId, workerName: 'by hand' };
+    const claimer = { workerId, workerName: 'by hand', labels: ['provider:scripted'], projectIds: null };
     const [build] = await timed('claim', () => claimBuilds(stack.orchestrator, claimer, 1));
     if (!build) throw new Error('nothing was claimed');
     await timed('finish', () => new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} }));

@@ -91,7 +91,7 @@ async function startOrphans(rig: Rig, entry: FailpointCase) {
   const workerId = v7();
   const gone = { id: workerId, name: 'gone', place: '/gone', version: '1', capacity: 2, agents: [] };
   await registerWorker(orchestrator.db, gone);
-  await claimBuilds(orchestrator, { workerId, workerName: 'gone' }, 2);
+  await claimBuilds(orchestrator, { workerId, workerName: 'gone', labels: ['provider:scripted'], projectIds: null }, 2);
   const armed = await rig.startProcess('worker', { folder: 'armed', failpoints: armingOf(entry) });
   return { bot, armed };
 }

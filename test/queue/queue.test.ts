@@ -1,15 +1,21 @@
+/** The queue's SQL: order, turns, limits. `queue-model.test.ts` walks through it at random. */
+import { sql } from 'kysely';
 import { v7 } from 'uuid';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openQueue, type Queue } from '../../src/queue/queue.ts';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Database, DatabaseTransaction } from '../../src/database/database.ts';
+import { openQueue, type Queue, type QueuedItem } from '../../src/queue/queue.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addProject, checkQueue, claim } from '../support/queue.ts';
 
 let database: TestDatabase;
 let queue: Queue;
+let db: Database;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  queue = await openQueue({ db: database.db, logger: createLogger('warn'), supervise: false });
+  db = database.db;
+  queue = await openQueue({ db, logger: createLogger('warn'), supervise: false });
 });
 
 afterAll(async () => {
@@ -17,58 +23,206 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-const inTransaction = <T>(work: Parameters<ReturnType<TestDatabase['db']['transaction']>['execute']>[0]) =>
-  database.db.transaction().execute(work) as Promise<T>;
+let projectId: string;
 
-const job = (priority = 0) => ({ id: v7(), priority, runAfter: null });
+beforeEach(async () => {
+  await sql`truncate queue_items, queue_removals, queue_owners, queue_lanes, queue_turns, queue_keys, queue_gates`.execute(
+    db,
+  );
+  await sql`update queue_state set running = 0, turn = 0, paused_at = null, max_running = null`.execute(db);
+  projectId = await addProject(db);
+});
 
-test('a build that was added in a rolled back transaction was never queued', async () => {
-  const build = job();
+const inTransaction = <T>(work: (trx: DatabaseTransaction) => Promise<T>) => db.transaction().execute(work);
+
+async function add(item: Partial<QueuedItem> = {}): Promise<string> {
+  const id = v7();
+  const whole = { id, kind: 'task:a', projectId, needs: [], key: null, priority: 0, runAfter: null, ...item } as const;
+  await inTransaction((trx) => queue.add(trx, whole));
+  return whole.id;
+}
+
+const age = (id: string, seconds: number) =>
+  sql`update queue_items set added_at = added_at - make_interval(secs => ${seconds}) where id = ${id}`.execute(db);
+
+test('what was added in a rolled back transaction was never queued; what a rolled back claim took is there again', async () => {
   await expect(
     inTransaction(async (trx) => {
-      await queue.add(trx, build);
+      await queue.add(trx, { id: v7(), kind: 'task:a', projectId, needs: [], key: null, priority: 0, runAfter: null });
       throw new Error('rolled back');
     }),
   ).rejects.toThrow('rolled back');
-  expect(await inTransaction((trx) => queue.take(trx, 10))).toEqual([]);
-});
-
-test('priority first, then age; what a rolled back claim took is there again', async () => {
-  const [low, high] = [job(0), job(5)];
-  await inTransaction((trx) => queue.add(trx, low));
-  await inTransaction((trx) => queue.add(trx, high));
+  expect(await claim(db)).toEqual([]);
+  const id = await add();
   await expect(
     inTransaction(async (trx) => {
-      expect(await queue.take(trx, 1)).toEqual([high.id]);
+      expect(await claim(trx)).toEqual([id]);
       throw new Error('died');
     }),
   ).rejects.toThrow('died');
-  expect(await inTransaction((trx) => queue.take(trx, 1))).toEqual([high.id]);
-  expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([low.id]);
+  expect(await claim(db)).toEqual([id]);
+  await checkQueue(db);
 });
 
-test('a build is put back from any state, and completed or removed for good', async () => {
-  const build = job();
-  await inTransaction((trx) => queue.add(trx, build));
-  await inTransaction((trx) => queue.putBack(trx, build));
-  expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([build.id]);
-  await inTransaction((trx) => queue.putBack(trx, build));
-  expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([build.id]);
-  await inTransaction((trx) => queue.complete(trx, build.id));
-  await inTransaction((trx) => queue.putBack(trx, build));
-  expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([build.id]);
-  await inTransaction((trx) => queue.remove(trx, build.id));
-  expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([]);
+test('priority first, and a minute of waiting is worth a point of it', async () => {
+  const [low, high, old] = [await add(), await add({ priority: 5 }), await add()];
+  await age(old, 301);
+  expect(await claim(db, { max: 2 })).toEqual([old, high]);
+  expect(await claim(db)).toEqual([low]);
 });
 
-test('a build with a time is not given out before it', async () => {
-  const build = { ...job(), runAfter: new Date(Date.now() + 3_600_000) };
-  await inTransaction((trx) => queue.add(trx, build));
-  expect(await inTransaction((trx) => queue.take(trx, 5))).toEqual([]);
+test('a priority that is changed counts at once, of what waits only', async () => {
+  const [first, second] = [await add(), await add()];
+  expect(await inTransaction((trx) => queue.setPriority(trx, second, 1))).toBe(true);
+  expect(await claim(db, { max: 1 })).toEqual([second]);
+  expect(await inTransaction((trx) => queue.setPriority(trx, second, 9))).toBe(false);
+  expect(await inTransaction((trx) => queue.setPriority(trx, v7(), 9))).toBe(false);
+  expect(await claim(db)).toEqual([first]);
+  await checkQueue(db);
 });
 
-test('a build that has a job already is not added in silence', async () => {
-  const build = { ...job(), runAfter: new Date(Date.now() + 3_600_000) };
-  await inTransaction((trx) => queue.add(trx, build));
-  await expect(inTransaction((trx) => queue.add(trx, build))).rejects.toThrow('has a job already');
+test('what is put back waits again in its place, what is removed is gone; neither is counted twice', async () => {
+  const [first, second] = [await add(), await add()];
+  await age(first, 60);
+  expect(await claim(db, { max: 1 })).toEqual([first]);
+  expect(await inTransaction((trx) => queue.putBack(trx, first, null))).toBe(true);
+  await checkQueue(db);
+  expect(await claim(db)).toEqual([first, second]);
+  await inTransaction((trx) => queue.remove(trx, first));
+  await inTransaction((trx) => queue.remove(trx, first));
+  expect(await inTransaction((trx) => queue.putBack(trx, first, null))).toBe(false);
+  expect(await claim(db)).toEqual([]);
+  await checkQueue(db);
+});
+
+test('what has a time is not given out before it; what is in the queue already is not added in silence', async () => {
+  const later = await add({ runAfter: new Date(Date.now() + 3_600_000) });
+  expect(await claim(db)).toEqual([]);
+  await expect(add({ id: later })).rejects.toThrow('is in the queue already');
+  await sql`update queue_items set ready_at = now() where id = ${later}`.execute(db);
+  expect(await claim(db)).toEqual([later]);
+});
+
+test('only who has its labels, its kind and its project is given an item', async () => {
+  const other = await addProject(db);
+  const gpu = await add({ needs: ['gpu', 'arch=arm64'] });
+  const flash = await add({ kind: 'task:flash' });
+  expect(await claim(db, { labels: ['gpu'] })).toEqual([]);
+  expect(await claim(db, { kinds: ['task:a', 'task:flash'], projects: [other] })).toEqual([]);
+  expect(await claim(db, { kinds: ['task:flash'], projects: [projectId] })).toEqual([flash]);
+  expect(await claim(db, { labels: ['x', 'gpu', 'arch=arm64'] })).toEqual([gpu]);
+});
+
+test('one of a key at a time, or as many as it may; the others are not held back', async () => {
+  const [a1, a2, b1] = [await add({ key: 'a' }), await add({ key: 'a' }), await add({ key: 'b' })];
+  expect(await claim(db)).toEqual([a1, b1]);
+  expect(await inTransaction((trx) => queue.remove(trx, a1))).toBe(true);
+  expect(await claim(db)).toEqual([a2]);
+  await sql`select queue_limit_key(${projectId}, 'a', 3)`.execute(db);
+  const more = [await add({ key: 'a' }), await add({ key: 'a' }), await add({ key: 'a' })];
+  expect(await claim(db)).toEqual(more.slice(0, 2));
+  await sql`select queue_limit_key(${projectId}, 'a', null)`.execute(db);
+  await inTransaction((trx) => queue.remove(trx, a2));
+  expect(await claim(db)).toEqual([]);
+  await checkQueue(db);
+});
+
+test('limits of all and of a project hold, and what a project could not use is not owed to it', async () => {
+  const other = await addProject(db);
+  await sql`select queue_configure(${projectId}, 1, 1, 1)`.execute(db);
+  const ours: string[] = [];
+  const theirs: string[] = [];
+  for (let index = 0; index < 6; index += 1) ours.push(await add());
+  for (let index = 0; index < 12; index += 1) theirs.push(await add({ projectId: other }));
+  await sql`select queue_limit(3)`.execute(db);
+  expect((await claim(db)).toSorted()).toEqual([ours[0], theirs[0], theirs[1]].toSorted());
+  expect(await claim(db)).toEqual([]);
+  await sql`select queue_limit(null)`.execute(db);
+  expect(await claim(db)).toEqual(theirs.slice(2));
+  await inTransaction((trx) => queue.remove(trx, ours[0] ?? ''));
+  await sql`select queue_configure(${projectId}, 1, null, 1)`.execute(db);
+  const next = await add({ projectId: other });
+  expect(await claim(db, { max: 3 })).toContain(next);
+  await checkQueue(db);
+});
+
+test('nothing of what is paused starts, and all goes on afterwards', async () => {
+  const id = await add();
+  await sql`select queue_pause(${projectId}, 'me')`.execute(db);
+  expect(await claim(db)).toEqual([]);
+  await sql`select queue_resume(${projectId})`.execute(db);
+  await sql`select queue_pause(null, 'me')`.execute(db);
+  expect(await claim(db)).toEqual([]);
+  await sql`select queue_resume(null)`.execute(db);
+  expect(await claim(db)).toEqual([id]);
+});
+
+test('projects take turns as their weights say, and one that comes later is not behind what another has stored up', async () => {
+  const other = await addProject(db);
+  await sql`select queue_configure(${projectId}, 3, null, 1)`.execute(db);
+  const ours = new Set<string>();
+  for (let index = 0; index < 12; index += 1) ours.add(await add());
+  expect(await claim(db, { max: 4 })).toHaveLength(4);
+  for (let index = 0; index < 12; index += 1) await add({ projectId: other });
+  const taken = await claim(db, { max: 8 });
+  expect(taken.filter((id) => ours.has(id))).toHaveLength(6);
+  const newcomer = await addProject(db);
+  const one = await add({ projectId: newcomer });
+  expect(await claim(db, { max: 2 })).toContain(one);
+});
+
+test('a credential holds back those that use it, and what changes hands waits for its new one', async () => {
+  const credential = async (project: string | null, name: string) => {
+    const id = v7();
+    await sql`insert into credentials (id, project_id, kind, name, target, sealed, key_id)
+      values (${id}, ${project}, 'MODEL_API_KEY', ${name}, 'KEY', 'x', 'k')`.execute(db);
+    return id;
+  };
+  const shared = await credential(null, 'shared');
+  await sql`insert into provider_keys values ('keyed', 'KEY')`.execute(db);
+  const other = await addProject(db);
+  const items = [v7(), v7(), v7()];
+  for (const [index, id] of items.entries()) {
+    const project = index < 2 ? projectId : other;
+    await sql`select queue_add(${id}, 'task:a', ${project}, '{}', '', 'KEY', 0, now(), now())`.execute(db);
+  }
+  await sql`select queue_limit_gate(${shared}, 1)`.execute(db);
+  expect(await claim(db)).toEqual([items[0]]);
+  await checkQueue(db);
+  await credential(other, 'own');
+  await sql`select queue_regate('KEY')`.execute(db);
+  const rest = await claim(db);
+  expect(rest.length).toBeLessThanOrEqual(1);
+  await sql`select queue_limit_gate(${shared}, null)`.execute(db);
+  await claim(db);
+  const { rows } = await sql<{
+    n: number;
+  }>`select count(*)::int as n from queue_items where claimed_at is null`.execute(db);
+  expect(rows[0]?.n).toBe(0);
+  await checkQueue(db);
+});
+
+test('an item or a project that somebody holds is passed over, and keeps its turn', async () => {
+  const other = await addProject(db);
+  const [first, second, theirs] = [await add(), await add(), await add({ projectId: other })];
+  await inTransaction(async (trx) => {
+    await sql`select 1 from queue_items where id = ${first} for update`.execute(trx);
+    expect((await claim(db, { max: 2 })).toSorted()).toEqual([second, theirs].toSorted());
+  });
+  await inTransaction(async (trx) => {
+    await sql`select 1 from projects where id = ${projectId} for no key update`.execute(trx);
+    expect(await claim(db)).toEqual([]);
+  });
+  expect(await claim(db)).toEqual([first]);
+});
+
+test('tidying removes what nothing is in', async () => {
+  const id = await add({ key: 'once', needs: ['x'] });
+  expect(await claim(db, { labels: ['x'] })).toEqual([id]);
+  await inTransaction((trx) => queue.remove(trx, id));
+  await sql`select queue_tidy()`.execute(db);
+  const { rows } = await sql<{ n: number }>`
+    select (select count(*) from queue_lanes) + (select count(*) from queue_keys) + (select count(*) from queue_turns)
+           + (select count(*) from queue_removals) as n`.execute(db);
+  expect(Number(rows[0]?.n)).toBe(0);
 });

@@ -45,14 +45,16 @@ export async function checkPromises(model: Model, world: World): Promise<void> {
     if (build.status === 'COMPLETED') deepStrictEqual(commits.length, 1, `completed build ${index} has pushed nothing`);
     deepStrictEqual(world.received.get(world.ids[index] ?? '')?.size, 1, `callbacks of build ${index}`);
   }
-  const { rows } = await sql<{ events: number; told: number; highest: number; ends: number; unfinished: number }>`
+  const { rows } = await sql<{ events: number; told: number; highest: number; ends: number; queued: number }>`
     select b.last_seq::int as told, count(e.seq)::int as events, max(e.seq)::int as highest,
            count(*) filter (where e.type = 'FINISHED')::int as ends,
-           (select count(*)::int from pgboss.job j where j.id = b.id and j.state < 'completed') as unfinished
+           (select count(*)::int from queue_items i where i.id = b.id) as queued
       from build_audit b join build_events e on e.build_id = b.id group by b.id`.execute(db);
   for (const row of rows) {
     deepStrictEqual([row.events, row.highest], [row.told, row.told], 'events are 1..N');
-    deepStrictEqual([row.ends, row.unfinished], [1, 0], 'a build ends once, and so does its job');
+    deepStrictEqual([row.ends, row.queued], [1, 0], 'a build ends once, and then it is in no queue');
   }
+  const { rows: wrong } = await sql`select queue_check()`.execute(db);
+  deepStrictEqual(wrong, [], 'the queue agrees with itself');
   deepStrictEqual(rows.length, model.builds.length, 'every accepted build is there');
 }

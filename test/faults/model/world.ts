@@ -17,7 +17,8 @@ import { Attempt } from './attempt.ts';
 import type { ModelBuild } from './reference-model.ts';
 import { Remote } from './remote.ts';
 
-const TABLES = 'build_audit, build_attempts, build_events, build_logs, deliveries, delivery_attempts, artifacts';
+const TABLES = `build_audit, build_attempts, build_events, build_logs, deliveries, delivery_attempts, artifacts,
+  queue_items, queue_removals, queue_owners, queue_lanes, queue_turns, queue_keys`;
 const ANSWERED = { statusCode: 200, error: null, response: 'ok', retryAfterMs: null, durationMs: 1 };
 
 export class World {
@@ -39,7 +40,7 @@ export class World {
 
   async open(workers: number): Promise<void> {
     await sql.raw(`truncate ${TABLES} cascade`).execute(this.orchestrator.db);
-    await sql`delete from pgboss.job`.execute(this.orchestrator.db);
+    await sql`update queue_state set running = 0`.execute(this.orchestrator.db);
     this.#projectId = (await createProject(this.orchestrator, { name: `Model ${v7()}` }, 'test')).id;
     for (let index = 0; index < workers; index += 1) await this.register(index);
   }
@@ -89,7 +90,12 @@ export class World {
   }
 
   async claim(worker: number): Promise<Attempt | null> {
-    const claimer = { workerId: this.#worker(worker), workerName: `worker ${worker}` };
+    const claimer = {
+      workerId: this.#worker(worker),
+      workerName: `worker ${worker}`,
+      labels: ['provider:scripted'],
+      projectIds: null,
+    };
     const [claimed] = await claimBuilds(this.orchestrator, claimer, 1);
     if (!claimed) return null;
     const index = this.#indexOf(claimed.id);
