@@ -84,7 +84,8 @@ async function openWork(opened: AsyncDisposableStack, orchestrator: Orchestrator
   const { config } = orchestrator;
   const delivery = opened.use(new CallbackDelivery(orchestrator));
   delivery.open();
-  const worker = opened.use(new Worker(orchestrator, { name: config.workerName, capacity: config.workerCapacity }));
+  const { workerName: name, workerCapacity: capacity, workerTasks: tasks } = config;
+  const worker = opened.use(new Worker(orchestrator, { name, capacity, tasks }));
   await worker.open();
   return worker;
 }

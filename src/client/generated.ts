@@ -526,6 +526,10 @@ export type ProjectSettingsInput = {
   readonly budget?: ProjectBudgetInput | null | undefined;
   /** Who is told about the end of a build, by signed HTTP. */
   readonly callbackUrl?: string | null | undefined;
+  /** What tasks of the type `deploy` run, with the credential of their environment; no shell reads it. */
+  readonly deployCommand?: ReadonlyArray<string> | null | undefined;
+  /** Globs of the manifests that tasks of the type `deploy` apply where there is no command, at most 20. */
+  readonly deployManifests?: ReadonlyArray<string> | null | undefined;
   /** Where builds are stopped. */
   readonly limits?: BuildLimitsInput | null | undefined;
   /** The agent's model. */
@@ -536,6 +540,10 @@ export type ProjectSettingsInput = {
   readonly provider?: string | null | undefined;
   /** The search for secrets in what builds would commit; members that are absent stay. */
   readonly secretScan?: SecretScanInput | null | undefined;
+  /** What tasks of the type `test` run: a program and its arguments, which no shell reads. */
+  readonly testCommand?: ReadonlyArray<string> | null | undefined;
+  /** Glob of the reports that it writes, JUnit XML or TAP. */
+  readonly testReport?: string | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
   readonly trustRepoConfig?: boolean | null | undefined;
   /** What the container of the agent is made of, on Kubernetes; members that are absent stay. */

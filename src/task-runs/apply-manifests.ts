@@ -194,5 +194,5 @@ function tell(
   status: AppliedObject['status'],
   message: string | null,
 ): AppliedObject {
-  return { kind, name, namespace, status, message: message?.slice(0, MAX_MESSAGE) };
+  return { kind, name, namespace, status, message: message?.slice(0, MAX_MESSAGE) ?? null };
 }

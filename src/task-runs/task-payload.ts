@@ -1,5 +1,6 @@
 /** What tasks of the types `test` and `deploy` carry, checked where they are accepted and again where they run. */
 import { z } from 'zod';
+import { InvalidInputError, inputIssues } from '../errors.ts';
 import { refProblem } from '../git/ref-name.ts';
 import { checkoutGlob } from '../projects/artifact-glob.ts';
 import { commandInput } from '../projects/command-input.ts';
@@ -70,7 +71,15 @@ export const deployPayload = z
 
 export type DeployPayload = z.output<typeof deployPayload>;
 
-/** Deployments of an environment wait for each other. */
-export function deployKey({ environment }: Pick<DeployPayload, 'environment'>): string {
-  return `deploy:${environment}`;
+const PAYLOADS: Readonly<Record<string, z.ZodType>> = { test: testPayload, deploy: deployPayload };
+
+/** The payload of a task that workers beside the database run; nothing is said of other types. Throws InvalidInputError. */
+export function checkRunPayload({ type, payload }: { readonly type: string; readonly payload: unknown }): void {
+  const checked = PAYLOADS[type]?.safeParse(payload);
+  if (checked && !checked.success) throw new InvalidInputError(inputIssues(checked.error, ['input', 'payload']));
+}
+
+/** The key of a task that names none: deployments of an environment wait for each other. */
+export function defaultKey({ type, payload }: { readonly type: string; readonly payload?: unknown }): string | null {
+  return type === 'deploy' ? `deploy:${(payload as DeployPayload).environment}` : null;
 }

@@ -75,7 +75,10 @@ async function sweepWorkspaces(deps: JanitorDeps): Promise<void> {
   }
 }
 
-/** A build that waits is not among them: a worker of this host may go on with what is here. */
+/**
+ * A build that waits is not among them: a worker of this host may go on with what is here. Nor is a task that is not over:
+ * its next attempt here ends what is left of the one before.
+ */
 async function findRemains(deps: JanitorDeps, buildIds: readonly string[]): Promise<ReadonlyMap<string, Left>> {
   // The commit of a push that was intended may be nowhere but here.
   const { rows } = await sql<Left & { id: string }>`
@@ -87,7 +90,8 @@ async function findRemains(deps: JanitorDeps, buildIds: readonly string[]): Prom
       from unnest(${buildIds}::uuid[]) as here (id)
       left join build_audit b on b.id = here.id
       left join workers w on w.id = b.worker_id
-     where b.id is null or b.finished_at is not null
+     where (b.id is null and not exists (select from tasks t where t.id = here.id and t.finished_at is null))
+        or b.finished_at is not null
         or (b.status = 'RUNNING' and w.host <> ${deps.runtime.place} and b.push_intent_sha is null)
   `.execute(deps.db);
   return new Map(rows.map((row) => [row.id, row]));

@@ -20,6 +20,7 @@ import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { Turns } from '../std/turns.ts';
 import { VERSION } from '../std/version.ts';
 import { recordDrift } from './agent-drift.ts';
 import { HeartbeatClock } from './heartbeat-clock.ts';
@@ -27,6 +28,7 @@ import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse, keepWorkspaces } from './janitor.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
 import { markDraining, markStopped, registerWorker, updateAgents } from './registry.ts';
+import { TaskWorker, type TaskWorkerDeps } from './task-worker.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
@@ -39,15 +41,17 @@ const BEAT_AGAIN_MS = 1_000;
 const LEAVE_AFTER_MS = 30_000;
 const MAX_GIVEN_BACK = 5;
 
-export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases' | 'drift'> {
+export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases' | 'drift'>, Pick<TaskWorkerDeps, 'desk'> {
   /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
   readonly controlDb: Database;
 }
 
 export interface WorkerOptions {
   readonly name: string | undefined;
-  /** Builds at the same time. */
+  /** Builds and tasks at the same time. */
   readonly capacity: number;
+  /** How many of them may be tasks; by default all. */
+  readonly tasks?: number | undefined;
 }
 
 /**
@@ -69,6 +73,8 @@ export class Worker implements AsyncDisposable {
   readonly #deps: RunBuildDeps;
   readonly #control: { readonly db: Database };
   readonly #capacity: number;
+  readonly #tasks: TaskWorker;
+  readonly #turns = new Turns(1);
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
@@ -88,6 +94,15 @@ export class Worker implements AsyncDisposable {
     this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
+    this.#tasks = new TaskWorker(deps, {
+      name: this.name,
+      labels: () => this.#claimer.labels,
+      places: async () =>
+        this.#draining || (await this.#lacksRoom()) || this.#lacksRuntime() ? 0 : this.#capacity - this.#attempts.size,
+      maxTasks: options.tasks ?? options.capacity,
+      turns: this.#turns,
+      onFree: () => this.#claims?.wake(),
+    });
   }
 
   get running(): number {
@@ -134,6 +149,7 @@ export class Worker implements AsyncDisposable {
     this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
+    this.#tasks.open();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
     logger.info({ worker: this.name, capacity: this.#capacity, providers }, 'working');
   }
@@ -146,8 +162,9 @@ export class Worker implements AsyncDisposable {
     this.#draining ??= markDraining(this.#deps.db, this.id).catch(() => {});
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
-    await Promise.all([this.#draining, this.#claims?.stop()]);
-    const ended = () => Promise.all([...this.#attempts.values()].map((attempt) => attempt.ended));
+    await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks.stopClaiming()]);
+    const ended = () =>
+      Promise.all([this.#tasks.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((done) => {
       timer = setTimeout(done, graceMs);
@@ -156,6 +173,8 @@ export class Worker implements AsyncDisposable {
     clearTimeout(timer);
     const reason = mode === 'leave' ? 'left' : 'released';
     for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt(reason));
+    // Nobody re-attaches to a task.
+    this.#tasks.release();
     // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
     const leave = new AbortController();
     await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
@@ -165,6 +184,7 @@ export class Worker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
+    await this.#tasks[Symbol.asyncDispose]();
     for (const off of this.#offs.splice(0)) off();
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
     await this.#recordDrift().catch(() => {});
@@ -179,13 +199,17 @@ export class Worker implements AsyncDisposable {
   #runtimeLooks = 0;
 
   async #claim(): Promise<void> {
-    while (!this.#draining) {
-      const free = this.#capacity - this.#attempts.size;
-      if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
-      const claimed = await claimBuilds(this.#deps, this.#claimer, free);
-      for (const build of claimed) this.#start(build);
-      if (claimed.length < free) return;
-    }
+    let more = true;
+    while (more && !this.#draining) more = await this.#turns.take(() => this.#claimOnce());
+  }
+
+  /** May there be more to claim, and is there room? */
+  async #claimOnce(): Promise<boolean> {
+    const free = this.#capacity - this.#attempts.size - this.#tasks.running;
+    if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return false;
+    const claimed = await claimBuilds(this.#deps, this.#claimer, free);
+    for (const build of claimed) this.#start(build);
+    return claimed.length === free;
   }
 
   get #claimer(): Claimer {
@@ -246,6 +270,7 @@ export class Worker implements AsyncDisposable {
         off();
         this.#attempts.delete(key);
         this.#claims?.wake();
+        this.#tasks.wake();
       });
     this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.
