@@ -26,8 +26,8 @@ import { type RunTaskDeps, TaskFailedError, type TaskToRun } from './task-run.ts
 const GIT_TIMEOUT_MS = 10 * 60_000;
 /** What a task may need for its clone and its report. */
 const BESIDE_THE_COMMAND_SECONDS = 30 * 60;
-/** Between tries to reach the remote. */
-const CLONE_PAUSES_MS = [500, 2_000, 5_000];
+/** Between tries to reach the remote; then it is another attempt's turn. */
+const CLONE_PAUSES_MS = [500, 1_500];
 
 export interface Place {
   readonly commit?: string | null | undefined;

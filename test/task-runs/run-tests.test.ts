@@ -1,20 +1,14 @@
 /** Tasks of the type `test`, as a worker beside the database runs them. */
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Project } from '../../src/projects/project.ts';
 import { cancelTask } from '../../src/tasks/change-task.ts';
-import { enqueueTask } from '../../src/tasks/enqueue-task.ts';
-import { readTaskDocuments } from '../../src/tasks/list-tasks.ts';
-import { rescueTasks } from '../../src/tasks/rescue-tasks.ts';
-import { findTask, isTaskFinished, type Task } from '../../src/tasks/task.ts';
+import { findTask } from '../../src/tasks/task.ts';
 import type { EnqueueTaskInput } from '../../src/tasks/task-input.ts';
 import { commitAsPerson } from '../git/sandbox.ts';
 import { type GitServer, type GitServerRepository, startGitServer } from '../support/git-server.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { enqueueRun, exists, finishedTask, HANGS, isAlive, pidOf, workspaceOf } from '../support/task-runs.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { startWorkerProcess } from '../support/worker-process.ts';
 
 const PASSWORD = 'a secret of git';
 
@@ -50,31 +44,10 @@ afterAll(async () => {
   await server.close();
 });
 
-async function enqueue(payload: object, more: Partial<EnqueueTaskInput> = {}): Promise<string> {
-  const task = { type: 'test', payload, ...more };
-  return (await enqueueTask(stack.orchestrator, { projectId: project.id, task }, 'test')).task.id;
-}
-
-const find = async (id: string) => (await findTask(stack.orchestrator.db, id)) as Task;
-
-async function finished(id: string): Promise<Task & { readonly result: Record<string, unknown> }> {
-  const task = await waitFor(
-    async () => {
-      const found = await find(id);
-      return isTaskFinished(found.status) && found;
-    },
-    { what: 'the end of the task' },
-  );
-  const [documents] = await readTaskDocuments(stack.orchestrator.db, [id]);
-  return { ...task, result: documents?.result as Record<string, unknown> };
-}
-
-const workspaceOf = (id: string) => join(stack.dataFolder, 'builds', id);
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
+const enqueue = (payload: object, more: Partial<EnqueueTaskInput> = {}) =>
+  enqueueRun(stack, project, { type: 'test', payload, ...more });
+const find = (id: string) => findTask(stack.orchestrator.db, id);
+const finished = (id: string) => finishedTask(stack, id);
 
 test('a test command runs at the commit that is asked for, without credentials, and its report is the result', async () => {
   await using _worker = await stack.openWorker(2);
@@ -99,7 +72,7 @@ test('a test command runs at the commit that is asked for, without credentials, 
     failure: { reason: 'TESTS_FAILED: 1 of 2 tests failed, first s > b.', retryable: false },
   });
   expect(failed.result).toMatchObject({ exitCode: 1, report: { failed: 1, failures: [{ name: 'b', message: 'no' }] } });
-  expect(await exists(workspaceOf(passing))).toBe(false);
+  expect(await exists(workspaceOf(stack, passing))).toBe(false);
 });
 
 test.each<[string, object, string | null, object]>([
@@ -153,69 +126,34 @@ test('a remote that is away is tried again by another attempt', async () => {
   await using _worker = await stack.openWorker(1);
   server.mode = 'error';
   const id = await enqueue({ commit: first }, { retry: { maxAttempts: 3, backoffSeconds: 0 } });
-  await waitFor(async () => (await find(id)).failures === 1, { deadlineMs: 30_000, what: 'the first failure' });
-  server.mode = 'answer';
-  expect(await finished(id)).toMatchObject({ status: 'COMPLETED', attemptNo: 2 });
-});
-
-/** Says `pid` when it runs, and leaves a child in a session of its own. */
-const HANGS = ['sh', '-c', 'setsid sleep 300 & echo $! >../pid.tmp; mv ../pid.tmp ../pid; sleep 300'];
-
-async function pidOf(id: string): Promise<number> {
-  const { readFile } = await import('node:fs/promises');
-  const path = join(workspaceOf(id), 'pid');
-  const text = await waitFor(() => readFile(path, 'utf8').catch(() => null), { what: 'the command' });
-  return Number(text);
-}
-
-function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
+    await waitFor(async () => ((await find(id))?.failures ?? 0) > 0, { what: 'the first failure' });
+  } finally {
+    server.mode = 'answer';
   }
-}
+  expect(await finished(id)).toMatchObject({ status: 'COMPLETED', failures: 1 });
+});
 
 test('a task that is cancelled is CANCELLED when nothing of it is alive', async () => {
   await using _worker = await stack.openWorker(1);
   const id = await enqueue({ command: HANGS });
-  const pid = await pidOf(id);
+  const pid = await pidOf(stack, id);
   await cancelTask(stack.orchestrator, { id, reason: 'enough' }, 'test');
   expect(await finished(id)).toMatchObject({ status: 'CANCELLED', cancelReason: 'enough' });
-  expect(isAlive(pid)).toBe(false);
-  expect(await exists(workspaceOf(id))).toBe(false);
+  expect(await isAlive(pid)).toBe(false);
+  expect(await exists(workspaceOf(stack, id))).toBe(false);
 });
 
 test('a drain gives the task back with nothing of it alive, and builds and tasks share the places', async () => {
   const worker = await stack.openWorker(1);
   const [id, other] = [await enqueue({ command: HANGS }), await enqueue({ commit: first })];
-  const pid = await pidOf(id);
-  expect((await find(other)).status).toBe('PENDING');
+  const pid = await pidOf(stack, id);
+  expect((await find(other))?.status).toBe('PENDING');
   await worker.drain(0);
-  expect(isAlive(pid)).toBe(false);
+  expect(await isAlive(pid)).toBe(false);
   expect(await find(id)).toMatchObject({ status: 'PENDING', failures: 0, attemptNo: 1 });
-  expect((await find(other)).status).toBe('PENDING');
+  expect((await find(other))?.status).toBe('PENDING');
   await cancelTask(stack.orchestrator, { id, reason: null }, 'test');
   await using _next = await stack.openWorker(1);
   expect((await finished(other)).status).toBe('COMPLETED');
-});
-
-test('when a worker is killed, its task is run again, and what it has left is ended before', async () => {
-  const child = await startWorkerProcess(stack);
-  const script = `if [ -e ${join(stack.dataFolder, 'ran')} ]; then exit 0; fi; touch ${join(stack.dataFolder, 'ran')}; ${HANGS[2]}`;
-  const id = await enqueue(
-    { command: ['sh', '-c', script], reportPath: 'code', reportFormat: 'TAP' },
-    { leaseSeconds: 5, retry: { backoffSeconds: 0 } },
-  );
-  const pid = await pidOf(id);
-  child.kill('SIGKILL');
-  await using _worker = await stack.openWorker(1);
-  await waitFor(async () => (await rescueTasks(stack.orchestrator)) > 0 || (await find(id)).attemptNo > 1, {
-    what: 'the end of the lease',
-    everyMs: 200,
-  });
-  const task = await finished(id);
-  expect(task).toMatchObject({ attemptNo: 2, failure: { reason: expect.stringContaining('REPORT_UNREADABLE') } });
-  expect(isAlive(pid)).toBe(false);
-  await delay(0);
 });
