@@ -31,7 +31,7 @@ const VariableRef = builder.objectRef<NamedValue>('Variable').implement({
   }),
 });
 
-const LabelRef = builder.objectRef<KeyValue>('Label').implement({
+export const LabelRef = builder.objectRef<KeyValue>('Label').implement({
   description: 'A label of a build: for filters and statistics.',
   fields: (t) => ({
     key: t.exposeString('key', { description: 'Letters, digits and `. _ / -`, at most 63.' }),

@@ -37,6 +37,7 @@ const NODE_IDS = {
   CallbackDelivery: 'delivery',
   BuildMessage: 'message',
   BuildQuestion: 'question',
+  Task: 'task',
 } as const;
 
 /** The points of a page: every item costs what is selected of it. */

@@ -1,4 +1,4 @@
-/** The report of a finished build, and sending it again. */
+/** The report of a finished build or task, and sending it again. */
 import {
   type DELIVERY_STATUSES,
   type Delivery,
@@ -10,7 +10,7 @@ import { redeliverCallback } from '../src/callbacks/redeliver-callback.ts';
 import { NotFoundError } from '../src/errors.ts';
 import { builder } from './builder.ts';
 import { requireBuildId } from './ids.ts';
-import { BuildRef, DeliveryRef } from './refs.ts';
+import { BuildRef, DeliveryRef, TaskRef } from './refs.ts';
 import { values } from './vocabulary.ts';
 
 const DeliveryStatusEnum = builder.enumType('CallbackStatus', {
@@ -35,7 +35,7 @@ const AttemptRef = builder.objectRef<DeliveryAttempt>('CallbackAttempt').impleme
 });
 
 DeliveryRef.implement({
-  description: 'The signed HTTP report of a finished build.',
+  description: 'The signed HTTP report of a finished build or task.',
   fields: (t) => ({
     messageId: t.string({
       description: 'The `webhook-id` header: the same at every try.',
@@ -47,6 +47,12 @@ DeliveryRef.implement({
       description: 'The build that it reports; null when it reports a task.',
       resolve: ({ buildId }, _args, { loaders }) => (buildId === null ? null : loaders.build.load(buildId)),
     }),
+    task: t.field({
+      type: TaskRef,
+      nullable: true,
+      description: 'The task that it reports; null when it reports a build.',
+      resolve: ({ taskId }, _args, { loaders }) => (taskId === null ? null : loaders.task.load(taskId)),
+    }),
     url: t.exposeString('url', { description: 'Where it goes.' }),
     status: t.field({ type: DeliveryStatusEnum, description: 'What became of it.', resolve: (d) => d.status }),
     tries: t.exposeInt('tries', { description: 'Tries in this round; a redelivery starts a new one.' }),
@@ -56,7 +62,7 @@ DeliveryRef.implement({
       description: 'When it is tried next; null when it is not.',
     }),
     deliveredAt: t.expose('deliveredAt', { type: 'DateTime', nullable: true, description: 'When it was accepted.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the build ended.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the build or the task ended.' }),
     attempts: t.field({
       type: [AttemptRef],
       description: 'The tries, oldest first.',

@@ -15,12 +15,17 @@ export interface Context {
   readonly responseBudget: ResponseBudget;
   /** Where the server that answers can be reached, without a slash at the end; null when that is not known. */
   readonly serverUrl: string | null;
+  /**
+   * To be called by who waits for something: the operation may take that much longer. The signal says that nobody waits any
+   * more: the caller is gone, its token is lost, or the server ends.
+   */
+  readonly wait: (ms: number) => AbortSignal | undefined;
 }
 
-export type RequestContext = Partial<Pick<Context, 'rateLimit' | 'responseBudget' | 'serverUrl'>>;
+export type RequestContext = Partial<Pick<Context, 'rateLimit' | 'responseBudget' | 'serverUrl' | 'wait'>>;
 
 export function createContext(orchestrator: Orchestrator, viewer: Viewer, request: RequestContext = {}): Context {
-  const { rateLimit = null, responseBudget = new ResponseBudget(), serverUrl = null } = request;
+  const { rateLimit = null, responseBudget = new ResponseBudget(), serverUrl = null, wait = () => undefined } = request;
   const loaders = createLoaders(orchestrator.db, viewer, responseBudget);
-  return { viewer, orchestrator, loaders, rateLimit, responseBudget, serverUrl };
+  return { viewer, orchestrator, loaders, rateLimit, responseBudget, serverUrl, wait };
 }

@@ -4,6 +4,7 @@ import type { BuildSummary } from '../src/builds/build.ts';
 import { NotFoundError } from '../src/errors.ts';
 import type { Project } from '../src/projects/project.ts';
 import { fromPublicId } from '../src/std/public-id.ts';
+import type { Task } from '../src/tasks/task.ts';
 import type { Context } from './context.ts';
 
 /** The UUID of a project that the viewer may use, whether it exists or not. Throws NotFoundError. */
@@ -42,6 +43,19 @@ export async function requireQuestionId({ loaders }: Context, id: string): Promi
   loaders.question.clear(question.id);
   loaders.build.clear(question.buildId);
   return question.id;
+}
+
+/** For a task that is about to change: it is read anew afterwards. Throws NotFoundError. */
+export async function requireTask({ loaders }: Pick<Context, 'loaders'>, id: string): Promise<Task> {
+  const task = await findTaskById({ loaders }, id);
+  if (!task) throw new NotFoundError('task', id);
+  loaders.task.clear(task.id);
+  return task;
+}
+
+export async function findTaskById({ loaders }: Pick<Context, 'loaders'>, id: string): Promise<Task | null> {
+  const uuid = fromPublicId('task', id);
+  return uuid === null ? null : loaders.task.load(uuid);
 }
 
 export async function findProjectById(context: Context, id: string): Promise<Project | null> {

@@ -5,7 +5,7 @@
 import DataLoader from 'dataloader';
 import { type Artifact, findArtifactsById, listArtifactsOf } from '../src/artifacts/artifact.ts';
 import { findTokenNames } from '../src/auth/api-token.ts';
-import { seesProject, type Viewer } from '../src/auth/viewer.ts';
+import { can, seesProject, type Viewer } from '../src/auth/viewer.ts';
 import { type BuildSummary, findBuildSummaries } from '../src/builds/build.ts';
 import type { BuildMessage } from '../src/builds/build-message.ts';
 import type { BuildQuestion } from '../src/builds/build-question.ts';
@@ -20,6 +20,7 @@ import {
   findDeliveries,
   findDeliveriesById,
   findDeliveryAttempts,
+  findTaskDeliveries,
 } from '../src/callbacks/delivery.ts';
 import { type Credential, findSigned, listCredentials } from '../src/credentials/credential.ts';
 import type { Database } from '../src/database/database.ts';
@@ -29,6 +30,9 @@ import { listEventsOf } from '../src/events/list-events.ts';
 import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
+import { readDocumentsWithin, type TaskDocuments } from '../src/tasks/list-tasks.ts';
+import { findTasks, type Task } from '../src/tasks/task.ts';
+import { listTaskEventsOf, type TaskEvent } from '../src/tasks/task-events.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
 import type { ResponseBudget } from './response-budget.ts';
 
@@ -76,6 +80,13 @@ export interface Loaders {
   readonly delivery: DataLoader<string, Delivery | null>;
   readonly message: DataLoader<string, BuildMessage | null>;
   readonly question: DataLoader<string, BuildQuestion | null>;
+  readonly task: DataLoader<string, Task | null>;
+  /** By task that may be seen. */
+  readonly taskDocuments: DataLoader<string, TaskDocuments>;
+  /** By task. */
+  readonly taskDeliveries: DataLoader<string, readonly Delivery[]>;
+  /** Of tasks that are builds, or of others. */
+  readonly taskEvents: DataLoader<ChildPage<{ readonly isBuild: boolean }>, readonly TaskEvent[], string>;
   /** By project. */
   readonly credentials: DataLoader<string, readonly Credential[]>;
   /** By project: what it has spent since midnight UTC. */
@@ -143,6 +154,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       (attempt) => attempt.deliveryId,
     ),
     ...talkLoaders(db, budget, ofVisibleBuild),
+    ...taskLoaders(db, viewer, budget),
     builds: childPages(async ({ by, filter }, keyset, parents) => {
       const pages = await listBuildsOf(db, { by, parents, filter: visible(viewer, filter) }, keyset);
       for (const row of [...pages.values()].flat()) build.prime(row.id, row);
@@ -155,6 +167,39 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
     artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
     events: childPages(async (types, keyset, buildIds) => {
       const pages = await listEventsOf(db, { buildIds, types }, keyset);
+      for (const page of pages.values()) budget.spend(JSON.stringify(page).length);
+      return pages;
+    }),
+  };
+}
+
+/** A build is one only for who may read builds; whoever works on tasks reads them, too. */
+export function seesTask(viewer: Viewer, task: Pick<Task, 'projectId' | 'isBuild'>): boolean {
+  if (!seesProject(viewer, task.projectId)) return false;
+  return task.isBuild ? can(viewer, 'builds:read') : can(viewer, 'tasks:read') || can(viewer, 'work');
+}
+
+function taskLoaders(
+  db: Database,
+  viewer: Viewer,
+  budget: ResponseBudget,
+): Pick<Loaders, 'task' | 'taskDocuments' | 'taskDeliveries' | 'taskEvents'> {
+  return {
+    task: byId<Task>(
+      (ids) => findTasks(db, ids),
+      (task) => seesTask(viewer, task),
+    ),
+    taskDocuments: new DataLoader(async (ids) => {
+      const found = await budget.read((maxBytes) => readDocumentsWithin(db, { ids, maxBytes }));
+      const byTask = new Map(found.map((documents) => [documents.id, documents]));
+      return ids.map((id) => byTask.get(id) ?? new Error('a task that may be seen was not read'));
+    }),
+    taskDeliveries: grouped(
+      (ids) => findTaskDeliveries(db, ids),
+      (delivery) => delivery.taskId ?? '',
+    ),
+    taskEvents: childPages(async ({ isBuild }, keyset, ids) => {
+      const pages = await listTaskEventsOf(db, { ids, isBuild }, keyset);
       for (const page of pages.values()) budget.spend(JSON.stringify(page).length);
       return pages;
     }),

@@ -14,6 +14,7 @@ const NODES = [
   ['delivery', 'CallbackDelivery'],
   ['message', 'BuildMessage'],
   ['question', 'BuildQuestion'],
+  ['task', 'Task'],
 ] as const;
 
 /** Null when there is no such thing, or the viewer may not see it. */

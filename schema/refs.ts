@@ -6,6 +6,7 @@ import type { BuildQuestion } from '../src/builds/build-question.ts';
 import type { Delivery } from '../src/callbacks/delivery.ts';
 import type { BuildEvent } from '../src/events/event.ts';
 import type { Project } from '../src/projects/project.ts';
+import type { Task } from '../src/tasks/task.ts';
 import type { WorkerRecord } from '../src/workers/registry.ts';
 import { builder } from './builder.ts';
 
@@ -19,3 +20,4 @@ export const DeliveryRef = builder.nodeRef<Delivery>('CallbackDelivery', byId);
 export const BuildMessageRef = builder.nodeRef<BuildMessage>('BuildMessage', byId);
 export const BuildQuestionRef = builder.nodeRef<BuildQuestion>('BuildQuestion', byId);
 export const BuildEventRef = builder.interfaceRef<BuildEvent>('BuildEvent');
+export const TaskRef = builder.nodeRef<Task>('Task', byId);

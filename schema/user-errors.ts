@@ -6,14 +6,17 @@ import {
   IdempotencyConflictError,
   type InputIssue,
   InvalidInputError,
+  LeaseLostError,
   NotFoundError,
   ProjectNotReadyError,
   type SlipwayError,
+  TaskStateError,
 } from '../src/errors.ts';
 import type { BuildStatus } from '../src/events/vocabulary.ts';
+import type { TaskStatus } from '../src/tasks/task.ts';
 import { builder, EMBEDDED_LIST } from './builder.ts';
-import { BuildRef } from './refs.ts';
-import { BuildStatusEnum } from './vocabulary.ts';
+import { BuildRef, TaskRef } from './refs.ts';
+import { BuildStatusEnum, TaskStatusEnum } from './vocabulary.ts';
 
 const UserError = builder.interfaceRef<SlipwayError>('UserError').implement({
   description: 'An expected refusal: nothing was changed. Whatever a union adds later implements this too.',
@@ -73,6 +76,12 @@ builder.objectType(IdempotencyConflictError, {
       description: 'The build that has the key.',
       resolve: (error, _args, { loaders }) => loaders.build.load(error.existingId),
     }),
+    existingTask: t.field({
+      type: TaskRef,
+      nullable: true,
+      description: 'The task that has the key; of a build that task which it is.',
+      resolve: (error, _args, { loaders }) => loaders.task.load(error.existingId),
+    }),
   }),
 });
 
@@ -85,6 +94,33 @@ builder.objectType(BuildStateError, {
       type: BuildStatusEnum,
       description: 'The status that the build has.',
       resolve: (error) => error.status as BuildStatus,
+    }),
+  }),
+});
+
+builder.objectType(TaskStateError, {
+  name: 'TaskStateError',
+  description: 'The task is not in a state that allows this.',
+  interfaces: [UserError],
+  fields: (t) => ({
+    status: t.field({
+      type: TaskStatusEnum,
+      description: 'The status that the task has.',
+      resolve: (error) => error.status as TaskStatus,
+    }),
+  }),
+});
+
+builder.objectType(LeaseLostError, {
+  name: 'LeaseLostError',
+  description:
+    'The lease has ended: it has run out, was given up, or another worker has the task. Nothing was changed.',
+  interfaces: [UserError],
+  fields: (t) => ({
+    status: t.field({
+      type: TaskStatusEnum,
+      description: 'The status that the task has now.',
+      resolve: (error) => error.status as TaskStatus,
     }),
   }),
 });

@@ -2,6 +2,8 @@
 import { FAILURE_REASONS, FAILURES, type FailureReason, type Publication } from '../src/builds/build-result.ts';
 import type { BuildEventType } from '../src/events/event.ts';
 import type { BuildPhase, BuildStatus, MessageMode, MessageState, QuestionState } from '../src/events/vocabulary.ts';
+import type { TaskStatus } from '../src/tasks/task.ts';
+import type { TaskEventType } from '../src/tasks/task-events.ts';
 import { builder } from './builder.ts';
 
 /** Enum values from a table of descriptions, which the compiler keeps complete. */
@@ -131,4 +133,29 @@ export const BuildEventTypeEnum = builder.enumType('BuildEventType', {
 export const OrderDirectionEnum = builder.enumType('OrderDirection', {
   description: 'The order of a list.',
   values: values({ ASC: 'Oldest first.', DESC: 'Newest first.' }),
+});
+
+export const TaskStatusEnum = builder.enumType('TaskStatus', {
+  description: 'Where a task is in its life.',
+  values: values<TaskStatus>({
+    PENDING: 'It waits for a worker, or for its time.',
+    RUNNING: 'A worker has it.',
+    COMPLETED: 'Its worker has completed it.',
+    FAILED: 'It has failed for good: see `failure`, and requeueTask.',
+    CANCELLED: 'Somebody asked for the end, and no worker has it.',
+  }),
+});
+
+export const TaskEventTypeEnum = builder.enumType('TaskEventType', {
+  description: 'What can happen to a task. The set may grow.',
+  values: values<TaskEventType>({
+    QUEUED: 'Accepted: always the first event.',
+    CLAIMED: 'A worker has it: once per attempt.',
+    PROGRESS: 'Its worker says how far it is.',
+    RELEASED: 'Its worker gave it back.',
+    RETRY_SCHEDULED: 'An attempt has failed, and there will be another one.',
+    CANCEL_REQUESTED: 'Somebody asked for the end.',
+    REQUEUED: 'Somebody gave it another round.',
+    FINISHED: 'It is over, unless it is requeued.',
+  }),
 });

@@ -10,7 +10,9 @@ const MAX_CANDIDATES = 2_000;
 
 export interface ClaimedDelivery extends Placed {
   readonly id: string;
-  readonly buildId: string;
+  /** Exactly one of these two. */
+  readonly buildId: string | null;
+  readonly taskId: string | null;
   readonly url: string;
   /** In this round, before this one. */
   readonly tries: number;
@@ -18,7 +20,7 @@ export interface ClaimedDelivery extends Placed {
   readonly claimedAt: Date;
   /** Also the fence: whoever claims it later holds another one. */
   readonly leaseUntil: Date;
-  /** Of the build; see `build-trace.ts`. */
+  /** Of the build; see `build-trace.ts`. Null: of a task. */
   readonly traceparent: string | null;
 }
 
@@ -36,15 +38,15 @@ export async function claimDeliveries(db: Database, limits: ClaimLimits): Promis
   if (chosen.length === 0) return [];
   const result = await sql<ClaimedDelivery>`
     with taken as (
-      select id from deliveries
-       where id = any(${chosen}::uuid[]) and status = 'PENDING' and due_at <= now()
-         and (lease_until is null or lease_until <= now())
-       for update skip locked
+      select d.id, b.traceparent from deliveries d left join build_audit b on b.id = d.build_id
+       where d.id = any(${chosen}::uuid[]) and d.status = 'PENDING' and d.due_at <= now()
+         and (d.lease_until is null or d.lease_until <= now())
+       for update of d skip locked
     )
     update deliveries d set lease_until = now() + ${LEASE_SECONDS} * interval '1 second'
-      from taken, build_audit b where d.id = taken.id and b.id = d.build_id
-    returning d.id, d.build_id as "buildId", d.project_id as "projectId", d.url, d.host, d.tries,
-              now()::timestamptz(3) as "claimedAt", d.lease_until as "leaseUntil", b.traceparent`.execute(db);
+      from taken where d.id = taken.id
+    returning d.id, d.build_id as "buildId", d.task_id as "taskId", d.project_id as "projectId", d.url, d.host, d.tries,
+              now()::timestamptz(3) as "claimedAt", d.lease_until as "leaseUntil", taken.traceparent`.execute(db);
   return result.rows;
 }
 

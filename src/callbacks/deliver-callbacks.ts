@@ -16,6 +16,8 @@ import { findProject } from '../projects/project.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { readTaskDocuments } from '../tasks/list-tasks.ts';
+import { findTasks, isTaskFinished } from '../tasks/task.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { formatTraceparent } from '../telemetry/trace-ids.ts';
@@ -25,6 +27,7 @@ import { type ClaimedDelivery, claimDeliveries, nextDueInMs, releaseDelivery } f
 import { recordAttempt } from './record-attempt.ts';
 import { type CallbackAnswer, sendCallback } from './send-callback.ts';
 import type { Placed } from './share-places.ts';
+import { taskCallbackBody } from './task-callback.ts';
 
 /** A place holds a connection and a body of at most 256 KiB. */
 const MAX_SENDING = 64;
@@ -132,7 +135,7 @@ export class CallbackDelivery implements AsyncDisposable {
     const { tracing } = this.#options.telemetry;
     const { buildId, traceparent, host, tries } = delivery;
     const attributes = { 'http.request.method': 'POST', 'server.address': host, 'http.request.resend_count': tries };
-    const parent = buildTrace({ id: buildId, traceparent });
+    const parent = buildId === null ? null : buildTrace({ id: buildId, traceparent });
     const span = { name: 'callback', kind: 'client', parent, attributes } as const;
     return withScope({ tracing, span }, (scope) => this.#deliver(delivery, scope));
   }
@@ -152,7 +155,7 @@ export class CallbackDelivery implements AsyncDisposable {
     await failpoint('deliver.recorded');
     const fields = {
       delivery: toPublicId('delivery', delivery.id),
-      build: toPublicId('build', delivery.buildId),
+      subject: subjectOf(delivery),
       host: delivery.host,
       statusCode: answer.statusCode,
       durationMs: answer.durationMs,
@@ -165,17 +168,14 @@ export class CallbackDelivery implements AsyncDisposable {
   async #try(delivery: ClaimedDelivery, scope: OpenScope): Promise<CallbackAnswer> {
     const { db, config, lookup, logger, keyring } = this.#options;
     try {
-      const [build, project] = await Promise.all([
-        findBuild(db, delivery.buildId),
-        findProject(db, delivery.projectId),
-      ]);
-      if (!build?.result || !project) throw new Error('A delivery needs a finished build.');
+      const [body, project] = await Promise.all([bodyOf(db, delivery), findProject(db, delivery.projectId)]);
+      if (body === null || !project) throw new Error('A delivery needs a build or a task that is finished.');
       const signing = { projectId: project.id, secretVersion: project.secretVersion };
       const secrets = await readSigningSecrets({ db, keyring }, signing);
       const callback = {
         deliveryId: delivery.id,
         url: delivery.url,
-        body: callbackBody({ ...build, result: build.result }),
+        body,
         secrets,
         sentAt: delivery.claimedAt,
         traceparent: delivery.traceparent === null ? null : formatTraceparent(scope.ids),
@@ -191,6 +191,22 @@ export class CallbackDelivery implements AsyncDisposable {
       return { statusCode: null, error: message, response: null, durationMs: 0, retryAfterMs: null };
     }
   }
+}
+
+/** `build_…` or `task_…` */
+function subjectOf({ buildId, taskId }: ClaimedDelivery): string {
+  return buildId === null ? toPublicId('task', taskId ?? '') : toPublicId('build', buildId);
+}
+
+/** Null when what it reports is not finished. */
+async function bodyOf(db: Database, { buildId, taskId }: ClaimedDelivery): Promise<string | null> {
+  if (buildId !== null) {
+    const build = await findBuild(db, buildId);
+    return build?.result ? callbackBody({ ...build, result: build.result }) : null;
+  }
+  const ids = taskId === null ? [] : [taskId];
+  const [[task], [documents]] = await Promise.all([findTasks(db, ids), readTaskDocuments(db, ids)]);
+  return task && documents && isTaskFinished(task.status) ? taskCallbackBody(task, documents.result) : null;
 }
 
 /** A receiver that is being set up may answer with what it knows. */

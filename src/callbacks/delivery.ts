@@ -1,4 +1,4 @@
-/** The noun: the report of a finished build, and the tries to hand it over. */
+/** The noun: the report of a finished build or task, and the tries to hand it over. */
 import type { Selectable } from 'kysely';
 import type { Database } from '../database/database.ts';
 import type { DeliveriesTable, DeliveryAttemptsTable } from '../database/tables.ts';
@@ -52,6 +52,13 @@ export async function findDeliveries(db: Database, buildIds: readonly string[]):
     .orderBy('build_id')
     .orderBy('id')
     .execute();
+  return rows.map(toDelivery);
+}
+
+/** Of tasks that are no builds. */
+export async function findTaskDeliveries(db: Database, taskIds: readonly string[]): Promise<Delivery[]> {
+  if (taskIds.length === 0) return [];
+  const rows = await db.selectFrom('deliveries').selectAll().where('task_id', 'in', taskIds).orderBy('id').execute();
   return rows.map(toDelivery);
 }
 

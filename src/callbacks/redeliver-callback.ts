@@ -14,22 +14,25 @@ export interface RedeliverDeps {
 
 /**
  * Starts a new round: due now, with all tries before it, under the same id. Whatever state the callback is in; a try
- * that is on its way no longer counts. Throws NotFoundError when the build has no callback (yet).
+ * that is on its way no longer counts. Throws NotFoundError when the build or the task has no callback (yet).
  */
 export async function redeliverCallback(
   deps: RedeliverDeps,
-  input: { readonly buildId: string },
+  input: { readonly buildId: string } | { readonly taskId: string },
   actor: string,
 ): Promise<Delivery> {
+  const subject =
+    'buildId' in input
+      ? ({ column: 'build_id', type: 'build', id: input.buildId } as const)
+      : ({ column: 'task_id', type: 'task', id: input.taskId } as const);
   const row = await deps.db.transaction().execute(async (trx) => {
     const redelivered = await trx
       .updateTable('deliveries')
       .set({ status: 'PENDING', tries: 0, due_at: sql<Date>`now()`, lease_until: null, delivered_at: null })
-      .where('build_id', '=', input.buildId)
-      .where('kind', '=', 'build.finished')
+      .where(subject.column, '=', subject.id)
       .returningAll()
       .executeTakeFirst();
-    if (!redelivered) throw new NotFoundError('callback of build', toPublicId('build', input.buildId));
+    if (!redelivered) throw new NotFoundError(`callback of ${subject.type}`, toPublicId(subject.type, subject.id));
     await audit(trx, {
       actor,
       action: 'redeliverCallback',

@@ -754,6 +754,7 @@ export type FindQuestionQuery = { readonly node:
     | { readonly __typename: 'BuildQuestion', readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }
     | { readonly __typename: 'CallbackDelivery' }
     | { readonly __typename: 'Project' }
+    | { readonly __typename: 'Task' }
     | { readonly __typename: 'Worker' }
    | null };
 

@@ -65,7 +65,9 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const downloads = new TokenCounter(limits.operationsPerToken);
   const metrics = opened.use(openMetrics(orchestrator));
   const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits };
-  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url });
+  const closing = new AbortController();
+  const ends = closing.signal;
+  const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url, closing: ends });
   const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
@@ -94,7 +96,10 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   });
   const closeUnused = trackUnused(server);
   await listen(server, options.port, host);
-  opened.defer(() => shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs }));
+  opened.defer(() => {
+    closing.abort();
+    return shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs });
+  });
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;

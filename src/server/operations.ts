@@ -5,6 +5,7 @@ import { ResponseBudget } from '../../schema/response-budget.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import { createAdmission, withRateLimit } from './admission.ts';
+import { Deadline } from './deadline.ts';
 import { createDocuments, type PreparedDocument } from './documents.ts';
 import { DOCUMENT_LIMITS, type ServerLimits } from './limits.ts';
 import { createErrorMask } from './mask-error.ts';
@@ -24,6 +25,8 @@ export interface OperationsOptions {
   readonly rateLimits: RateLimits | null;
   /** Where this server can be reached; null before its port is open. */
   readonly serverUrl: () => string | null;
+  /** The server ends: whoever waits for something is answered. */
+  readonly closing: AbortSignal;
 }
 
 export interface Operation {
@@ -34,6 +37,8 @@ export interface Operation {
   readonly viewer: Viewer;
   /** W3C Trace Context of the request. */
   readonly traceparent?: string | null | undefined;
+  /** Its caller is gone. */
+  readonly gone?: AbortSignal | undefined;
 }
 
 export interface Operations {
@@ -71,15 +76,21 @@ export function createOperations(options: OperationsOptions): Operations {
       const admitted = await admit(viewer, { ...operation, context: contextOf(viewer) });
       if (!admitted.ok) return admitted.refused;
       const { rateLimit, leave } = admitted;
-      const timeout = AbortSignal.timeout(limits.operationMs);
+      using deadline = new Deadline(limits.operationMs);
+      const timeout = deadline.signal;
       const responseBudget = new ResponseBudget();
       const abortSignal = AbortSignal.any([timeout, responseBudget.exceeded]);
+      const waiting = openWaiting(options, operation);
       try {
         const args = executionArgs(schema, operation, showSchema);
         const contextValue = createContext(orchestrator, viewer, {
           rateLimit,
           responseBudget,
           serverUrl: options.serverUrl(),
+          wait(ms) {
+            deadline.extend(ms);
+            return waiting.open();
+          },
         });
         return withRateLimit(masked(await execute({ ...args, contextValue, abortSignal })), rateLimit);
       } catch (error) {
@@ -87,6 +98,7 @@ export function createOperations(options: OperationsOptions): Operations {
         const why = timeout.aborted ? timeoutError(limits.operationMs) : exceeded.aborted ? exceeded.reason : error;
         return withRateLimit({ errors: [mask(why)] }, rateLimit);
       } finally {
+        waiting.close();
         leave();
       }
     },
@@ -114,6 +126,19 @@ export function createOperations(options: OperationsOptions): Operations {
         return { errors: [mask(error)] };
       }
     },
+  };
+}
+
+/** For an operation that waits: the signal that nobody waits any more. */
+function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: Operation) {
+  const lost = new AbortController();
+  let unwatch: (() => void) | null = null;
+  return {
+    open(): AbortSignal {
+      unwatch ??= tokens.watch(viewer, () => lost.abort());
+      return AbortSignal.any([closing, lost.signal, ...(gone ? [gone] : [])]);
+    },
+    close: () => unwatch?.(),
   };
 }
 

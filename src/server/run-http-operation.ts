@@ -22,7 +22,7 @@ export async function runHttpOperation(
   const { document } = prepared;
   const kind = getOperationAST(document, operationName)?.operation;
   const traceparent = request.headers.get('traceparent');
-  const operation = { document, operationName, variables, viewer, traceparent };
+  const operation = { document, operationName, variables, viewer, traceparent, gone: request.signal };
   if (kind !== 'subscription') {
     return request.method === 'GET' ? { errors: [notByGet()] } : withStatus(await operations.execute(operation));
   }

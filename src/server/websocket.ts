@@ -46,6 +46,8 @@ interface Extra extends Record<PropertyKey, unknown> {
   /** Of the peer. */
   readonly address: string | undefined;
   viewer: Viewer | null;
+  /** Aborts when the connection has ended. */
+  readonly gone: AbortController;
   unwatch: () => void;
 }
 
@@ -70,7 +72,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     // ws has closed it with the right code already: too big, not UTF-8, not a frame.
     socket.on('error', (error) => orchestrator.logger.debug({ err: error }, 'a WebSocket was closed for its fault'));
     const address = request.socket.remoteAddress;
-    const extra: Extra = { socket, address, viewer: null, unwatch: () => {} };
+    const extra: Extra = { socket, address, viewer: null, gone: new AbortController(), unwatch: () => {} };
     const onClosed = protocol.opened(
       {
         protocol: socket.protocol,
@@ -82,6 +84,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     );
     socket.once('close', (code, reason) => {
       extra.unwatch();
+      extra.gone.abort();
       void onClosed(code, String(reason));
     });
   };
@@ -164,7 +167,7 @@ function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<strin
         document: prepared.document,
         operationName: operationName ?? null,
         variableValues: variables ?? null,
-        contextValue: extra.viewer,
+        contextValue: { viewer: extra.viewer, gone: extra.gone.signal } satisfies Caller,
       };
     },
     execute: (args) => operations.execute(operationOf(args)),
@@ -173,9 +176,14 @@ function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<strin
   };
 }
 
-/** The context of graphql-ws' arguments is the viewer; `operations` makes the real ones. */
+interface Caller {
+  readonly viewer: Viewer;
+  readonly gone: AbortSignal;
+}
+
+/** The context of graphql-ws' arguments is the caller; `operations` makes the real ones. */
 function operationOf({ document, operationName, variableValues, contextValue }: ExecutionArgs): Operation {
-  return { document, operationName, variables: variableValues, viewer: contextValue as Viewer };
+  return { document, operationName, variables: variableValues, ...(contextValue as Caller) };
 }
 
 async function connectViewer(

@@ -55,11 +55,29 @@ export interface TaskDocuments {
 }
 
 /** Of build tasks: the build's spec, and its result. */
-export async function readTaskDocuments(db: Database, ids: readonly string[]): Promise<TaskDocuments[]> {
-  if (ids.length === 0) return [];
-  const { rows } = await sql<TaskDocuments>`
-    select id, payload, result from tasks where id = any(${ids}::uuid[])
-    union all
-    select id, spec, result from build_audit where id = any(${ids}::uuid[])`.execute(db);
-  return rows;
+export async function readTaskDocuments(db: Database, ids: readonly string[]): Promise<readonly TaskDocuments[]> {
+  return (await readDocumentsWithin(db, { ids, maxBytes: Number.MAX_SAFE_INTEGER }))?.value ?? [];
+}
+
+/** Null when they are more than `maxBytes`: then nothing has come over the wire. */
+export async function readDocumentsWithin(
+  db: Database,
+  { ids, maxBytes }: { readonly ids: readonly string[]; readonly maxBytes: number },
+): Promise<{ readonly value: readonly TaskDocuments[]; readonly bytes: number } | null> {
+  if (ids.length === 0) return { value: [], bytes: 0 };
+  // Counted first: a sum over rows holds no document, and when they are too many none of them is sent.
+  const { rows } = await sql<TaskDocuments & { readonly total: number }>`
+    with found as (
+      select id, payload, result from tasks where id = any(${ids}::uuid[])
+      union all
+      select id, spec, result from build_audit where id = any(${ids}::uuid[])
+    ), total as (
+      select coalesce(sum(octet_length(payload::text) + coalesce(octet_length(result::text), 0)), 0)::bigint as bytes from found
+    )
+    select id, bytes as total, case when bytes <= ${maxBytes}::bigint then payload end as payload,
+           case when bytes <= ${maxBytes}::bigint then result end as result
+      from found, total`.execute(db);
+  const bytes = Number(rows[0]?.total ?? 0);
+  const value = rows.map(({ id, payload, result }) => ({ id, payload, result }));
+  return bytes > maxBytes ? null : { value, bytes };
 }

@@ -1,8 +1,11 @@
 /** Tasks whose lease has run out: the attempt counts as failed, and they go on with another worker or end. */
 import { sql } from 'kysely';
 import { inTransaction } from '../database/transaction.ts';
+import { TASKS_TOPIC } from '../events/topics.ts';
 import { failAttempt } from './end-task.ts';
-import type { TaskDeps } from './lease.ts';
+import { lockTask, type TaskDeps } from './lease.ts';
+import { addToQueue } from './queue-task.ts';
+import { ownTask } from './task.ts';
 
 /** Tasks of one pass; more are found by the next. */
 const BATCH = 100;
@@ -51,4 +54,27 @@ async function rescueTask(deps: TaskDeps, id: string): Promise<boolean> {
   });
   if (topics) deps.hub.announce(...topics);
   return topics !== null;
+}
+
+/** Tasks that wait and that the queue does not know any more (a backup was restored in part). Returns how many there were. */
+export async function restoreTasks({ db, queue, hub }: TaskDeps): Promise<number> {
+  const lost = await sql<{ id: string }>`
+    select t.id from tasks t
+     where t.status = 'PENDING' and t.created_at < now() - interval '1 minute'
+       and not exists (select from queue_items i where i.id = t.id)
+     limit ${BATCH}`.execute(db);
+  let count = 0;
+  for (const { id } of lost.rows) {
+    const found = await inTransaction(db, async (trx) => {
+      const row = await lockTask(trx, id);
+      if (row.status !== 'PENDING') return false;
+      // Whoever has put it back meanwhile has put it where it belongs.
+      await queue.remove(trx, id);
+      await addToQueue(trx, queue, ownTask(row), row.ready_at);
+      return true;
+    });
+    if (found) count += 1;
+  }
+  if (count > 0) hub.announce(TASKS_TOPIC);
+  return count;
 }

@@ -75,26 +75,17 @@ export async function readTaskEvents(
   return rows.map(toTaskEvent);
 }
 
-/** The same page of each task's events, in one statement each for builds and for all others. */
+/** The same page of the events of each of these, which are all builds or all none, in one statement. */
 export async function listTaskEventsOf(
   db: Database,
-  tasks: readonly { readonly id: string; readonly isBuild: boolean }[],
+  { ids, isBuild }: { readonly ids: readonly string[]; readonly isBuild: boolean },
   keyset: Keyset,
 ): Promise<Map<string, TaskEvent[]>> {
-  const pick = (isBuild: boolean) => tasks.filter((task) => task.isBuild === isBuild).map(({ id }) => id);
-  const own = await readChildPages(db, {
-    parents: pick(false),
-    childrenOf: (task) => taskEvents(db).where('task_id', '=', task),
-    column: 'seq',
-    keyset,
-  });
-  const builds = await readChildPages(db, {
-    parents: pick(true),
-    childrenOf: (build) => buildEvents(db).where('build_id', '=', build),
-    column: 'seq',
-    keyset,
-  });
-  return new Map([...own, ...builds].map(([id, rows]) => [id, rows.map(toTaskEvent)]));
+  const rest = { parents: ids, column: 'seq', keyset };
+  const pages = isBuild
+    ? await readChildPages(db, { ...rest, childrenOf: (build) => buildEvents(db).where('build_id', '=', build) })
+    : await readChildPages(db, { ...rest, childrenOf: (task) => taskEvents(db).where('task_id', '=', task) });
+  return new Map([...pages].map(([id, rows]) => [id, rows.map(toTaskEvent)]));
 }
 
 function taskEvents(db: Database) {

@@ -136,7 +136,7 @@ export class World {
   async deliver(die: 'never' | 'claimed' | 'sent'): Promise<number> {
     const due = await claimDeliveries(this.orchestrator.db, { places: 1_000, perHost: 100, sending: [] });
     for (const delivery of due) {
-      if (die === 'claimed') continue;
+      if (die === 'claimed' || delivery.buildId === null) continue;
       const seen = this.received.get(delivery.buildId) ?? new Set();
       this.received.set(delivery.buildId, seen.add(delivery.id));
       if (die === 'never') await recordAttempt(this.orchestrator.db, { delivery, answer: ANSWERED });
