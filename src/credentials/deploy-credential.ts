@@ -9,7 +9,8 @@ const MAX_VARIABLES = 20;
 const MIN_SECRET = 8;
 const MAX_ALIASES = 20;
 
-const environment = z
+/** Such as `production`. */
+export const environmentName = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must hold only lower-case letters, digits and - (at most 63)');
 
@@ -31,7 +32,7 @@ const variable = z.strictObject({
 /** As a caller gives it. */
 export const deployInput = z
   .strictObject({
-    environment,
+    environment: environmentName,
     kubeconfig: z.string().max(MAX_KUBECONFIG).nullish(),
     variables: z.array(variable).max(MAX_VARIABLES).nullish(),
   })
@@ -118,7 +119,7 @@ const kubeconfigFile = z.looseObject({
 });
 
 /** The cluster of the current context. `problem` never quotes what is in the file. */
-export function readKubeconfig(file: string): DeployCluster | { readonly problem: string } {
+function readKubeconfig(file: string): DeployCluster | { readonly problem: string } {
   let parsed: unknown;
   try {
     parsed = load(file, { schema: CORE_SCHEMA.withTags(mergeTag), maxAliases: MAX_ALIASES });

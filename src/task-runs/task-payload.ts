@@ -1,5 +1,6 @@
 /** What tasks of the types `test` and `deploy` carry, checked where they are accepted and again where they run. */
 import { z } from 'zod';
+import { environmentName } from '../credentials/deploy-credential.ts';
 import { InvalidInputError, inputIssues } from '../errors.ts';
 import { refProblem } from '../git/ref-name.ts';
 import { checkoutGlob } from '../projects/artifact-glob.ts';
@@ -48,11 +49,6 @@ export const testPayload = z
   .refine(onePlace, ONE_PLACE);
 
 export type TestPayload = z.output<typeof testPayload>;
-
-/** A name that a credential of the kind DEPLOY is for. */
-export const environmentName = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must hold only lower-case letters, digits and - (at most 63)');
 
 export const deployPayload = z
   .strictObject({

@@ -44,16 +44,6 @@ const MAX_TEXT = 32_000;
 const MAX_DURATION_MS = 366 * 86_400_000;
 const MAX_COUNT = 1_000_000_000;
 
-export const NO_TESTS: TestReport = {
-  total: 0,
-  passed: 0,
-  failed: 0,
-  skipped: 0,
-  durationMs: null,
-  failures: [],
-  truncated: false,
-};
-
 export type Outcome = 'passed' | 'failed' | 'skipped';
 
 /** Counts what a parser finds and keeps of it what the bounds allow. */
@@ -136,6 +126,6 @@ export class ReportCount {
 }
 
 /** Well-formed text of its own: a slice would hold the whole chunk that it was read in. Without NUL, which no database takes. */
-export function cutText(text: string, most: number): string {
+function cutText(text: string, most: number): string {
   return Buffer.from(text.slice(0, Math.max(0, most)).toWellFormed().replaceAll('\0', '')).toString();
 }
