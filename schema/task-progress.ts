@@ -14,7 +14,10 @@ const MAX_LABELS = 64;
 const TaskAvailableRef = builder.objectRef<TaskHint>('TaskAvailable').implement({
   description: 'There may be something to claim: a hint, no promise.',
   fields: (t) => ({
-    types: t.stringList({ description: 'Of which types.', resolve: ({ types }) => [...types] }),
+    types: t.stringList({
+      description: 'Of which types; none when there is nothing at the beginning.',
+      resolve: ({ types }) => [...types],
+    }),
   }),
 });
 
@@ -38,7 +41,7 @@ builder.subscriptionFields((t) => ({
   }),
   taskAvailable: t.field({
     type: TaskAvailableRef,
-    description: 'Says whenever there may be something to claim. It does not end by itself.',
+    description: 'Says at once, and whenever there may be more, what there may be to claim. It does not end by itself.',
     authScopes: { scope: 'work' },
     args: {
       types: t.arg.stringList({ required: true, description: 'Tasks of these types: at most 50.' }),

@@ -6,6 +6,7 @@ import { type Orchestrator, openOrchestrator } from '../orchestrator.ts';
 import type { Sandbox } from '../runtimes/sandbox.ts';
 import type { HealthServer } from '../server/health-server.ts';
 import type { OpenServer } from '../server/http-server.ts';
+import { TaskKeeper } from '../tasks/task-keeper.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type DrainMode, Worker } from '../workers/worker.ts';
 import { CliError } from './exit-code.ts';
@@ -50,6 +51,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
       sandbox: options.sandbox,
     }).catch(explainDeafness),
   );
+  opened.use(new TaskKeeper(orchestrator)).open();
   const draining = new AbortController();
   // Before the worker, so that progress can be watched until the last build is drained.
   const server = api ? opened.use(await openApi(orchestrator, draining.signal)) : null;

@@ -77,28 +77,21 @@ export function createOperations(options: OperationsOptions): Operations {
       if (!admitted.ok) return admitted.refused;
       const { rateLimit, leave } = admitted;
       using deadline = new Deadline(limits.operationMs);
+      using waiting = openWaiting(options, operation, deadline);
       const timeout = deadline.signal;
       const responseBudget = new ResponseBudget();
       const abortSignal = AbortSignal.any([timeout, responseBudget.exceeded]);
-      const waiting = openWaiting(options, operation);
       try {
         const args = executionArgs(schema, operation, showSchema);
-        const contextValue = createContext(orchestrator, viewer, {
-          rateLimit,
-          responseBudget,
-          serverUrl: options.serverUrl(),
-          wait(ms) {
-            deadline.extend(ms);
-            return waiting.open();
-          },
-        });
+        const { wait } = waiting;
+        const request = { rateLimit, responseBudget, serverUrl: options.serverUrl(), wait };
+        const contextValue = createContext(orchestrator, viewer, request);
         return withRateLimit(masked(await execute({ ...args, contextValue, abortSignal })), rateLimit);
       } catch (error) {
         const { exceeded } = responseBudget;
         const why = timeout.aborted ? timeoutError(limits.operationMs) : exceeded.aborted ? exceeded.reason : error;
         return withRateLimit({ errors: [mask(why)] }, rateLimit);
       } finally {
-        waiting.close();
         leave();
       }
     },
@@ -129,16 +122,17 @@ export function createOperations(options: OperationsOptions): Operations {
   };
 }
 
-/** For an operation that waits: the signal that nobody waits any more. */
-function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: Operation) {
+/** For an operation that waits: see `Context.wait`. */
+function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: Operation, deadline: Deadline) {
   const lost = new AbortController();
   let unwatch: (() => void) | null = null;
   return {
-    open(): AbortSignal {
+    wait(ms: number): AbortSignal {
+      deadline.extend(ms);
       unwatch ??= tokens.watch(viewer, () => lost.abort());
       return AbortSignal.any([closing, lost.signal, ...(gone ? [gone] : [])]);
     },
-    close: () => unwatch?.(),
+    [Symbol.dispose]: () => unwatch?.(),
   };
 }
 

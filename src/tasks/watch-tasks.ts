@@ -22,12 +22,12 @@ export interface TaskHint {
   readonly types: readonly string[];
 }
 
-/** It does not end by itself. */
+/** The first comes at once, also where there is nothing. It does not end by itself. */
 export function watchTasks(
   { db, hub }: { readonly db: Database; readonly hub: EventHub },
   watch: TaskWatch,
 ): AsyncIterableIterator<TaskHint> {
-  let last = { text: '[]', at: -Infinity };
+  let last: { readonly text: string; readonly at: number } | null = null;
   return follow<TaskHint>({
     hub,
     topic: TASKS_TOPIC,
@@ -35,14 +35,11 @@ export function watchTasks(
       const types = await findAvailable(db, watch);
       const text = canonicalJson(types);
       const now = performance.now();
-      const isOld = text === last.text && now - last.at < SAME_EVERY_MS;
-      if (types.length === 0 || isOld) {
-        // What is gone and comes again is new.
-        if (types.length === 0) last = { text, at: now };
-        return [];
-      }
-      last = { text, at: now };
-      return [{ seq: after + 1, types }];
+      const isKnown = last?.text === text && (types.length === 0 || now - last.at < SAME_EVERY_MS);
+      // What is gone and comes again is new.
+      const isGone = last !== null && types.length === 0;
+      if (!isKnown) last = { text, at: now };
+      return isKnown || isGone ? [] : [{ seq: after + 1, types }];
     },
     cursorOf: ({ seq }) => seq,
     isLast: () => false,

@@ -19,6 +19,9 @@ const read = { needs: ['builds:read'], reach: 'project' } as const;
 const write = { needs: ['builds:write'], reach: 'project' } as const;
 const change = { needs: ['projects:write'], reach: 'project' } as const;
 const count = { needs: ['stats:read'], reach: 'project' } as const;
+const readTasks = { needs: ['tasks:read'], reach: 'project' } as const;
+const changeTasks = { needs: ['tasks:write'], reach: 'project' } as const;
+const work = { needs: ['work'], reach: 'project' } as const;
 const rule = { needs: ['admin'], reach: 'unlimited' } as const;
 
 const mutation = (call: string) => `mutation { result: ${call} { __typename ... on UserError { code message } } }`;
@@ -89,6 +92,90 @@ const QUERIES: readonly AccessCase[] = [
     needs: ['admin'],
     reach: 'project',
     source: ({ ours }) => `{ auditLog(filter: { subjectId: "${ours.finished}" }) { nodes { id action } } }`,
+  },
+];
+
+const LEASE = 'leaseToken: "00000000-0000-4000-8000-000000000000"';
+
+const TASKS: readonly AccessCase[] = [
+  {
+    field: 'query task',
+    ...readTasks,
+    source: ({ ours }) =>
+      `{ task(id: "${ours.task}") { id payload project { id } callbacks { id } events { nodes { cursor } } } }`,
+  },
+  {
+    field: 'query task',
+    needs: ['tasks:read', 'builds:read'],
+    reach: 'project',
+    source: ({ ours }) =>
+      `{ builds { nodes { id } } task(id: "${ours.finished.replace('build', 'task')}") { id payload build { id } } }`,
+  },
+  { field: 'query tasks', ...readTasks, source: () => '{ tasks { nodes { id labels { value } payload result } } }' },
+  {
+    field: 'query tasks',
+    ...readTasks,
+    source: ({ ours }) => `{ tasks(filter: { projectId: "${ours.project}" }) { nodes { id type } } }`,
+  },
+  {
+    field: 'query taskStats',
+    ...readTasks,
+    source: () => '{ taskStats { waiting delayed running dead oldestReadyAt } }',
+  },
+  { field: 'query taskTypes', ...readTasks, reach: 'everyone', source: () => '{ taskTypes { name } }' },
+  {
+    field: 'mutation enqueueTask',
+    ...changeTasks,
+    source: ({ ours }) => mutation(`enqueueTask(input: { projectId: "${ours.project}", type: "", payload: 1 })`),
+  },
+  {
+    field: 'mutation cancelTask',
+    ...changeTasks,
+    source: ({ ours }) => mutation(`cancelTask(input: { id: "${ours.task}" })`),
+  },
+  {
+    field: 'mutation requeueTask',
+    ...changeTasks,
+    source: ({ ours }) => mutation(`requeueTask(input: { id: "${ours.task}" })`),
+  },
+  {
+    field: 'mutation setTaskType',
+    ...changeTasks,
+    source: ({ ours }) => mutation(`setTaskType(input: { projectId: "${ours.project}", name: "", schema: 1 })`),
+  },
+  {
+    field: 'mutation setTaskType',
+    needs: ['tasks:write'],
+    reach: 'unlimited',
+    source: () => mutation('setTaskType(input: { name: "", schema: 1 })'),
+  },
+  {
+    field: 'mutation deleteTaskType',
+    ...changeTasks,
+    // Nothing is deleted: it answers that there is no such type, to who may know it.
+    source: ({ ours }) => mutation(`deleteTaskType(input: { projectId: "${ours.project}", name: "" })`),
+  },
+  {
+    field: 'mutation claimTask',
+    ...work,
+    reach: 'everyone',
+    source: () => mutation('claimTask(input: { workerName: "w", types: ["none"] })'),
+  },
+  ...['heartbeatTask', 'completeTask', 'failTask', 'releaseTask'].map((name) => ({
+    field: `mutation ${name}`,
+    ...work,
+    source: ({ ours }: World) =>
+      mutation(`${name}(input: { taskId: "${ours.task}", ${LEASE}${name === 'failTask' ? ', reason: "x"' : ''} })`),
+  })),
+  {
+    field: 'subscription taskProgress',
+    ...readTasks,
+    source: ({ ours }) => `subscription { taskProgress(taskId: "${ours.task}") { cursor type } }`,
+  },
+  {
+    field: 'subscription taskAvailable',
+    ...work,
+    source: ({ ours }) => `subscription { taskAvailable(types: ["${ours.taskType}"]) { types } }`,
   },
 ];
 
@@ -206,7 +293,7 @@ const SUBSCRIPTIONS: readonly AccessCase[] = [
   },
 ];
 
-export const ACCESS_CASES = [...QUERIES, ...MUTATIONS, ...SUBSCRIPTIONS];
+export const ACCESS_CASES = [...QUERIES, ...TASKS, ...MUTATIONS, ...SUBSCRIPTIONS];
 
 /** A field of a type that is not a root -> what a token needs beside what led there. */
 export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
@@ -241,11 +328,20 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'BuildMessage.build': 'same project',
   'BuildQuestion.build': 'same project',
   'CallbackDelivery.build': 'same project',
+  'CallbackDelivery.task': 'same project',
   'Credential.project': 'same project',
   'IdempotencyConflictError.existing': ({ ours }) =>
     `mutation { startBuild(input: { projectId: "${ours.project}", idempotencyKey: "finished", spec: { prompt: "other" } }) {
       ... on IdempotencyConflictError { existing { id } } } }`,
+  'IdempotencyConflictError.existingTask': ({ ours }) =>
+    `mutation { enqueueTask(input: { projectId: "${ours.project}", idempotencyKey: "task", type: "${ours.taskType}", payload: 2 }) {
+      ... on IdempotencyConflictError { existingTask { project { id } } } } }`,
   'Project.builds': 'same project',
+  'Task.build': 'same project',
+  'Task.callbacks': 'same project',
+  'Task.project': 'same project',
+  'TaskClaim.task': 'same project',
+  'TaskType.project': () => '{ taskTypes { project { id } } }',
   'Viewer.projects': () => '{ viewer { projects { id } } }',
   'Worker.currentBuilds': () => '{ workers { nodes { currentBuilds { nodes { id project { id } } } } } }',
 };

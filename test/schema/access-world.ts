@@ -7,6 +7,9 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { setCredential } from '../../src/credentials/set-credential.ts';
 import { archiveProject } from '../../src/projects/change-project.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
+import { enqueueTask } from '../../src/tasks/enqueue-task.ts';
+import { setTaskType } from '../../src/tasks/task-type.ts';
+import { completeTask } from '../../src/tasks/work-on-task.ts';
 import { askByHand, question } from '../support/ask.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import type { TestStack } from '../support/orchestrator.ts';
@@ -28,6 +31,9 @@ export interface Belongings {
   /** To the agent of the running build, and what that asks. */
   readonly message: string;
   readonly question: string;
+  /** Is completed; another one of its type waits. */
+  readonly task: string;
+  readonly taskType: string;
 }
 
 export interface World {
@@ -85,6 +91,19 @@ async function createBelongings(
     registry: { url: 'https://npm.example.com/', token: 'x'.repeat(20) },
   };
   await orchestrator.db.transaction().execute((trx) => setCredential(trx, orchestrator, { input, actor: 'test' }));
+  const taskType = `${mark.toLowerCase()}-type`;
+  await setTaskType(orchestrator, { projectId: projectUuid, name: taskType, schema: {} }, 'test');
+  const wanted = { type: taskType, payload: `${mark} payload`, labels: [{ key: 'mark', value: mark }] };
+  const { task } = await enqueueTask(
+    orchestrator,
+    { projectId: projectUuid, task: wanted, idempotencyKey: 'task' },
+    'test',
+  );
+  const mine = { claimant: mark, projectIds: [projectUuid], workerName: mark, types: [taskType] };
+  const [claimed] = await orchestrator.desk.claim(mine);
+  if (!claimed) throw new Error('nothing was claimed');
+  await completeTask(orchestrator, { id: task.id, leaseToken: claimed.leaseToken, result: `${mark} result` });
+  await enqueueTask(orchestrator, { projectId: projectUuid, task: wanted }, 'test');
   const delivery = await orchestrator.db
     .selectFrom('deliveries')
     .select('id')
@@ -102,5 +121,7 @@ async function createBelongings(
     delivery: toPublicId('delivery', delivery.id),
     message: toPublicId('message', message.id),
     question: toPublicId('question', asked),
+    task: toPublicId('task', task.id),
+    taskType,
   };
 }

@@ -48,8 +48,9 @@ function outcomeOf({ data, errors }: Answer): Outcome {
 function isNothing(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(isNothing);
   if (typeof value !== 'object' || value === null) return value === null || value === undefined || value === 0;
-  // That there is no such credential is told to those who may know it.
-  if ('code' in value && value.code === 'NOT_FOUND') return !String(Object(value).message).includes('no credential');
+  // That there is no such credential or type is told to those who may know it.
+  if ('code' in value && value.code === 'NOT_FOUND')
+    return !/no (credential|task type)/.test(String(Object(value).message));
   return Object.values(value).every(isNothing);
 }
 
@@ -177,13 +178,18 @@ describe('every node type', () => {
       BuildQuestion: { id: ours.question, reach: 'project' },
       CallbackDelivery: { id: ours.delivery, reach: 'project' },
       Project: { id: ours.project, reach: 'project' },
+      Task: { id: ours.task, reach: 'project' },
       Worker: { id: worker, reach: 'everyone' },
     };
     expect(Object.keys(ids)).toEqual(nodeTypes.toSorted());
     for (const [type, { id, reach }] of Object.entries(ids)) {
       const field = 'query node';
       const access: AccessCase = { field, needs: ['builds:read'], reach, source: () => '' };
-      for (const scopes of [['builds:read'], ['projects:write', 'stats:read', 'workers']] as const) {
+      // A task takes both: node and task.
+      for (const scopes of [
+        ['builds:read', 'tasks:read'],
+        ['projects:write', 'stats:read', 'workers'],
+      ] as const) {
         for (const projectIds of [null, ours.projectUuids, world.theirs.projectUuids]) {
           for (const source of [`{ node(id: "${id}") { __typename id } }`, `{ nodes(ids: ["${id}"]) { id } }`]) {
             const outcome = outcomeOf(await ask(source, { scopes, projectIds }));
