@@ -1,5 +1,6 @@
 /** Claims tasks of the types that workers beside the database run, beside the builds of the same worker. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from 'kysely';
 import { Interrupt } from '../builds/running-build.ts';
 import type { Database } from '../database/database.ts';
 import { isTransient } from '../database/transient.ts';
@@ -125,7 +126,7 @@ export class TaskWorker implements AsyncDisposable {
   async #claimOnce(): Promise<boolean> {
     const places = await this.#options.places();
     const max = Math.min(places, this.#options.maxTasks) - this.#running.size;
-    if (max <= 0) return false;
+    if (max <= 0 || !(await this.#anyWaits())) return false;
     const claimed = await this.#deps.desk.claim({
       claimant: 'worker',
       workerName: this.#options.name,
@@ -136,6 +137,19 @@ export class TaskWorker implements AsyncDisposable {
     });
     for (const task of claimed) this.#start(task);
     return claimed.length === max;
+  }
+
+  /** Asked before, because a claim takes turns with those of all workers. */
+  async #anyWaits(): Promise<boolean> {
+    const row = await this.#deps.db
+      .selectFrom('tasks')
+      .select('id')
+      .where('status', '=', 'PENDING')
+      .where('type', 'in', RUN_TASK_TYPES)
+      .where('ready_at', '<=', sql<Date>`now()`)
+      .limit(1)
+      .executeTakeFirst();
+    return row !== undefined;
   }
 
   #start(task: ClaimedTask): void {

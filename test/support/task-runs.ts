@@ -22,12 +22,13 @@ export async function enqueueRun(
 export async function finishedTask(
   { orchestrator: { db } }: TestStack,
   id: string,
+  deadlineMs = 20_000,
 ): Promise<Task & { readonly result: Readonly<Record<string, unknown>> }> {
   const ended = async () => {
     const found = await findTask(db, id);
     return found && isTaskFinished(found.status) ? found : null;
   };
-  const task = await waitFor(ended, { what: 'the end of the task' });
+  const task = await waitFor(ended, { deadlineMs, what: 'the end of the task' });
   const [documents] = await readTaskDocuments(db, [id]);
   return Object.assign(task, { result: documents?.result as Record<string, unknown> });
 }

@@ -127,7 +127,7 @@ test('a remote that is away is tried again by another attempt', async () => {
   server.mode = 'error';
   const id = await enqueue({ commit: first }, { retry: { maxAttempts: 3, backoffSeconds: 0 } });
   try {
-    await waitFor(async () => ((await find(id))?.failures ?? 0) > 0, { what: 'the first failure' });
+    await waitFor(async () => ((await find(id))?.failures ?? 0) > 0, { deadlineMs: 50_000, what: 'the first failure' });
   } finally {
     server.mode = 'answer';
   }
