@@ -87,6 +87,11 @@ create table queue_gates (
   running      integer not null default 0 check (running >= 0)
 ) with (fillfactor = 50);
 
+-- How many builds may run with this key at the same time; null for any number.
+alter table credentials
+  add column max_running integer check (max_running >= 0),
+  add check (max_running is null or kind = 'MODEL_API_KEY');
+
 create table queue_items (
   -- Of the build or the task.
   id          uuid primary key,

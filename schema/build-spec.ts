@@ -105,6 +105,16 @@ export const BuildSpecRef = builder.objectRef<BuildDocument<BuildSpec>>('BuildSp
       complexity: EMBEDDED_LIST,
       resolve: async (spec) => Object.entries(await spec.read('labels')).map(([key, value]) => ({ key, value })),
     }),
+    concurrencyKey: t.string({
+      nullable: true,
+      description: 'Builds of the project with the same key run one at a time, or as many as their limit says.',
+      resolve: async (spec) => (await spec.read('concurrencyKey')) ?? null,
+    }),
+    runsOn: t.stringList({
+      description: 'Labels that its worker must have.',
+      complexity: EMBEDDED_LIST,
+      resolve: async (spec) => [...((await spec.read('runsOn')) ?? [])],
+    }),
     limits: t.field({
       type: LimitsRef,
       description: 'Where it is stopped.',
@@ -192,6 +202,13 @@ export const BuildSpecInputRef = builder.inputRef<BuildSpecInput>('BuildSpecInpu
     branch: t.string({ description: "The branch to build on and push to; by default the project's default branch." }),
     priority: t.int({ description: 'Higher goes first: -100 to 100, by default 0.' }),
     labels: t.field({ type: [LabelInput], description: 'For filters and statistics: at most 32.' }),
+    concurrencyKey: t.string({
+      description:
+        'Builds of the project with the same key run one at a time, or as many as their limit says: at most 200 bytes.',
+    }),
+    runsOn: t.stringList({
+      description: 'Labels that the worker must have, such as `gpu` or `arch=arm64`: at most 10.',
+    }),
     limits: t.field({ type: LimitsInput, description: 'Where it is stopped.' }),
     network: t.field({ type: NetworkInput, description: "What the agent may reach; by default the project's." }),
     interaction: t.field({ type: InteractionInput, description: 'What the agent may ask people; by default nothing.' }),

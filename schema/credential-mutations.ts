@@ -1,6 +1,6 @@
 /** Setting and deleting credentials. What is given here is sealed at once and never given back. */
 import type { Credential } from '../src/credentials/credential.ts';
-import { deleteCredential, setCredential } from '../src/credentials/set-credential.ts';
+import { deleteCredential, limitCredential, setCredential } from '../src/credentials/set-credential.ts';
 import { ConflictError, InvalidInputError, NotFoundError } from '../src/errors.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
@@ -99,6 +99,22 @@ const DeleteCredentialInput = builder.inputType('DeleteCredentialInput', {
   }),
 });
 
+const SetCredentialLimitInput = builder.inputType('SetCredentialLimitInput', {
+  description: 'How many builds may run with a key at the same time.',
+  fields: (t) => ({
+    projectId: t.id({ description: 'Whose it is; absent for one of all projects, which needs the scope admin.' }),
+    name: t.string({ required: true, description: 'Its name: of a MODEL_API_KEY.' }),
+    maxRunning: t.int({ description: 'Builds at the same time, 0 to 100000; null for any number.' }),
+  }),
+});
+
+const SetCredentialLimitPayload = builder.objectRef<Credential>('SetCredentialLimitPayload').implement({
+  description: 'The limit holds for what begins from now on.',
+  fields: (t) => ({
+    credential: t.field({ type: CredentialRef, description: 'As it is now.', resolve: (credential) => credential }),
+  }),
+});
+
 const SetCredentialPayload = builder.objectRef<Credential>('SetCredentialPayload').implement({
   description: 'It is kept, sealed. Builds that begin from now on use it.',
   fields: (t) => ({
@@ -140,6 +156,22 @@ builder.mutationFields((t) => ({
       return orchestrator.db
         .transaction()
         .execute((trx) => setCredential(trx, orchestrator, { input, actor: viewer.actor }));
+    },
+  }),
+  setCredentialLimit: t.field({
+    type: SetCredentialLimitPayload,
+    description:
+      "Limit how many builds run with the key of a model's provider at the same time. Needs projects:write; without a " +
+      'project, admin.',
+    authScopes: (_root, args) => scopesFor(args),
+    errors: { types: [InvalidInputError, NotFoundError] },
+    args: { input: t.arg({ type: SetCredentialLimitInput, required: true, description: 'The limit.' }) },
+    resolve: async (_root, { input: { projectId, name, maxRunning } }, context) => {
+      const { orchestrator, viewer } = context;
+      const scope = { projectId: await scopeId(context, projectId), name, actor: viewer.actor };
+      return orchestrator.db
+        .transaction()
+        .execute((trx) => limitCredential(trx, { ...scope, maxRunning: maxRunning ?? null }));
     },
   }),
   deleteCredential: t.field({

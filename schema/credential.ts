@@ -42,6 +42,10 @@ export const CredentialRef = builder.objectRef<Credential>('Credential').impleme
       nullable: true,
       description: "MODEL_API_KEY: where requests with it go; null for the provider's own address.",
     }),
+    maxRunning: t.exposeInt('maxRunning', {
+      nullable: true,
+      description: 'MODEL_API_KEY: builds that run with it at the same time; null for any number.',
+    }),
     previousUntil: t.expose('previousUntil', {
       type: 'DateTime',
       nullable: true,

@@ -2,6 +2,7 @@
 import './node.ts';
 import './viewer.ts';
 import './project.ts';
+import './queue.ts';
 import './project-mutations.ts';
 import './build.ts';
 import './build-events.ts';

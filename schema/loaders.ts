@@ -29,6 +29,7 @@ import type { BuildEvent, BuildEventType } from '../src/events/event.ts';
 import { listEventsOf } from '../src/events/list-events.ts';
 import type { QuestionState } from '../src/events/vocabulary.ts';
 import { findProjects, type Project } from '../src/projects/project.ts';
+import { type ProjectQueue, readProjectQueues } from '../src/queue/read-queue.ts';
 import { canonicalJson } from '../src/std/canonical-json.ts';
 import { readDocumentsWithin, type TaskDocuments } from '../src/tasks/list-tasks.ts';
 import { findTasks, type Task } from '../src/tasks/task.ts';
@@ -89,6 +90,8 @@ export interface Loaders {
   readonly taskEvents: DataLoader<ChildPage<{ readonly isBuild: boolean }>, readonly TaskEvent[], string>;
   /** By project. */
   readonly credentials: DataLoader<string, readonly Credential[]>;
+  /** By project: null when the queue does not know it yet. */
+  readonly projectQueue: DataLoader<string, ProjectQueue | null>;
   /** By project: what it has spent since midnight UTC. */
   readonly spentToday: DataLoader<string, Spend>;
   /** By project: does a credential sign its callbacks? */
@@ -136,6 +139,10 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
     signed: new DataLoader(async (projectIds) => {
       const signed = await findSigned(db, projectIds);
       return projectIds.map((id) => signed.has(id));
+    }),
+    projectQueue: new DataLoader(async (projectIds) => {
+      const queues = new Map((await readProjectQueues(db, projectIds)).map((queue) => [queue.projectId, queue]));
+      return projectIds.map((id) => queues.get(id) ?? null);
     }),
     spentToday: new DataLoader(async (projectIds) => {
       const spent = await readSpendToday(db, projectIds);

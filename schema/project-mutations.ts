@@ -47,6 +47,17 @@ const ProjectBudgetInput = builder
     }),
   });
 
+const ProjectQueueInput = builder
+  .inputRef<NonNullable<NonNullable<ProjectInput['settings']>['queue']>>('ProjectQueueInput')
+  .implement({
+    description: 'What of a project may run at the same time, and its share of what is free.',
+    fields: (t) => ({
+      maxRunning: t.int({ description: 'Builds and tasks at the same time, 0 to 100000; null for any number.' }),
+      maxRunningPerKey: t.int({ description: 'Of those with the same concurrency key, 1 to 100000; by default 1.' }),
+      weight: t.float({ description: 'Its share while others wait, too: 0.01 to 1000, by default 1.' }),
+    }),
+  });
+
 const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings']>>('ProjectSettingsInput').implement({
   description: "Defaults for the project's builds.",
   fields: (t) => ({
@@ -57,6 +68,10 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
     budget: t.field({
       type: ProjectBudgetInput,
       description: 'What builds may use; members that are absent stay.',
+    }),
+    queue: t.field({
+      type: ProjectQueueInput,
+      description: 'What may run at the same time, and its share; members that are absent stay.',
     }),
     network: t.field({ type: NetworkInput, description: 'What agents may reach.' }),
     artifacts: t.stringList({ description: 'Globs of the files that are kept when a build ends, at most 50.' }),
@@ -79,7 +94,8 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
       description: 'What tasks of the type `deploy` run, with the credential of their environment; no shell reads it.',
     }),
     deployManifests: t.stringList({
-      description: 'Globs of the manifests that tasks of the type `deploy` apply where there is no command, at most 20.',
+      description:
+        'Globs of the manifests that tasks of the type `deploy` apply where there is no command, at most 20.',
     }),
   }),
 });

@@ -79,6 +79,26 @@ const ProjectBudgetRef = builder.objectRef<Budget>('ProjectBudget').implement({
   }),
 });
 
+type QueueOfProject = NonNullable<ProjectSettings['queue']>;
+
+const ProjectQueueSettingsRef = builder.objectRef<QueueOfProject>('ProjectQueueSettings').implement({
+  description: "A project's place among the others in the queue, and what of it may run at the same time.",
+  fields: (t) => ({
+    maxRunning: t.exposeInt('maxRunning', {
+      nullable: true,
+      description: 'Builds and tasks that run at the same time; null for any number.',
+    }),
+    maxRunningPerKey: t.int({
+      description: 'Of those with the same concurrency key, where the key has no limit of its own.',
+      resolve: ({ maxRunningPerKey }) => maxRunningPerKey ?? 1,
+    }),
+    weight: t.float({
+      description: 'How much of what is free goes to the project while others wait, too: 2 is twice as much as 1.',
+      resolve: ({ weight }) => weight ?? 1,
+    }),
+  }),
+});
+
 const ProjectSpendRef = builder.objectRef<Spend>('ProjectSpend').implement({
   description: 'What the builds of a project have used, as their agents report it.',
   fields: (t) => ({
@@ -129,6 +149,12 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       nullable: true,
       description: 'What builds may use, one of them and all of them in a day.',
       resolve: ({ budget }) => budget,
+    }),
+    queue: t.field({
+      type: ProjectQueueSettingsRef,
+      nullable: true,
+      description: 'Its place among the others in the queue, and what may run at the same time.',
+      resolve: ({ queue }) => queue,
     }),
     network: t.field({
       type: NetworkRef,

@@ -207,3 +207,8 @@ export class MasterKeyError extends SlipwayError {
 export class SupersededError extends Error {
   override readonly name = 'SupersededError';
 }
+
+/** Nobody knows whether the server has done what a remote worker asked. Without a code: it says nothing about the database. */
+export class ServerSilentError extends Error {
+  override readonly name = 'ServerSilentError';
+}

@@ -15,6 +15,7 @@ import { EventHub } from './events/event-hub.ts';
 import { sharedEventReader } from './events/read-events.ts';
 import { loadTemplates } from './projects/load-templates.ts';
 import type { TemplateCatalogue } from './projects/template.ts';
+import { recordProviderKeys } from './queue/provider-keys.ts';
 import { openQueue, type Queue } from './queue/queue.ts';
 import { openLocalRuntime } from './runtimes/local.ts';
 import type { Runtime } from './runtimes/runtime.ts';
@@ -88,6 +89,10 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const desk = opened.use(new TaskDesk({ db, queue, hub, logger }));
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
+  const keys = [...agents.values()].flatMap(({ name, modelKey }) =>
+    modelKey ? [{ provider: name, variable: modelKey.variable }] : [],
+  );
+  await recordProviderKeys(db, keys);
   const templates = [
     ...(await loadTemplates()),
     ...(config.templatesFolder ? await loadTemplates(config.templatesFolder) : []),
@@ -111,7 +116,13 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     providers: [...agents.keys()],
     modelVariables: [...new Set([...agents.values()].flatMap(({ modelKey }) => modelKey?.variable ?? []))],
     sandbox,
-    runtime: await openRuntime(opened, { config, logger, db, sandbox, runsBuilds: options.runsBuilds ?? true }),
+    runtime: await openRuntime(opened, {
+      config,
+      logger,
+      sandbox,
+      instance: () => readInstallation(db),
+      runsBuilds: options.runsBuilds ?? true,
+    }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
     readEventPage: sharedEventReader(db, EVENT_PAGE),
   };
@@ -122,7 +133,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
 /** What an image has is known when a build runs in it. */
 const inImage: Agent['probe'] = async () => ({ available: true, version: 'of the image' });
 
-function openAgents(config: Config): AgentRegistry {
+export function openAgents(config: Config): AgentRegistry {
   const agents = createAgents(agentOptions(config));
   if (config.runtime === 'local') return agents;
   return new Map([...agents].map(([name, agent]) => [name, { ...agent, probe: inImage }]));
@@ -134,11 +145,15 @@ function checkDefaultProvider({ defaultProvider }: Config, known: readonly strin
   throw new ConfigError(`The configuration is not valid.\nSLIPWAY_DEFAULT_PROVIDER: ${message}`);
 }
 
-async function openRuntime(
+/** `instance`: to which installation its pods belong, where no option says it. */
+export async function openRuntime(
   opened: AsyncDisposableStack,
-  options: Pick<Orchestrator, 'config' | 'logger' | 'db' | 'sandbox'> & { readonly runsBuilds: boolean },
+  options: Pick<Orchestrator, 'config' | 'logger' | 'sandbox'> & {
+    readonly instance: () => Promise<string>;
+    readonly runsBuilds?: boolean;
+  },
 ): Promise<Runtime> {
-  const { config, logger, db, sandbox, runsBuilds } = options;
+  const { config, logger, sandbox, runsBuilds = true } = options;
   if (config.runtime === 'local' || !runsBuilds) {
     return openLocalRuntime({ folder: join(config.dataFolder, 'builds'), sandbox: sandboxOptions(config, sandbox) });
   }
@@ -146,7 +161,7 @@ async function openRuntime(
   const { KubeError } = await import('./runtimes/kubernetes/kube-error.ts');
   const onError = (error: unknown) => logger.warn({ error: String(error) }, 'Kubernetes will be asked again');
   try {
-    const instance = config.kubernetesInstance ?? (await readInstallation(db));
+    const instance = config.kubernetesInstance ?? (await options.instance());
     return opened.use(await openKubernetesRuntime({ ...kubernetesOptions(config), instance, onError }));
   } catch (error) {
     if (!(error instanceof KubeError) || error.reason !== 'NotConfigured') throw error;

@@ -1,6 +1,5 @@
 /** What the agent is asked to do by the run that begins now. */
 import { renderPrompt } from '../projects/render-template.ts';
-import { readMessages } from './build-message.ts';
 import type { RunningBuild } from './running-build.ts';
 
 const INTERRUPTED = {
@@ -17,7 +16,7 @@ export async function agentPrompt({ build, ledger, template }: RunningBuild): Pr
   const { turn, resumedSession } = ledger.checkpoint;
   const { spec } = build;
   const task = template ? renderPrompt(template, spec.prompt, spec.variables) : spec.prompt;
-  const messages = await ledger.read((db) => readMessages(db, build.id));
+  const messages = await ledger.ask('messages');
   const said = (isMeant: (message: (typeof messages)[number]) => boolean) =>
     messages
       .filter(isMeant)

@@ -11,7 +11,7 @@ import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Answer, type BuildQuestion, closeQuestion, findQuestion, refreshWaiting } from './build-question.ts';
 import { plainText } from './build-spec.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { lockBuild } from './send-message.ts';
 
 type AnswerDeps = Pick<LedgerDeps, 'db' | 'hub'>;

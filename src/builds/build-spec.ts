@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { refProblem } from '../git/ref-name.ts';
 import { networkInput } from '../projects/network-input.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
+import { workerLabel } from '../std/worker-label.ts';
 
 /** Bytes of a prompt in UTF-8. */
 const MAX_PROMPT_BYTES = 1024 * 1024;
@@ -39,6 +40,17 @@ const labels = z
   .array(z.strictObject({ key: labelKey, value: plainText(256) }))
   .max(MAX_LABELS)
   .refine(uniqueBy('key'), 'must not name a label twice');
+
+/** Builds with the same key of a project do not run at the same time. */
+const concurrencyKey = plainText(200).refine((text) => text.trim() !== '', 'must not be empty');
+
+/** Each point is worth a minute of waiting. */
+export const priority = z.int().min(-100).max(100);
+
+const workerLabels = z
+  .array(workerLabel)
+  .max(10)
+  .refine((list) => new Set(list).size === list.length, 'must not name a label twice');
 
 /** Seconds: at least one, at most a day. */
 const seconds = z.int().min(1).max(86_400);
@@ -81,8 +93,10 @@ export const buildSpecInput = z.strictObject({
       if (problem) context.addIssue({ code: 'custom', message: problem, params: { code: 'INVALID_REF' } });
     })
     .nullish(),
-  priority: z.int().min(-100).max(100).nullish(),
+  priority: priority.nullish(),
   labels: labels.nullish(),
+  concurrencyKey: concurrencyKey.nullish(),
+  runsOn: workerLabels.nullish(),
   limits: limitsInput.nullish(),
   network: networkInput.nullish(),
   interaction: interactionInput.nullish(),
@@ -161,6 +175,10 @@ export interface BuildSpec {
   readonly branch: string;
   readonly priority: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** Absent in builds of versions that had none. */
+  readonly concurrencyKey?: string | null;
+  /** Labels that its worker must have. Absent: none. */
+  readonly runsOn?: readonly string[];
   readonly limits: BuildLimits;
   /** What the agent may reach besides its model. Absent in builds of versions that had no such limit. */
   readonly network?: NetworkAccess;

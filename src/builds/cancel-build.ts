@@ -9,7 +9,7 @@ import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild, isFinished, toBuild } from './build.ts';
 import { writeFinish } from './finish-build.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
 
 export interface CancelBuildInput {

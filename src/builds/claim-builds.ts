@@ -9,7 +9,7 @@ import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 export interface Claimer {
@@ -19,6 +19,8 @@ export interface Claimer {
   readonly labels: readonly string[];
   /** Builds of no other projects; null means any. */
   readonly projectIds: readonly string[] | null;
+  /** How long the claim holds without a heartbeat; `LEASE_SECONDS` if absent. */
+  readonly leaseSeconds?: number;
 }
 
 /** The builds that waited for a key begin within this time, and not all at once. */
@@ -30,7 +32,7 @@ const HELD = 'The key of its agent is at its rate limit: the build waits with th
  * until it has been committed: a worker that stops in the middle must not stop the others.
  */
 export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
-  const { workerId, workerName, labels, projectIds } = claimer;
+  const { workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS } = claimer;
   const started = eventRows([
     { type: 'STARTED', data: { workerId, workerName } },
     { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
@@ -38,7 +40,7 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
   const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
   const { rows } = await sql<Selectable<BuildAuditTable>>`
     select * from claim_builds(${workerId}, ${[...labels]}::text[], ${limit}, ${projectIds && [...projectIds]}::uuid[],
-                               ${LEASE_SECONDS}, ${STAGGER_SECONDS}, ${started}::jsonb, ${held}::jsonb)`.execute(
+                               ${leaseSeconds}, ${STAGGER_SECONDS}, ${started}::jsonb, ${held}::jsonb)`.execute(
     deps.db,
   );
   const claimed = rows.filter(({ status }) => status === 'RUNNING');
@@ -59,6 +61,8 @@ export interface Heartbeat {
   readonly workerId: string;
   /** The attempts this worker still runs. */
   readonly attempts: readonly AttemptKey[];
+  /** `LEASE_SECONDS` if absent. */
+  readonly leaseSeconds?: number;
 }
 
 export interface AttemptKey {
@@ -90,7 +94,7 @@ export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): 
        where b.status = 'RUNNING' and b.worker_id = ${beat.workerId}
          for no key update of b skip locked
     ), renewed as (
-      update build_audit set lease_until = now() + make_interval(secs => ${LEASE_SECONDS}) where id in (select id from free)
+      update build_audit set lease_until = now() + make_interval(secs => ${beat.leaseSeconds ?? LEASE_SECONDS}) where id in (select id from free)
     )
     select b.id, b.attempt_no, b.cancel_requested_at is not null as cancel, b.talk_no, n.id is not null as named
       from build_audit b left join named n on b.id = n.id and b.attempt_no = n.attempt_no

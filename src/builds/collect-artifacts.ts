@@ -1,11 +1,9 @@
 /** Phase 4: the files that the project or its template declares are kept. */
-import { v7 } from 'uuid';
-import { findArtifacts } from '../artifacts/artifact.ts';
 import { contentTypeOf } from '../artifacts/content-type.ts';
 import { SupersededError } from '../errors.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { ResultArtifact } from './build-result.ts';
-import { Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
+import { Interrupt, type RunningBuild } from './running-build.ts';
 
 function declaredGlobs({ template, project }: RunningBuild): string[] {
   return [...(template?.artifacts ?? []), ...(project.settings.artifacts ?? [])];
@@ -13,10 +11,9 @@ function declaredGlobs({ template, project }: RunningBuild): string[] {
 
 /** An artifact that cannot be kept is a warning: the commit is published already. `except` names those that are kept. */
 export async function collectArtifacts(
-  deps: RunBuildDeps,
   running: RunningBuild,
   except: readonly string[] = [],
-): Promise<ResultArtifact[]> {
+): Promise<readonly ResultArtifact[]> {
   const globs = declaredGlobs(running);
   if (globs.length === 0) return [];
   const kept: ResultArtifact[] = [];
@@ -30,7 +27,7 @@ export async function collectArtifacts(
         continue;
       }
       const contentType = contentTypeOf(file.path);
-      kept.push(await keepFile(deps, running, { name: file.path, path: file.absolutePath, contentType }));
+      kept.push(await keepFile(running, { name: file.path, path: file.absolutePath, contentType }));
     }
   } catch (error) {
     running.signal.throwIfAborted();
@@ -42,14 +39,12 @@ export async function collectArtifacts(
 }
 
 /** What an earlier attempt kept before it died, and what it had no time for where its checkout is still here. */
-export async function recoverArtifacts(deps: RunBuildDeps, running: RunningBuild): Promise<ResultArtifact[]> {
-  const { build, ledger, workspace, redact } = running;
-  const earlier = (await ledger.read((db) => findArtifacts(db, [build.id]))).map(
-    ({ id, name, contentType, sizeBytes, sha256 }) => ({ id, name, contentType, sizeBytes, sha256 }),
-  );
+export async function recoverArtifacts(running: RunningBuild): Promise<readonly ResultArtifact[]> {
+  const { ledger, workspace, redact } = running;
+  const earlier = await ledger.ask('artifacts');
   if (await workspace.attach(redact)) {
     const names = earlier.map(({ name }) => name);
-    return [...earlier, ...(await collectArtifacts(deps, running, names))];
+    return [...earlier, ...(await collectArtifacts(running, names))];
   }
   if (declaredGlobs(running).length > 0) {
     const message = 'The checkout is lost: only artifacts that it had kept before are here.';
@@ -59,18 +54,11 @@ export async function recoverArtifacts(deps: RunBuildDeps, running: RunningBuild
 }
 
 export async function keepFile(
-  deps: Pick<RunBuildDeps, 'artifacts'>,
-  { build, ledger, workspace }: RunningBuild,
-  file: { readonly name: string; readonly path: string; readonly contentType: string },
+  { ledger, workspace }: RunningBuild,
+  { path, ...file }: { readonly name: string; readonly path: string; readonly contentType: string },
 ): Promise<ResultArtifact> {
   await failpoint('collect.begin');
-  const { sha256, sizeBytes } = await deps.artifacts.put(workspace.read(file.path));
-  await failpoint('collect.stored');
-  const artifact = { id: v7(), name: file.name, contentType: file.contentType, sizeBytes, sha256 };
-  await ledger.write({
-    artifacts: [{ ...artifact, buildId: build.id }],
-    events: [{ type: 'ARTIFACT_CREATED', data: { artifactId: artifact.id, name: artifact.name, sizeBytes } }],
-  });
+  const artifact = await ledger.keepArtifact(file, () => workspace.read(path));
   await failpoint('collect.recorded');
   return artifact;
 }

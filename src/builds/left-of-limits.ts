@@ -1,6 +1,6 @@
 import type { AgentTask } from '../agents/agent.ts';
 import { findExceeded } from './agent-caps.ts';
-import { type DayBudget, readDayBudget, smaller } from './budget.ts';
+import { smaller } from './budget.ts';
 import { failure } from './build-result.ts';
 import { completeLimits } from './build-spec.ts';
 import { BuildFailedError, type RunningBuild } from './running-build.ts';
@@ -12,7 +12,7 @@ const LEAST_USD = 0.0001;
 export async function leftOfLimits(running: RunningBuild): Promise<AgentTask['limits']> {
   const { build, ledger } = running;
   const { maxTurns, maxCostUsd } = completeLimits(build.spec.limits);
-  const { leftUsd } = await readBudget(running);
+  const { leftUsd } = await running.ledger.ask('dayBudget');
   const used = ledger.checkpoint.earlierUsage;
   const leftOfCost = maxCostUsd === null ? null : maxCostUsd - (used?.costUsd ?? 0);
   const cost = smaller(leftOfCost, leftUsd);
@@ -25,13 +25,9 @@ export async function leftOfLimits(running: RunningBuild): Promise<AgentTask['li
 /** Throws BuildFailedError when the build, or its project, has nothing left for another run of the agent. */
 export async function refuseWithoutBudget(running: RunningBuild): Promise<void> {
   const { build, ledger } = running;
-  const { usedUp } = await readBudget(running);
+  const { usedUp } = await running.ledger.ask('dayBudget');
   const exceeded = ledger.usage && findExceeded(completeLimits(build.spec.limits), ledger.usage);
   if (usedUp ?? exceeded) {
     throw new BuildFailedError(failure('BUDGET_EXCEEDED', ledger.phase, usedUp ?? exceeded?.message ?? ''));
   }
-}
-
-function readBudget({ build, ledger }: RunningBuild): Promise<DayBudget> {
-  return ledger.read((db) => readDayBudget(db, build.projectId));
 }

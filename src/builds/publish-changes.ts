@@ -11,8 +11,8 @@ import { type BuildFailure, type BuildResult, type FailureReason, failure } from
 import type { IntendedCommit } from './checkpoint.ts';
 import { keepFile } from './collect-artifacts.ts';
 import { commitSubject } from './commit-subject.ts';
-import { findIntendedCommit, MAX_PACK_BYTES } from './intended-commit.ts';
-import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
+import { MAX_PACK_BYTES } from './intended-commit.ts';
+import { BuildFailedError, Interrupt, type RunningBuild } from './running-build.ts';
 
 /** Pushes of one commit when the remote does not answer, or of one change when its branch keeps moving. */
 const MAX_PUSHES = 10;
@@ -25,7 +25,7 @@ export interface Published {
   readonly failure: BuildFailure | null;
 }
 
-export async function publishChanges(deps: RunBuildDeps, running: RunningBuild): Promise<Published> {
+export async function publishChanges(running: RunningBuild): Promise<Published> {
   const { build, checkout, ledger } = running;
   const { baseSha } = ledger;
   if (await checkout.agentMovedHead(baseSha)) {
@@ -53,7 +53,7 @@ export async function publishChanges(deps: RunBuildDeps, running: RunningBuild):
     phase: 'PUBLISHING',
     events: [{ type: 'GIT_COMMITTED', data: { sha, message: subjectOf(running), filesChanged: filesChangedTotal } }],
   });
-  if (!build.spec.autoPush) return keepCommit(deps, running, { sha, baseSha, filesChanged });
+  if (!build.spec.autoPush) return keepCommit(running, { sha, baseSha, filesChanged });
   const expected = ledger.checkpoint.branchSha ?? null;
   return push(running, { sha, branch: build.spec.branch, expected, filesChanged }, 'push');
 }
@@ -91,13 +91,12 @@ function secretRules({ credentials, project }: RunningBuild): SecretRules {
 }
 
 async function keepCommit(
-  deps: RunBuildDeps,
   running: RunningBuild,
   { sha, baseSha, filesChanged }: { sha: string; baseSha: string | null; filesChanged: readonly FileChange[] },
 ): Promise<Published> {
   const bundle = await running.checkout.bundleCommit({ sha, baseSha });
   if (!bundle.ok) return refused(running, bundle);
-  const artifact = await keepFile(deps, running, {
+  const artifact = await keepFile(running, {
     name: 'slipway.bundle',
     path: bundle.path,
     contentType: 'application/x-git-bundle',
@@ -156,11 +155,11 @@ async function packForOthers({ checkout, signal }: RunningBuild, { sha }: Intend
 
 /** The commit is here, or is put here from what was kept of it. */
 async function bringBack(
-  { build, checkout, ledger, project }: RunningBuild,
+  { checkout, ledger, project }: RunningBuild,
   commit: IntendedCommit,
 ): Promise<{ ok: true } | GitFailure | 'lost'> {
   if (await checkout.isInWorkspace(commit)) return { ok: true };
-  const pack = await ledger.read((db) => findIntendedCommit(db, build.id, commit.sha));
+  const pack = await ledger.ask('pack', { sha: commit.sha });
   if (!pack) return 'lost';
   const { sha, branch } = commit;
   const unpacked = await checkout.unpackCommit({ sha, pack, branches: [branch, project.defaultBranch] });

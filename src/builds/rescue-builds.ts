@@ -6,8 +6,8 @@ import type { Topic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toBuild } from './build.ts';
 import { writeFinish } from './finish-build.ts';
-import type { LedgerDeps } from './ledger.ts';
 import { concludeLost } from './lost-attempt.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
 import { requeueBuild } from './requeue-build.ts';
 

@@ -89,6 +89,8 @@ export function resolveSpec(
     branch: asked.branch ?? project.defaultBranch,
     priority: asked.priority ?? 0,
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
+    concurrencyKey: asked.concurrencyKey ?? null,
+    runsOn: asked.runsOn ?? [],
     limits: resolveLimits(asked.limits ?? {}, project.settings),
     network,
     interaction,

@@ -1,7 +1,7 @@
 /** Builds that wait and that the queue does not know any more (a backup was restored in part). */
 import { inTransaction } from '../database/transaction.ts';
 import { QUEUE_TOPIC } from '../events/topics.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 
 /** Builds of one pass; more are found by the next. */
 const BATCH = 100;

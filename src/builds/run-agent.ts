@@ -13,15 +13,12 @@ import { startAgentCaps } from './agent-caps.ts';
 import { type AgentClocks, startAgentClocks } from './agent-clocks.ts';
 import { startEventBudget, toBuildEvent } from './agent-events.ts';
 import { agentPrompt } from './agent-prompt.ts';
-import { readDayBudget } from './budget.ts';
-import { findBuild } from './build.ts';
-import { type BuildQuestion, readQuestions } from './build-question.ts';
+import type { BuildQuestion } from './build-question.ts';
 import { failure } from './build-result.ts';
 import { completeLimits, mayAsk, UNATTENDED } from './build-spec.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { leftOfLimits } from './left-of-limits.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
-import { readSessionUsage } from './session-usage.ts';
 import { Talk } from './talk.ts';
 
 /** Batches with fewer lines than this gather for a moment before they are written. */
@@ -148,7 +145,7 @@ async function publishOutput(
       usage,
     });
     if (said.talk) talk.written();
-    const { usedUp } = usage ? await ledger.read((db) => readDayBudget(db, build.projectId)) : { usedUp: null };
+    const { usedUp } = usage ? await ledger.ask('dayBudget') : { usedUp: null };
     if (usedUp) end('budget', usedUp);
     // Only what is written: whoever comes next reads no more than the rest.
     countDrift(batch.events);
@@ -268,9 +265,8 @@ async function findSession(
   { sessionCopied, resumedSession }: Checkpoint,
 ): Promise<Pick<AgentTask, 'resumeSessionId' | 'resumedUsage'>> {
   const resumed = sessionCopied ? build.spec.resumeSessionOf : null;
-  const earlier = resumed ? await ledger.read((db) => findBuild(db, resumed)) : null;
-  const usage = resumed ? await ledger.read((db) => readSessionUsage(db, resumed)) : null;
-  if (!resumedSession) return { resumeSessionId: earlier?.result?.sessionId ?? null, resumedUsage: usage };
+  const { sessionId, usage } = resumed ? await ledger.ask('earlierSession') : { sessionId: null, usage: null };
+  if (!resumedSession) return { resumeSessionId: sessionId, resumedUsage: usage };
   return {
     resumeSessionId: resumedSession.id,
     resumedUsage: resumedSession.usage ? addUsage(usage, resumedSession.usage) : usage,
@@ -278,8 +274,8 @@ async function findSession(
 }
 
 /** None when it may not ask. */
-async function readAsked({ build, ledger }: RunningBuild): Promise<BuildQuestion[]> {
-  return mayAsk(build.spec) ? ledger.read((db) => readQuestions(db, build.id)) : [];
+async function readAsked({ build, ledger }: RunningBuild): Promise<readonly BuildQuestion[]> {
+  return mayAsk(build.spec) ? ledger.ask('questions') : [];
 }
 
 /** Since when the present run waits for people; null when it does not. */

@@ -4,11 +4,9 @@
  */
 import type { AgentOutcome } from '../agents/agent.ts';
 import { gitEnvironment } from '../config/config.ts';
-import type { Database } from '../database/database.ts';
 import { SupersededError } from '../errors.ts';
 import { isLocalPath } from '../git/remote-url.ts';
 import { REPOSITORY_OUT_OF_REACH } from '../projects/pod-limits.ts';
-import { findProject } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { findTemplate } from '../projects/template.ts';
 import { type WorkspaceNeeds, workspaceNeeds } from '../projects/workspace-needs.ts';
@@ -28,7 +26,7 @@ import { openDistantCheckout } from './distant-checkout.ts';
 import type { Doorbell } from './doorbell.ts';
 import type { Conclusion } from './finish-build.ts';
 import { explainFullDisk } from './full-disk.ts';
-import { Ledger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { HOME_SECRETS } from './npm-config.ts';
 import { confirmPush, publishChanges } from './publish-changes.ts';
 import { BuildFailedError, Interrupt, type RunBuildDeps, type RunningBuild } from './running-build.ts';
@@ -48,7 +46,7 @@ export async function runBuild(
   build: ClaimedBuild,
   { interrupt, bell }: { readonly interrupt: AbortSignal; readonly bell: Doorbell },
 ): Promise<'finished' | 'released' | 'superseded' | 'left'> {
-  const ledger = new Ledger(deps, build);
+  const ledger = deps.openLedger(build);
   const signal = untilIntended(interrupt, ledger);
   const { logger: log } = deps;
   try {
@@ -149,14 +147,7 @@ async function concludeCancelled(
 ): Promise<Conclusion> {
   if (runtime.closeEnds) await runtime.close(id, { keepHome: false, attemptNo });
   else await runtime.sweep(id, attemptNo);
-  return { status: 'CANCELLED', result: {}, reason: await cancelReason(ledger, id) };
-}
-
-/** Who cancels says why after the claim. */
-async function cancelReason(ledger: Ledger, id: string): Promise<string | null> {
-  const read = (db: Database) =>
-    db.selectFrom('build_audit').select('cancel_reason').where('id', '=', id).executeTakeFirst();
-  return (await ledger.read(read))?.cancel_reason ?? null;
+  return { status: 'CANCELLED', result: {}, reason: await ledger.ask('cancelReason') };
 }
 
 async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Conclusion | null> {
@@ -166,7 +157,7 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
     const said = agentResult(ledger, build.checkpoint.agentOutcome ?? null);
     const confirmed = await confirmPush(running);
     await ledger.write({ phase: 'COLLECTING' });
-    return { status: 'COMPLETED', result: { ...said, ...confirmed, artifacts: await recoverArtifacts(deps, running) } };
+    return { status: 'COMPLETED', result: { ...said, ...confirmed, artifacts: await recoverArtifacts(running) } };
   }
   const outcome = await runAgentPhase(deps, running);
   const said = agentResult(ledger, outcome);
@@ -174,11 +165,11 @@ async function runPhases(deps: RunBuildDeps, running: RunningBuild): Promise<Con
   if (outcome.status !== 'succeeded') {
     return { status: 'FAILED', result: said, failure: agentFailure(outcome, running.build.spec.provider) };
   }
-  const published = await publishChanges(deps, running);
+  const published = await publishChanges(running);
   if (published.failure)
     return { status: 'FAILED', result: { ...said, ...published.result }, failure: published.failure };
   await ledger.write({ phase: 'COLLECTING' });
-  const artifacts = [...(published.result.artifacts ?? []), ...(await collectArtifacts(deps, running))];
+  const artifacts = [...(published.result.artifacts ?? []), ...(await collectArtifacts(running))];
   return { status: 'COMPLETED', result: { ...said, ...published.result, artifacts } };
 }
 
@@ -188,7 +179,7 @@ async function openRunningBuild(
   { ledger, signal, bell }: AttemptTools,
 ): Promise<RunningBuild> {
   const { spec } = build;
-  const project = await ledger.read((db) => findProject(db, build.projectId));
+  const project = await ledger.ask('project');
   const agent = deps.agents.get(spec.provider);
   const template = spec.template ? findTemplate(deps.templates, spec.template) : null;
   if (!project) throw new BuildFailedError(failure('INTERNAL', 'PREPARING', 'The project is gone.'));
@@ -201,7 +192,7 @@ async function openRunningBuild(
   }
   const asked = workspaceNeeds(deps.config, { project, template });
   if (!asked.ok) throw new BuildFailedError(failure('INVALID_SPEC', 'PREPARING', asked.message));
-  const credentials = await readBuildSecrets(deps, ledger, { project, agent });
+  const credentials = await readBuildSecrets(deps, ledger, agent);
   const redact = createRedactor(credentials.all);
   ledger.protect(redact);
   const remote = await openRepository(deps.config, project, credentials.git);

@@ -1,31 +1,30 @@
 /** What the phases of one attempt share. */
 import type { Agent } from '../agents/agent.ts';
 import type { DriftCounter } from '../agents/drift.ts';
-import type { FileStore } from '../artifacts/file-store.ts';
 import type { Config } from '../config/config.ts';
-import type { Keyring } from '../credentials/keyring.ts';
 import type { GitRemote } from '../git/git.ts';
 import type { Project } from '../projects/project.ts';
 import type { Template, TemplateCatalogue } from '../projects/template.ts';
 import type { Redact } from '../runtimes/redact.ts';
 import type { Runtime, Workspace } from '../runtimes/runtime.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { ClaimedBuild } from './build.ts';
 import type { BuildFailure } from './build-result.ts';
 import type { BuildSecrets } from './build-secrets.ts';
 import type { CheckoutTasks } from './checkout-work.ts';
 import type { Doorbell } from './doorbell.ts';
-import type { Ledger, LedgerDeps } from './ledger.ts';
-import type { ReportDeps } from './report-end.ts';
+import type { Ledger } from './ledger.ts';
 
-export interface RunBuildDeps extends LedgerDeps, ReportDeps {
+/** Nothing of it is the database's: what a build writes and asks goes through its ledger. */
+export interface RunBuildDeps {
   readonly config: Config;
   readonly logger: Logger;
-  readonly keyring: Keyring;
+  readonly telemetry: Telemetry;
+  readonly openLedger: (build: ClaimedBuild) => Ledger;
   readonly templates: TemplateCatalogue;
   readonly agents: ReadonlyMap<string, Agent>;
   readonly runtime: Runtime;
-  readonly artifacts: FileStore;
   readonly drift: Pick<DriftCounter, 'add'>;
   /** Can nobody else have been given this worker's builds? Asked where a pause of this process would do harm. */
   readonly holdsLeases: () => boolean;

@@ -16,7 +16,7 @@ import { toPublicId } from '../std/public-id.ts';
 import { type Build, isFinished, toBuild } from './build.ts';
 import { type BuildMessage, MAX_MESSAGES, toBuildMessage } from './build-message.ts';
 import { plainText } from './build-spec.ts';
-import type { LedgerDeps } from './ledger.ts';
+import type { LedgerDeps } from './postgres-ledger.ts';
 import { checkIdempotencyKey } from './start-build.ts';
 
 const MAX_MESSAGE_BYTES = 64 * 1024;

@@ -4,10 +4,10 @@ import type { AgentRequest, NewBuildEvent } from '../events/event.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { AgentClocks } from './agent-clocks.ts';
-import { readMessages } from './build-message.ts';
-import { type Answer, type BuildQuestion, MAX_QUESTIONS, readQuestions } from './build-question.ts';
+import { type BuildQuestion, MAX_QUESTIONS } from './build-question.ts';
 import { type Interaction, UNATTENDED } from './build-spec.ts';
-import type { TalkChanges } from './ledger.ts';
+import { defaultAnswerTo } from './default-answer.ts';
+import type { TalkChanges } from './ledger-store.ts';
 import type { RunningBuild } from './running-build.ts';
 
 /** The doorbell says when there is something; this is for a worker that does not hear it. */
@@ -92,7 +92,7 @@ export class Talk {
   /** Gives them their default at once. */
   #settle(asked: readonly { readonly requestId: string; readonly request: AgentRequest }[]): void {
     for (const { requestId, request } of asked) {
-      this.#tell(requestId, this.#defaultOf(request, requestId)).catch((error: unknown) =>
+      this.#tell(requestId, defaultAnswerTo(request, requestId, this.#interaction)).catch((error: unknown) =>
         this.#options.logger.warn({ error }, 'an agent that asks too much is not answered'),
       );
     }
@@ -114,8 +114,8 @@ export class Talk {
 
   async #giveMessages(): Promise<void> {
     const { running, interrupt } = this.#options;
-    const { agent, build, ledger } = running;
-    const messages = await ledger.read((db) => readMessages(db, build.id));
+    const { agent, ledger } = running;
+    const messages = await ledger.ask('messages');
     // What the present run has begun with is on its way to being delivered.
     const begunWith = new Set(ledger.checkpoint.turn?.messageIds);
     const pending = messages.filter(({ id, state }) => state === 'PENDING' && !begunWith.has(id));
@@ -133,11 +133,9 @@ export class Talk {
 
   async #giveAnswers(): Promise<void> {
     const { running, clocks } = this.#options;
-    const { build, ledger } = running;
+    const { ledger } = running;
     const { runNo = 0, agentStartedAt } = ledger.checkpoint;
-    const questions = (await ledger.read((db) => readQuestions(db, build.id))).filter(
-      (question) => question.runNo === runNo,
-    );
+    const questions = (await ledger.ask('questions')).filter((question) => question.runNo === runNo);
     for (const { id, answer } of questions) if (answer) await this.#tell(id, answer);
     const open = questions.filter(({ state }) => state === 'OPEN');
     if (open.length > 0) {
@@ -154,7 +152,7 @@ export class Talk {
   async #waitFor(open: readonly BuildQuestion[]): Promise<void> {
     const { ledger } = this.#options.running;
     const dueInMs = Math.min(...open.map(({ expiresAt }) => expiresAt.getTime() - Date.now()));
-    if (dueInMs <= 0 && (await ledger.expireQuestions((request, id) => this.#defaultOf(request, id)))) {
+    if (dueInMs <= 0 && (await ledger.expireQuestions())) {
       return this.#loop.wake();
     }
     clearTimeout(this.#due);
@@ -166,14 +164,5 @@ export class Talk {
     if (this.#told.has(key)) return;
     await this.#options.run.tell(word);
     this.#told.add(key);
-  }
-
-  #defaultOf(request: AgentRequest, id: string): Answer {
-    const { defaultAnswer: text, defaultDecision } = this.#interaction;
-    if (request.kind === 'QUESTION') {
-      return { type: 'answer', id, answers: text === null ? null : request.questions.map(() => [text]) };
-    }
-    const allow = defaultDecision === 'APPROVE';
-    return { type: 'decision', id, allow, always: false, message: allow ? null : 'Nobody answered in time.' };
   }
 }

@@ -4,11 +4,11 @@ import { newTrace } from '../telemetry/trace-ids.ts';
 import { enterStage, withScope } from '../telemetry/trace-scope.ts';
 import type { ClaimedBuild } from './build.ts';
 import { buildTrace } from './build-trace.ts';
-import { type ReportDeps, reportEnd } from './report-end.ts';
+import type { RunBuildDeps } from './running-build.ts';
 
 /** Runs `work`, which resolves with what became of the attempt; reports the build's end if it was that. */
 export function traceAttempt<T extends string>(
-  deps: ReportDeps,
+  deps: Pick<RunBuildDeps, 'telemetry' | 'openLedger'>,
   build: ClaimedBuild,
   work: () => Promise<T | 'finished'>,
 ): Promise<T | 'finished'> {
@@ -26,7 +26,7 @@ export function traceAttempt<T extends string>(
     enterStage(build.phase);
     const end = await work();
     scope.set({ 'slipway.attempt.outcome': end });
-    const reason = end === 'finished' ? await reportEnd(deps, id) : null;
+    const reason = end === 'finished' ? await deps.openLedger(build).ask('reportEnd') : null;
     if (reason) scope.fail(reason);
     return end;
   });

@@ -71,17 +71,8 @@ export function sessionOf(
 }
 
 /** The session that was paused on this machine; null when there is none, or it is on another machine. */
-export async function findPausedSession({ build, ledger }: RunningBuild): Promise<PausedSession | null> {
+export async function findPausedSession({ ledger }: RunningBuild): Promise<PausedSession | null> {
   const paused = ledger.checkpoint.pausedSession ?? null;
   if (!paused) return null;
-  const isHere = await ledger.read((db) =>
-    db
-      .selectFrom('workers as then')
-      .innerJoin('workers as now', 'now.host', 'then.host')
-      .select('now.id')
-      .where('then.id', '=', paused.workerId)
-      .where('now.id', '=', build.workerId)
-      .executeTakeFirst(),
-  );
-  return isHere ? paused : null;
+  return (await ledger.ask('isBeside', { workerId: paused.workerId })) ? paused : null;
 }

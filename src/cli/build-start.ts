@@ -19,6 +19,8 @@ export interface BuildStartFlags extends ClientFlags {
   readonly var?: readonly Pair[];
   readonly label?: readonly Pair[];
   readonly priority?: number;
+  readonly concurrencyKey?: string;
+  readonly runsOn?: readonly string[];
   readonly callbackUrl?: string;
   /** False with `--no-commit`. */
   readonly commit: boolean;
@@ -67,6 +69,8 @@ function toSpec(prompt: string, flags: BuildStartFlags) {
     variables: flags.var ? [...flags.var] : null,
     labels: flags.label?.map(({ name, value }) => ({ key: name, value })) ?? null,
     priority: flags.priority ?? null,
+    concurrencyKey: flags.concurrencyKey ?? null,
+    runsOn: flags.runsOn ? [...flags.runsOn] : null,
     callbackUrl: flags.callbackUrl ?? null,
     autoCommit: flags.commit ? null : false,
     autoPush: flags.push ? null : false,

@@ -7,7 +7,7 @@ import type { BuildStartFlags } from './build-start.ts';
 import type { BuildWatchFlags } from './build-watch.ts';
 import { BUILD_ARGUMENT, clientFlags, limitOption, type Run } from './define-commands.ts';
 import { defineTalkCommands } from './define-talk-commands.ts';
-import { integer, moment, network, pairs, positiveNumber } from './parse-option.ts';
+import { integer, moment, network, pairs, positiveNumber, texts } from './parse-option.ts';
 import type { ClientFlags } from './session.ts';
 
 const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'];
@@ -55,6 +55,21 @@ export function defineBuildCommands(program: Command, run: Run): void {
       run(async (io) => (await import('./build-cancel.ts')).buildCancel(io, id, flags)),
     );
 
+  clientFlags(
+    build
+      .command('priority')
+      .argument('<build>', BUILD_ARGUMENT)
+      .argument(
+        '<number>',
+        '-100 to 100: higher goes first, each point is worth a minute of waiting',
+        integer(-100, 100),
+      ),
+  )
+    .description('let a build that waits go before others, or behind them; -- before a negative number')
+    .action((id: string, priority: number, flags: ClientFlags) =>
+      run(async (io) => (await import('./build-priority.ts')).buildPriority(io, id, priority, flags)),
+    );
+
   watchFlags(clientFlags(build.command('retry').argument('<build>', BUILD_ARGUMENT)))
     .description('start a build again, as a new build; prints its id')
     .option('--resume-session', "go on with the agent's session instead of a new one")
@@ -80,6 +95,8 @@ function defineStart(build: Command, run: Run): void {
     .option('--var <name=value>', 'a variable of the template; may be repeated', pairs)
     .option('-l, --label <name=value>', 'for filters and statistics; may be repeated', pairs)
     .addOption(new Option('--priority <number>', 'higher goes first').argParser(integer(-100, 100)))
+    .option('--concurrency-key <key>', 'builds of the project with the same key run one at a time')
+    .option('--runs-on <label>', 'a label that its worker must have, such as gpu; may be repeated', texts)
     .option('--callback-url <url>', 'who is told about the end, by signed HTTP')
     .option('--no-commit', 'do not commit what the agent changed')
     .option('--no-push', 'do not push the commit')

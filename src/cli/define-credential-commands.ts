@@ -2,9 +2,10 @@ import { type Command, Option } from 'commander';
 import type { CredentialDeleteFlags } from './credential-delete.ts';
 import type { CredentialListFlags } from './credential-list.ts';
 import type { CredentialRotateFlags } from './credential-rotate.ts';
+import type { ScopeFlags } from './credential-scope.ts';
 import type { CredentialSetFlags } from './credential-set.ts';
 import { clientFlags, jsonFlag, type Run } from './define-commands.ts';
-import { integer } from './parse-option.ts';
+import { integer, type Limit, limit } from './parse-option.ts';
 
 const MAX_GRACE = 30 * 86_400;
 const PROJECT = 'of this project: its slug or id';
@@ -18,6 +19,19 @@ export function defineCredentialCommands(program: Command, run: Run): void {
     .option('-p, --project <project>', `${PROJECT}; by default those of all projects`)
     .action((flags: CredentialListFlags) =>
       run(async (io) => (await import('./credential-list.ts')).credentialList(io, flags)),
+    );
+
+  clientFlags(
+    credential
+      .command('limit')
+      .argument('<name>', 'its name: of a key of a model')
+      .argument('<number>', 'builds at the same time, or none for any number', limit(0, 100_000)),
+  )
+    .description('how many builds run with this key at the same time')
+    .option('-p, --project <project>', PROJECT)
+    .option('--global', 'one of all projects')
+    .action((name: string, most: Limit, flags: ScopeFlags) =>
+      run(async (io) => (await import('./credential-limit.ts')).credentialLimit(io, name, most, flags)),
     );
 
   clientFlags(credential.command('delete').argument('<name>', 'its name'))

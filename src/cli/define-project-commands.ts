@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { clientFlags, limitOption, type Run } from './define-commands.ts';
+import { defineProjectQueueCommands } from './define-queue-commands.ts';
 import { duration, lifetime, texts } from './parse-option.ts';
 import type { ProjectCreateFlags } from './project-create.ts';
 import type { ProjectListFlags } from './project-list.ts';
@@ -34,6 +35,7 @@ export function defineProjectCommands(program: Command, run: Run): void {
     .option('--archived', 'only those that are archived')
     .addOption(limitOption())
     .action((flags: ProjectListFlags) => run(async (io) => (await import('./project-list.ts')).projectList(io, flags)));
+  defineProjectQueueCommands(project, run);
 }
 
 export function defineTokenCommands(program: Command, run: Run): void {
@@ -42,7 +44,7 @@ export function defineTokenCommands(program: Command, run: Run): void {
     .description('make a token and print it, once')
     .requiredOption(
       '--scope <scope>',
-      'builds:read, builds:write, projects:write, workers, stats:read or admin; may be repeated',
+      'builds:read, builds:write, projects:write, tasks:read, tasks:write, work, workers, stats:read or admin; may be repeated',
       texts,
     )
     .option('--project <project>', 'limits it to this project (slug or id); may be repeated', texts)

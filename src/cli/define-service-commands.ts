@@ -4,6 +4,7 @@ import type { DemoFlags } from './demo.ts';
 import type { DoctorFlags } from './doctor.ts';
 import type { ServiceFlags } from './serve.ts';
 import type { UpFlags } from './up.ts';
+import type { RemoteFlags } from './work-remotely.ts';
 
 export function defineServiceCommands(program: Command, run: Run): void {
   listenFlags(
@@ -22,8 +23,19 @@ export function defineServiceCommands(program: Command, run: Run): void {
   );
 
   dataFlag(jsonFlag(program.command('work')))
-    .description('run builds and deliver callbacks, without the API; needs SLIPWAY_DATABASE_URL')
-    .action((flags: ServiceFlags) => run(async (io) => (await import('./work.ts')).work(io, flags)));
+    .description(
+      'run builds and deliver callbacks, without the API; needs SLIPWAY_DATABASE_URL, or with --server nothing but the API',
+    )
+    .option('--server <url>', 'run builds of this server over its API, on a machine that does not reach the database')
+    .option('--token-file <file>', 'holds a token with the scope work, for --server (or SLIPWAY_TOKEN)')
+    .option('--allow-http', 'for --server: also where others could read the token and the secrets of builds on the way')
+    .action((flags: ServiceFlags & RemoteFlags) =>
+      run(async (io) => {
+        const { server } = flags;
+        if (server === undefined) return (await import('./work.ts')).work(io, flags);
+        return (await import('./work-remotely.ts')).workRemotely(io, { ...flags, server });
+      }),
+    );
 
   jsonFlag(program.command('migrate'))
     .description('bring the database of SLIPWAY_DATABASE_URL to this version; safe to repeat')

@@ -14,6 +14,17 @@ export function integer(min: number, max: number): (text: string) => number {
   };
 }
 
+/** Null: none. */
+export interface Limit {
+  readonly value: number | null;
+}
+
+/** A whole number, or `none`. */
+export function limit(min: number, max: number): (text: string) => Limit {
+  const number = integer(min, max);
+  return (text) => ({ value: text === 'none' ? null : number(text) });
+}
+
 export function positiveNumber(text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;

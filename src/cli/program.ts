@@ -7,7 +7,9 @@ import { defineBuildCommands } from './define-build-commands.ts';
 import type { Run } from './define-commands.ts';
 import { defineCredentialCommands } from './define-credential-commands.ts';
 import { defineProjectCommands, defineTokenCommands } from './define-project-commands.ts';
+import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
+import { defineTaskCommands } from './define-task-commands.ts';
 
 const CLOSING = `
 Exit codes: 0 done, 1 error, 2 cancelled, 3 the build failed, 4 not allowed.
@@ -23,6 +25,8 @@ export function createProgram(run: Run): Command {
   defineServiceCommands(program, run);
   defineProjectCommands(program, run);
   defineBuildCommands(program, run);
+  defineTaskCommands(program, run);
+  defineQueueCommands(program, run);
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
   defineAgentCommands(program, run);

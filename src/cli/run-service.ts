@@ -12,7 +12,10 @@ export interface RunOptions {
 }
 
 /** Resolves when the service is drained; whoever opened it closes it. */
-export async function runService(service: Service, { stop, config, logger }: RunOptions): Promise<ExitCode> {
+export async function runService(
+  service: Pick<Service, 'drain'>,
+  { stop, config, logger }: RunOptions,
+): Promise<ExitCode> {
   await aborted(stop.first);
   const { drainSeconds } = config;
   // SIGTERM is how services are restarted. Who presses Ctrl-C wants nothing to go on.

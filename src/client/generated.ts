@@ -206,6 +206,8 @@ export type BuildSpecInput = {
   readonly branch?: string | null | undefined;
   /** Who is told about the end, by signed HTTP; by default the project's. */
   readonly callbackUrl?: string | null | undefined;
+  /** Builds of the project with the same key run one at a time, or as many as their limit says: at most 200 bytes. */
+  readonly concurrencyKey?: string | null | undefined;
   /** What the agent may ask people; by default nothing. */
   readonly interaction?: InteractionInput | null | undefined;
   /** For filters and statistics: at most 32. */
@@ -224,6 +226,8 @@ export type BuildSpecInput = {
   readonly provider?: string | null | undefined;
   /** Do not start before this. */
   readonly runAfter?: string | null | undefined;
+  /** Labels that the worker must have, such as `gpu` or `arch=arm64`: at most 10. */
+  readonly runsOn?: ReadonlyArray<string> | null | undefined;
   /** `name` for its newest version, or `name@version`; by default the project's. */
   readonly template?: string | null | undefined;
   /** Values for the variables of the template. */
@@ -266,6 +270,38 @@ export type CancelBuildInput = {
   readonly id: string;
   /** Shown with the build: at most 1000 characters. */
   readonly reason?: string | null | undefined;
+};
+
+/** Which task to end, and why. */
+export type CancelTaskInput = {
+  /** The task. */
+  readonly id: string;
+  /** Shown with the task: at most 1000 characters. */
+  readonly reason?: string | null | undefined;
+};
+
+/** Who asks for work, and for which. */
+export type ClaimTaskInput = {
+  /** What the worker has: a task may need some of it. At most 64. */
+  readonly labels?: ReadonlyArray<string> | null | undefined;
+  /** Tasks, at most: 1 to 50, by default 1. */
+  readonly max?: number | null | undefined;
+  /** Tasks of any of these types; `build` cannot be claimed. */
+  readonly types: ReadonlyArray<string>;
+  /** Wait so long for a task when there is none: 0 to 60, by default 0. */
+  readonly waitSeconds?: number | null | undefined;
+  /** Names the worker among those with this token: at most 100 bytes. */
+  readonly workerName: string;
+};
+
+/** The work is done. */
+export type CompleteTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** What came of it: at most 64 KiB. */
+  readonly result?: unknown;
+  /** The task. */
+  readonly taskId: string;
 };
 
 /** A new token. */
@@ -316,6 +352,14 @@ export type DeleteCredentialInput = {
   readonly projectId?: string | null | undefined;
 };
 
+/** Which type to delete. */
+export type DeleteTaskTypeInput = {
+  /** Its name. */
+  readonly name: string;
+  /** The project; absent: the type of all projects. */
+  readonly projectId?: string | null | undefined;
+};
+
 /** For the deployments of one environment: a kubeconfig, variables, or both. */
 export type DeployCredentialInput = {
   /** Such as `production`. */
@@ -332,6 +376,48 @@ export type DeployVariableInput = {
   readonly name: string;
   /** Its value: at least 8 characters. */
   readonly value: string;
+};
+
+/** A task of a project. */
+export type EnqueueTaskInput = {
+  /** Is told when it has ended, by signed HTTP. */
+  readonly callbackUrl?: string | null | undefined;
+  /** Tasks of the project with the same key run one at a time. */
+  readonly concurrencyKey?: string | null | undefined;
+  /** Names this request, so that sending it again is safe: the same key and input give the first task. At most 255 printable characters. */
+  readonly idempotencyKey?: string | null | undefined;
+  /** For filters and statistics: at most 32. */
+  readonly labels?: ReadonlyArray<LabelInput> | null | undefined;
+  /** How long a claim or a heartbeat holds it: 5 to 3600, by default 60. A worker that is silent for longer has lost it. Not for `build`. */
+  readonly leaseSeconds?: number | null | undefined;
+  /** What is to be done, as the schema of its type says: at most 256 KiB. Of a `build` its spec. */
+  readonly payload: unknown;
+  /** -100 to 100, by default 0: higher goes first, each point is worth a minute of waiting. */
+  readonly priority?: number | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+  /** What follows a failure. Not for `build`. */
+  readonly retry?: TaskRetryInput | null | undefined;
+  /** Do not start before this. */
+  readonly runAfter?: string | null | undefined;
+  /** Labels that a worker must have: at most 32. */
+  readonly runsOn?: ReadonlyArray<string> | null | undefined;
+  /** `build`, `test`, `deploy`, or a type of your own: see setTaskType. `build` needs `builds:write`, too. */
+  readonly type: string;
+};
+
+/** The attempt has failed. */
+export type FailTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** Why, for people: at most 4 KiB. */
+  readonly reason: string;
+  /** What there is to show all the same: kept when this is the end. */
+  readonly result?: unknown;
+  /** Another attempt may help; by default true. */
+  readonly retryable?: boolean | null | undefined;
+  /** The task. */
+  readonly taskId: string;
 };
 
 /** Why a build failed. The set may grow: treat an unknown reason as not retryable. */
@@ -424,6 +510,16 @@ export type GitCredentialsInput = {
   readonly username: string;
 };
 
+/** A worker says that it lives. */
+export type HeartbeatTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** How far it is, in any form: at most 8 KiB. Absent: as it was. */
+  readonly progress?: unknown;
+  /** The task. */
+  readonly taskId: string;
+};
+
 /** What an agent may ask people while it runs, and what it is told when nobody answers. Needs an agent that can ask: see `AgentCapabilities`. */
 export type InteractionInput = {
   /** It asks before it runs commands, uses the network, or writes outside of the checkout: approveBuild, rejectBuild. By default false: what it may do is decided by rule. */
@@ -482,6 +578,12 @@ export type NetworkInput = {
   readonly hosts?: ReadonlyArray<string> | null | undefined;
 };
 
+/** Which project to pause. */
+export type PauseProjectInput = {
+  /** The project. */
+  readonly id: string;
+};
+
 /** What builds may use; null takes a limit away. Tokens are input and output, a day is one of UTC. */
 export type ProjectBudgetInput = {
   /** US dollars of one build: more cannot be asked for. At most 10000. */
@@ -518,6 +620,16 @@ export type ProjectInput = {
   readonly template?: string | null | undefined;
 };
 
+/** What of a project may run at the same time, and its share of what is free. */
+export type ProjectQueueInput = {
+  /** Builds and tasks at the same time, 0 to 100000; null for any number. */
+  readonly maxRunning?: number | null | undefined;
+  /** Of those with the same concurrency key, 1 to 100000; by default 1. */
+  readonly maxRunningPerKey?: number | null | undefined;
+  /** Its share while others wait, too: 0.01 to 1000, by default 1. */
+  readonly weight?: number | null | undefined;
+};
+
 /** Defaults for the project's builds. */
 export type ProjectSettingsInput = {
   /** Globs of the files that are kept when a build ends, at most 50. */
@@ -538,6 +650,8 @@ export type ProjectSettingsInput = {
   readonly network?: NetworkInput | null | undefined;
   /** The agent: `claude-code`, `scripted`. */
   readonly provider?: string | null | undefined;
+  /** What may run at the same time, and its share; members that are absent stay. */
+  readonly queue?: ProjectQueueInput | null | undefined;
   /** The search for secrets in what builds would commit; members that are absent stay. */
   readonly secretScan?: SecretScanInput | null | undefined;
   /** What tasks of the type `test` run: a program and its arguments, which no shell reads. */
@@ -588,6 +702,26 @@ export type RejectBuildInput = {
   readonly questionId: string;
 };
 
+/** The worker gives the task back. */
+export type ReleaseTaskInput = {
+  /** Of the claim. */
+  readonly leaseToken: string;
+  /** The task. */
+  readonly taskId: string;
+};
+
+/** Which task gets another round. */
+export type RequeueTaskInput = {
+  /** The task, which has failed or was cancelled. */
+  readonly id: string;
+};
+
+/** Which project goes on. */
+export type ResumeProjectInput = {
+  /** The project. */
+  readonly id: string;
+};
+
 /** Which build to start again. */
 export type RetryBuildInput = {
   /** The build, which must be finished. */
@@ -632,6 +766,14 @@ export type SendBuildMessageInput = {
   readonly text: string;
 };
 
+/** The new priority of a build that waits. */
+export type SetBuildPriorityInput = {
+  /** The build. */
+  readonly id: string;
+  /** Higher goes first: -100 to 100, each worth a minute of waiting. */
+  readonly priority: number;
+};
+
 /** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning`, `registry` and `deploy`. */
 export type SetCredentialInput = {
   /** For callbacks. */
@@ -650,6 +792,36 @@ export type SetCredentialInput = {
   readonly registry?: RegistryInput | null | undefined;
 };
 
+/** How many builds may run with a key at the same time. */
+export type SetCredentialLimitInput = {
+  /** Builds at the same time, 0 to 100000; null for any number. */
+  readonly maxRunning?: number | null | undefined;
+  /** Its name: of a MODEL_API_KEY. */
+  readonly name: string;
+  /** Whose it is; absent for one of all projects, which needs the scope admin. */
+  readonly projectId?: string | null | undefined;
+};
+
+/** How many builds and tasks with a key may run at the same time. */
+export type SetKeyLimitInput = {
+  /** The concurrency key: at most 200 characters. */
+  readonly key: string;
+  /** 1 to 100000; null leaves it to the settings of the project. */
+  readonly maxRunning?: number | null | undefined;
+  /** The project. */
+  readonly projectId: string;
+};
+
+/** A type of tasks. */
+export type SetTaskTypeInput = {
+  /** a-z, 0-9 and `. _ -`, at most 63; not `build`, `test`, `deploy`. */
+  readonly name: string;
+  /** The project; absent: all projects, for a token that is not limited to some. */
+  readonly projectId?: string | null | undefined;
+  /** The JSON Schema (2020-12) of its payloads: at most 64 KiB, with references into itself only. `{}` takes any. */
+  readonly schema: unknown;
+};
+
 /** A build of a project. */
 export type StartBuildInput = {
   /** Names this request, so that sending it again is safe: the same key and input give the first build. At most 255 printable characters. */
@@ -660,6 +832,88 @@ export type StartBuildInput = {
   readonly resumeFrom?: string | null | undefined;
   /** What to do. */
   readonly spec: BuildSpecInput;
+};
+
+/** What can happen to a task. The set may grow. */
+export type TaskEventType =
+  /** Somebody asked for the end. */
+  | 'CANCEL_REQUESTED'
+  /** A worker has it: once per attempt. */
+  | 'CLAIMED'
+  /** It is over, unless it is requeued. */
+  | 'FINISHED'
+  /** Its worker says how far it is. */
+  | 'PROGRESS'
+  /** Accepted: always the first event. */
+  | 'QUEUED'
+  /** Its worker gave it back. */
+  | 'RELEASED'
+  /** Somebody gave it another round. */
+  | 'REQUEUED'
+  /** An attempt has failed, and there will be another one. */
+  | 'RETRY_SCHEDULED';
+
+/** Every member that is present narrows the list. */
+export type TaskFilter = {
+  /** Accepted in this range. */
+  readonly createdAt?: DateTimeRange | null | undefined;
+  /** All of these labels. */
+  readonly label?: ReadonlyArray<LabelInput> | null | undefined;
+  /** Tasks of this project. */
+  readonly projectId?: string | null | undefined;
+  /** Any of these. */
+  readonly status?: ReadonlyArray<TaskStatus> | null | undefined;
+  /** Any of these types. */
+  readonly type?: ReadonlyArray<string> | null | undefined;
+};
+
+/** What follows an attempt that failed. */
+export type TaskRetryInput = {
+  /** The pause after the first failure: at most 86400, by default 5. Each doubles the last one. */
+  readonly backoffSeconds?: number | null | undefined;
+  /** 1 to 100, by default 3: when so many have failed, the task has. */
+  readonly maxAttempts?: number | null | undefined;
+  /** The longest pause: at most 604800, by default 300. */
+  readonly maxBackoffSeconds?: number | null | undefined;
+};
+
+/** Where a task is in its life. */
+export type TaskStatus =
+  /** Somebody asked for the end, and no worker has it. */
+  | 'CANCELLED'
+  /** Its worker has completed it. */
+  | 'COMPLETED'
+  /** It has failed for good: see `failure`, and requeueTask. */
+  | 'FAILED'
+  /** It waits for a worker, or for its time. */
+  | 'PENDING'
+  /** A worker has it. */
+  | 'RUNNING';
+
+/** What to change; what is absent stays. */
+export type UpdateProjectInput = {
+  /** The branch of builds that name none. */
+  readonly defaultBranch?: string | null | undefined;
+  /** What the remote asks for. */
+  readonly gitCredentials?: GitCredentialsInput | null | undefined;
+  /** The project. */
+  readonly id: string;
+  /** Its name, for people; null leaves it as it is. */
+  readonly name?: string | null | undefined;
+  /** The git remote. */
+  readonly repositoryUrl?: string | null | undefined;
+  /** Defaults for builds; members that are absent stay. */
+  readonly settings?: ProjectSettingsInput | null | undefined;
+  /** The template of builds that name none; null for none. */
+  readonly template?: string | null | undefined;
+};
+
+/** What to change; what is absent stays. */
+export type UpdateQueueInput = {
+  /** Builds and tasks at the same time, 0 to 100000; null for any number. */
+  readonly maxRunning?: number | null | undefined;
+  /** True: nothing starts, what runs goes on, and builds are accepted. */
+  readonly paused?: boolean | null | undefined;
 };
 
 /** A value for a variable that the template declares. */
@@ -699,7 +953,7 @@ export type MessageFieldsFragment = { readonly id: string, readonly mode: BuildM
 
 export type QuestionFieldsFragment = { readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> };
 
-export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
+export type BuildDetailFragment = { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } };
 
 export type ProjectRowFragment = { readonly id: string, readonly slug: string, readonly name: string, readonly status: ProjectStatus, readonly repositoryUrl: string | null, readonly defaultBranch: string, readonly template: string | null, readonly createdAt: string };
 
@@ -740,7 +994,7 @@ export type ShowBuildQueryVariables = Exact<{
 }>;
 
 
-export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
+export type ShowBuildQuery = { readonly build: { readonly waitingFor: WaitingFor | null, readonly resumeAt: string | null, readonly source: BuildSource, readonly priority: number, readonly queuedMs: number, readonly requestedBy: string, readonly attempt: number, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly idempotencyKey: string | null, readonly lastEventCursor: string, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly retryOf: { readonly id: string } | null, readonly failure: { readonly reason: FailureReason, readonly phase: BuildPhase, readonly message: string, readonly retryable: boolean, readonly remedy: string } | null, readonly usage: { readonly inputTokens: number | null, readonly outputTokens: number | null, readonly cacheReadTokens: number | null, readonly cacheWriteTokens: number | null, readonly costUsd: number | null, readonly turns: number | null } | null, readonly spec: { readonly prompt: string, readonly template: string | null, readonly autoCommit: boolean, readonly autoPush: boolean, readonly callbackUrl: string | null, readonly provider: string, readonly model: string | null, readonly branch: string, readonly concurrencyKey: string | null, readonly runsOn: ReadonlyArray<string>, readonly runAfter: string | null, readonly variables: ReadonlyArray<{ readonly name: string, readonly value: string }>, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly limits: { readonly wallSeconds: number, readonly silenceSeconds: number, readonly lingerSeconds: number, readonly maxRetries: number, readonly maxTurns: number | null, readonly maxTokens: number | null, readonly maxCostUsd: number | null }, readonly interaction: { readonly questions: boolean, readonly approvals: boolean, readonly waitSeconds: number, readonly defaultAnswer: string | null, readonly defaultDecision: DefaultDecision } }, readonly result: { readonly success: boolean, readonly output: string | null, readonly publication: Publication, readonly commitSha: string | null, readonly commitUrl: string | null, readonly branch: string | null, readonly durationMs: number, readonly sessionId: string | null, readonly filesChanged: ReadonlyArray<{ readonly path: string, readonly previousPath: string | null, readonly status: FileChangeStatus, readonly additions: number | null, readonly deletions: number | null }>, readonly artifacts: ReadonlyArray<{ readonly id: string, readonly name: string, readonly contentType: string, readonly sizeBytes: number, readonly sha256: string }> } | null, readonly callbacks: ReadonlyArray<{ readonly id: string, readonly url: string, readonly status: CallbackStatus }>, readonly questions: ReadonlyArray<{ readonly id: string, readonly kind: BuildQuestionKind, readonly tool: string | null, readonly input: unknown, readonly description: string | null, readonly state: BuildQuestionState, readonly answers: ReadonlyArray<ReadonlyArray<string>> | null, readonly allowed: boolean | null, readonly note: string | null, readonly askedAt: string, readonly expiresAt: string, readonly closedAt: string | null, readonly closedBy: string | null, readonly questions: ReadonlyArray<{ readonly question: string, readonly header: string | null, readonly multiple: boolean, readonly options: ReadonlyArray<{ readonly label: string, readonly description: string | null }> }> }>, readonly messages: ReadonlyArray<{ readonly id: string, readonly mode: BuildMessageMode, readonly text: string, readonly state: BuildMessageState, readonly deliveredAs: BuildMessageMode | null, readonly sentBy: string, readonly sentAt: string, readonly deliveredAt: string | null }>, readonly project: { readonly id: string, readonly slug: string } } | null };
 
 export type FindQuestionQueryVariables = Exact<{
   id: string;
@@ -1008,6 +1262,241 @@ export type DeleteCredentialMutation = { readonly deleteCredential:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
+export type QueueSettingsFieldsFragment = { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null };
+
+export type ProjectQueueFieldsFragment = { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> };
+
+export type UpdateProjectMutationVariables = Exact<{
+  input: UpdateProjectInput;
+}>;
+
+
+export type UpdateProjectMutation = { readonly updateProject:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'UpdateProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type PauseProjectMutationVariables = Exact<{
+  input: PauseProjectInput;
+}>;
+
+
+export type PauseProjectMutation = { readonly pauseProject:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'PauseProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type ResumeProjectMutationVariables = Exact<{
+  input: ResumeProjectInput;
+}>;
+
+
+export type ResumeProjectMutation = { readonly resumeProject:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ResumeProjectPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type SetKeyLimitMutationVariables = Exact<{
+  input: SetKeyLimitInput;
+}>;
+
+
+export type SetKeyLimitMutation = { readonly setKeyLimit:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetKeyLimitPayload', readonly project: { readonly id: string, readonly slug: string, readonly pausedAt: string | null, readonly pausedBy: string | null, readonly settings: { readonly queue: { readonly maxRunning: number | null, readonly maxRunningPerKey: number, readonly weight: number } | null }, readonly concurrencyKeys: ReadonlyArray<{ readonly name: string, readonly maxRunning: number, readonly running: number }> } }
+   };
+
+export type UpdateQueueMutationVariables = Exact<{
+  input: UpdateQueueInput;
+}>;
+
+
+export type UpdateQueueMutation = { readonly updateQueue:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'UpdateQueuePayload', readonly queue: { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null } }
+   };
+
+export type SetBuildPriorityMutationVariables = Exact<{
+  input: SetBuildPriorityInput;
+}>;
+
+
+export type SetBuildPriorityMutation = { readonly setBuildPriority:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetBuildPriorityPayload', readonly build: { readonly priority: number, readonly id: string, readonly number: number, readonly status: BuildStatus, readonly phase: BuildPhase, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly durationMs: number | null, readonly project: { readonly id: string, readonly slug: string }, readonly spec: { readonly provider: string, readonly branch: string }, readonly result: { readonly commitSha: string | null } | null } }
+   };
+
+export type SetCredentialLimitMutationVariables = Exact<{
+  input: SetCredentialLimitInput;
+}>;
+
+
+export type SetCredentialLimitMutation = { readonly setCredentialLimit:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetCredentialLimitPayload', readonly credential: { readonly maxRunning: number | null, readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
+   };
+
+export type TaskRowFragment = { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null };
+
+export type EnqueueTaskMutationVariables = Exact<{
+  input: EnqueueTaskInput;
+}>;
+
+
+export type EnqueueTaskMutation = { readonly enqueueTask:
+    | { readonly __typename: 'BudgetExceededError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'EnqueueTaskPayload', readonly deduplicated: boolean, readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
+    | { readonly __typename: 'IdempotencyConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ProjectNotReadyError', readonly code: string, readonly message: string }
+   };
+
+export type ListTasksQueryVariables = Exact<{
+  first: number;
+  filter: TaskFilter;
+}>;
+
+
+export type ListTasksQuery = { readonly tasks: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null }> } };
+
+export type ShowTaskQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type ShowTaskQuery = { readonly task: { readonly payload: unknown, readonly result: unknown, readonly progress: unknown, readonly failures: number, readonly runsOn: ReadonlyArray<string>, readonly concurrencyKey: string | null, readonly leaseUntil: string | null, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly events: { readonly nodes: ReadonlyArray<{ readonly cursor: string }> }, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } | null };
+
+export type CancelTaskMutationVariables = Exact<{
+  input: CancelTaskInput;
+}>;
+
+
+export type CancelTaskMutation = { readonly cancelTask:
+    | { readonly __typename: 'BuildStateError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'CancelTaskPayload', readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type RequeueTaskMutationVariables = Exact<{
+  input: RequeueTaskInput;
+}>;
+
+
+export type RequeueTaskMutation = { readonly requeueTask:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RequeueTaskPayload', readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type WatchTaskSubscriptionVariables = Exact<{
+  taskId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type WatchTaskSubscription = { readonly taskProgress: { readonly cursor: string, readonly type: TaskEventType, readonly at: string, readonly attempt: number, readonly data: unknown } };
+
+export type ClaimTaskMutationVariables = Exact<{
+  input: ClaimTaskInput;
+}>;
+
+
+export type ClaimTaskMutation = { readonly claimTask:
+    | { readonly __typename: 'ClaimTaskPayload', readonly claim: { readonly leaseToken: string, readonly task: { readonly id: string, readonly type: string, readonly attempt: number, readonly leaseSeconds: number, readonly payload: unknown } } | null }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+   };
+
+export type HeartbeatTaskMutationVariables = Exact<{
+  input: HeartbeatTaskInput;
+}>;
+
+
+export type HeartbeatTaskMutation = { readonly heartbeatTask:
+    | { readonly __typename: 'HeartbeatTaskPayload', readonly cancelRequested: boolean }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type CompleteTaskMutationVariables = Exact<{
+  input: CompleteTaskInput;
+}>;
+
+
+export type CompleteTaskMutation = { readonly completeTask:
+    | { readonly __typename: 'CompleteTaskPayload', readonly task: { readonly status: TaskStatus } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type FailTaskMutationVariables = Exact<{
+  input: FailTaskInput;
+}>;
+
+
+export type FailTaskMutation = { readonly failTask:
+    | { readonly __typename: 'FailTaskPayload', readonly task: { readonly status: TaskStatus } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type ReleaseTaskMutationVariables = Exact<{
+  input: ReleaseTaskInput;
+}>;
+
+
+export type ReleaseTaskMutation = { readonly releaseTask:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'LeaseLostError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'ReleaseTaskPayload', readonly task: { readonly status: TaskStatus } }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type TaskTypeRowFragment = { readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null };
+
+export type ListTaskTypesQueryVariables = Exact<{
+  projectId?: string | null | undefined;
+}>;
+
+
+export type ListTaskTypesQuery = { readonly taskTypes: ReadonlyArray<{ readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null }> };
+
+export type SetTaskTypeMutationVariables = Exact<{
+  input: SetTaskTypeInput;
+}>;
+
+
+export type SetTaskTypeMutation = { readonly setTaskType:
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'SetTaskTypePayload', readonly taskType: { readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null } }
+   };
+
+export type DeleteTaskTypeMutationVariables = Exact<{
+  input: DeleteTaskTypeInput;
+}>;
+
+
+export type DeleteTaskTypeMutation = { readonly deleteTaskType:
+    | { readonly __typename: 'DeleteTaskTypePayload', readonly taskType: { readonly name: string, readonly schema: unknown, readonly updatedAt: string | null, readonly project: { readonly slug: string } | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -1141,6 +1630,8 @@ export const BuildDetailFragmentDoc = new TypedDocumentString(`
       key
       value
     }
+    concurrencyKey
+    runsOn
     limits {
       wallSeconds
       silenceSeconds
@@ -1314,6 +1805,64 @@ export const CredentialRowFragmentDoc = new TypedDocumentString(`
   lastUsedAt
 }
     `, {"fragmentName":"CredentialRow"}) as unknown as TypedDocumentString<CredentialRowFragment, unknown>;
+export const QueueSettingsFieldsFragmentDoc = new TypedDocumentString(`
+    fragment QueueSettingsFields on QueueSettings {
+  pausedAt
+  pausedBy
+  maxRunning
+}
+    `, {"fragmentName":"QueueSettingsFields"}) as unknown as TypedDocumentString<QueueSettingsFieldsFragment, unknown>;
+export const ProjectQueueFieldsFragmentDoc = new TypedDocumentString(`
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}
+    `, {"fragmentName":"ProjectQueueFields"}) as unknown as TypedDocumentString<ProjectQueueFieldsFragment, unknown>;
+export const TaskRowFragmentDoc = new TypedDocumentString(`
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}
+    `, {"fragmentName":"TaskRow"}) as unknown as TypedDocumentString<TaskRowFragment, unknown>;
+export const TaskTypeRowFragmentDoc = new TypedDocumentString(`
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}
+    `, {"fragmentName":"TaskTypeRow"}) as unknown as TypedDocumentString<TaskTypeRowFragment, unknown>;
 export const FindProjectDocument = new TypedDocumentString(`
     query FindProject($id: ID, $slug: String) {
   project(id: $id, slug: $slug) {
@@ -1498,6 +2047,8 @@ fragment BuildDetail on Build {
       key
       value
     }
+    concurrencyKey
+    runsOn
     limits {
       wallSeconds
       silenceSeconds
@@ -2323,3 +2874,596 @@ export const DeleteCredentialDocument = new TypedDocumentString(`
   updatedAt
   lastUsedAt
 }`) as unknown as TypedDocumentString<DeleteCredentialMutation, DeleteCredentialMutationVariables>;
+export const UpdateProjectDocument = new TypedDocumentString(`
+    mutation UpdateProject($input: UpdateProjectInput!) {
+  updateProject(input: $input) {
+    __typename
+    ... on UpdateProjectPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<UpdateProjectMutation, UpdateProjectMutationVariables>;
+export const PauseProjectDocument = new TypedDocumentString(`
+    mutation PauseProject($input: PauseProjectInput!) {
+  pauseProject(input: $input) {
+    __typename
+    ... on PauseProjectPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<PauseProjectMutation, PauseProjectMutationVariables>;
+export const ResumeProjectDocument = new TypedDocumentString(`
+    mutation ResumeProject($input: ResumeProjectInput!) {
+  resumeProject(input: $input) {
+    __typename
+    ... on ResumeProjectPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<ResumeProjectMutation, ResumeProjectMutationVariables>;
+export const SetKeyLimitDocument = new TypedDocumentString(`
+    mutation SetKeyLimit($input: SetKeyLimitInput!) {
+  setKeyLimit(input: $input) {
+    __typename
+    ... on SetKeyLimitPayload {
+      project {
+        ...ProjectQueueFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ProjectQueueFields on Project {
+  id
+  slug
+  pausedAt
+  pausedBy
+  settings {
+    queue {
+      maxRunning
+      maxRunningPerKey
+      weight
+    }
+  }
+  concurrencyKeys {
+    name
+    maxRunning
+    running
+  }
+}`) as unknown as TypedDocumentString<SetKeyLimitMutation, SetKeyLimitMutationVariables>;
+export const UpdateQueueDocument = new TypedDocumentString(`
+    mutation UpdateQueue($input: UpdateQueueInput!) {
+  updateQueue(input: $input) {
+    __typename
+    ... on UpdateQueuePayload {
+      queue {
+        ...QueueSettingsFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment QueueSettingsFields on QueueSettings {
+  pausedAt
+  pausedBy
+  maxRunning
+}`) as unknown as TypedDocumentString<UpdateQueueMutation, UpdateQueueMutationVariables>;
+export const SetBuildPriorityDocument = new TypedDocumentString(`
+    mutation SetBuildPriority($input: SetBuildPriorityInput!) {
+  setBuildPriority(input: $input) {
+    __typename
+    ... on SetBuildPriorityPayload {
+      build {
+        ...BuildRow
+        priority
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment BuildRow on Build {
+  id
+  number
+  project {
+    id
+    slug
+  }
+  status
+  phase
+  spec {
+    provider
+    branch
+  }
+  createdAt
+  startedAt
+  finishedAt
+  durationMs
+  result {
+    commitSha
+  }
+}`) as unknown as TypedDocumentString<SetBuildPriorityMutation, SetBuildPriorityMutationVariables>;
+export const SetCredentialLimitDocument = new TypedDocumentString(`
+    mutation SetCredentialLimit($input: SetCredentialLimitInput!) {
+  setCredentialLimit(input: $input) {
+    __typename
+    ... on SetCredentialLimitPayload {
+      credential {
+        ...CredentialRow
+        maxRunning
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment CredentialRow on Credential {
+  name
+  kind
+  target
+  baseUrl
+  previousUntil
+  keyId
+  createdAt
+  updatedAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<SetCredentialLimitMutation, SetCredentialLimitMutationVariables>;
+export const EnqueueTaskDocument = new TypedDocumentString(`
+    mutation EnqueueTask($input: EnqueueTaskInput!) {
+  enqueueTask(input: $input) {
+    __typename
+    ... on EnqueueTaskPayload {
+      deduplicated
+      task {
+        ...TaskRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<EnqueueTaskMutation, EnqueueTaskMutationVariables>;
+export const ListTasksDocument = new TypedDocumentString(`
+    query ListTasks($first: Int!, $filter: TaskFilter!) {
+  tasks(first: $first, filter: $filter) {
+    nodes {
+      ...TaskRow
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<ListTasksQuery, ListTasksQueryVariables>;
+export const ShowTaskDocument = new TypedDocumentString(`
+    query ShowTask($id: ID!) {
+  task(id: $id) {
+    ...TaskRow
+    payload
+    result
+    progress
+    failures
+    runsOn
+    concurrencyKey
+    leaseUntil
+    cancelRequestedAt
+    cancelReason
+    labels {
+      key
+      value
+    }
+    events(last: 1) {
+      nodes {
+        cursor
+      }
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<ShowTaskQuery, ShowTaskQueryVariables>;
+export const CancelTaskDocument = new TypedDocumentString(`
+    mutation CancelTask($input: CancelTaskInput!) {
+  cancelTask(input: $input) {
+    __typename
+    ... on CancelTaskPayload {
+      task {
+        ...TaskRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<CancelTaskMutation, CancelTaskMutationVariables>;
+export const RequeueTaskDocument = new TypedDocumentString(`
+    mutation RequeueTask($input: RequeueTaskInput!) {
+  requeueTask(input: $input) {
+    __typename
+    ... on RequeueTaskPayload {
+      task {
+        ...TaskRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskRow on Task {
+  id
+  type
+  status
+  project {
+    slug
+  }
+  attempt
+  priority
+  claimedBy
+  readyAt
+  createdAt
+  startedAt
+  finishedAt
+  failure {
+    reason
+    retryable
+  }
+}`) as unknown as TypedDocumentString<RequeueTaskMutation, RequeueTaskMutationVariables>;
+export const WatchTaskDocument = new TypedDocumentString(`
+    subscription WatchTask($taskId: ID!, $after: String) {
+  taskProgress(taskId: $taskId, after: $after) {
+    cursor
+    type
+    at
+    attempt
+    data
+  }
+}
+    `) as unknown as TypedDocumentString<WatchTaskSubscription, WatchTaskSubscriptionVariables>;
+export const ClaimTaskDocument = new TypedDocumentString(`
+    mutation ClaimTask($input: ClaimTaskInput!) {
+  claimTask(input: $input) {
+    __typename
+    ... on ClaimTaskPayload {
+      claim {
+        leaseToken
+        task {
+          id
+          type
+          attempt
+          leaseSeconds
+          payload
+        }
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ClaimTaskMutation, ClaimTaskMutationVariables>;
+export const HeartbeatTaskDocument = new TypedDocumentString(`
+    mutation HeartbeatTask($input: HeartbeatTaskInput!) {
+  heartbeatTask(input: $input) {
+    __typename
+    ... on HeartbeatTaskPayload {
+      cancelRequested
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<HeartbeatTaskMutation, HeartbeatTaskMutationVariables>;
+export const CompleteTaskDocument = new TypedDocumentString(`
+    mutation CompleteTask($input: CompleteTaskInput!) {
+  completeTask(input: $input) {
+    __typename
+    ... on CompleteTaskPayload {
+      task {
+        status
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CompleteTaskMutation, CompleteTaskMutationVariables>;
+export const FailTaskDocument = new TypedDocumentString(`
+    mutation FailTask($input: FailTaskInput!) {
+  failTask(input: $input) {
+    __typename
+    ... on FailTaskPayload {
+      task {
+        status
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FailTaskMutation, FailTaskMutationVariables>;
+export const ReleaseTaskDocument = new TypedDocumentString(`
+    mutation ReleaseTask($input: ReleaseTaskInput!) {
+  releaseTask(input: $input) {
+    __typename
+    ... on ReleaseTaskPayload {
+      task {
+        status
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ReleaseTaskMutation, ReleaseTaskMutationVariables>;
+export const ListTaskTypesDocument = new TypedDocumentString(`
+    query ListTaskTypes($projectId: ID) {
+  taskTypes(projectId: $projectId) {
+    ...TaskTypeRow
+  }
+}
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}`) as unknown as TypedDocumentString<ListTaskTypesQuery, ListTaskTypesQueryVariables>;
+export const SetTaskTypeDocument = new TypedDocumentString(`
+    mutation SetTaskType($input: SetTaskTypeInput!) {
+  setTaskType(input: $input) {
+    __typename
+    ... on SetTaskTypePayload {
+      taskType {
+        ...TaskTypeRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}`) as unknown as TypedDocumentString<SetTaskTypeMutation, SetTaskTypeMutationVariables>;
+export const DeleteTaskTypeDocument = new TypedDocumentString(`
+    mutation DeleteTaskType($input: DeleteTaskTypeInput!) {
+  deleteTaskType(input: $input) {
+    __typename
+    ... on DeleteTaskTypePayload {
+      taskType {
+        ...TaskTypeRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment TaskTypeRow on TaskType {
+  name
+  project {
+    slug
+  }
+  schema
+  updatedAt
+}`) as unknown as TypedDocumentString<DeleteTaskTypeMutation, DeleteTaskTypeMutationVariables>;

@@ -232,6 +232,12 @@ export const OPTIONS = {
     'the capacity',
     'How many of them may be tasks of the types test and deploy; 0 for none.',
   ),
+  remoteLeaseSeconds: option(
+    'SLIPWAY_REMOTE_LEASE_SECONDS',
+    integer(120, 15, 3_600),
+    '120',
+    'How long builds of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
+  ),
   drainSeconds: option(
     'SLIPWAY_DRAIN_SECONDS',
     integer(30, 0, 86_400),

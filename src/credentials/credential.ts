@@ -25,6 +25,8 @@ export interface Credential {
   readonly baseUrl: string | null;
   /** The master key that it is sealed with. */
   readonly keyId: string;
+  /** MODEL_API_KEY: builds that run with it at the same time; null for any number. */
+  readonly maxRunning: number | null;
   /** CALLBACK_SIGNING: until then the secret before this one signs, too. */
   readonly previousUntil: Date | null;
   readonly createdAt: Date;
@@ -54,6 +56,7 @@ export function toCredential(row: Omit<Selectable<CredentialsTable>, 'sealed' | 
     target: row.target,
     baseUrl: row.base_url,
     keyId: row.key_id,
+    maxRunning: row.max_running,
     previousUntil: row.previous_until,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
@@ -70,6 +73,7 @@ export const CREDENTIAL_COLUMNS = [
   'target',
   'base_url',
   'key_id',
+  'max_running',
   'previous_until',
   'created_at',
   'updated_at',

@@ -4,7 +4,7 @@ import { v7 } from 'uuid';
 import { audit } from '../database/audit.ts';
 import type { DatabaseTransaction } from '../database/database.ts';
 import { isUniqueViolation } from '../database/transient.ts';
-import { ConflictError, NotFoundError } from '../errors.ts';
+import { ConflictError, InvalidInputError, NotFoundError } from '../errors.ts';
 import {
   CREDENTIAL_COLUMNS,
   type Credential,
@@ -35,6 +35,7 @@ export async function setCredential(
   const checked = checkCredential(deps.modelVariables, input);
   const credential = await upsert(trx, deps.keyring, checked);
   await auditCredential(trx, { actor, action: 'setCredential', credential });
+  await moveWaiting(trx, credential);
   return credential;
 }
 
@@ -52,7 +53,54 @@ export async function deleteCredential(
   if (!row) throw new NotFoundError('credential', name);
   const credential = toCredential(row);
   await auditCredential(trx, { actor, action: 'deleteCredential', credential });
+  if (credential.maxRunning !== null) await sql`select queue_limit_gate(${credential.id}, null)`.execute(trx);
+  await moveWaiting(trx, credential);
   return credential;
+}
+
+/**
+ * Builds that run with this key at the same time; null for any number. Throws NotFoundError, or InvalidInputError when it
+ * is no key of a model's provider.
+ */
+export async function limitCredential(
+  trx: DatabaseTransaction,
+  { projectId, name, maxRunning, actor }: CredentialLimit,
+): Promise<Credential> {
+  if (maxRunning !== null && !(Number.isInteger(maxRunning) && maxRunning >= 0 && maxRunning <= MAX_RUNNING)) {
+    const message = `must be a whole number from 0 to ${MAX_RUNNING}`;
+    throw new InvalidInputError([{ path: ['input', 'maxRunning'], message }]);
+  }
+  const row = await trx
+    .selectFrom('credentials')
+    .select(CREDENTIAL_COLUMNS)
+    .where('name', '=', name)
+    .where('project_id', projectId === null ? 'is' : '=', projectId)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!row) throw new NotFoundError('credential', name);
+  if (row.kind !== 'MODEL_API_KEY') {
+    const message = `is of the kind ${row.kind}: only a MODEL_API_KEY has a limit`;
+    throw new InvalidInputError([{ path: ['input', 'name'], message }]);
+  }
+  await trx.updateTable('credentials').set({ max_running: maxRunning }).where('id', '=', row.id).execute();
+  const credential = toCredential({ ...row, max_running: maxRunning });
+  await auditCredential(trx, { actor, action: 'setCredentialLimit', credential });
+  await sql`select queue_limit_gate(${credential.id}, ${maxRunning})`.execute(trx);
+  return credential;
+}
+
+export interface CredentialLimit {
+  readonly projectId: string | null;
+  readonly name: string;
+  readonly maxRunning: number | null;
+  readonly actor: string;
+}
+
+const MAX_RUNNING = 100_000;
+
+/** Waiting builds that would use another key now wait for that one. Last in its transaction: nobody claims meanwhile. */
+async function moveWaiting(trx: DatabaseTransaction, { kind, target }: Credential): Promise<void> {
+  if (kind === 'MODEL_API_KEY') await sql`select queue_regate(${target})`.execute(trx);
 }
 
 /** Those of one kind of a project that `which` names. */
@@ -79,12 +127,12 @@ async function auditCredential(
   trx: DatabaseTransaction,
   entry: {
     readonly actor: string;
-    readonly action: 'setCredential' | 'deleteCredential';
+    readonly action: 'setCredential' | 'setCredentialLimit' | 'deleteCredential';
     readonly credential: Credential;
   },
 ): Promise<void> {
-  const { id, projectId, name, kind, target } = entry.credential;
-  const detail = { name, kind, target };
+  const { id, projectId, name, kind, target, maxRunning } = entry.credential;
+  const detail = { name, kind, target, ...(maxRunning === null ? {} : { maxRunning }) };
   const { actor, action } = entry;
   await audit(trx, { actor, action, subjectType: 'credential', subjectId: id, projectId, detail });
 }

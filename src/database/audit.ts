@@ -13,6 +13,7 @@ export const AUDIT_SUBJECTS = [
   'credential',
   'task',
   'tasktype',
+  'queue',
 ] as const satisfies readonly PublicIdType[];
 export type AuditSubject = (typeof AUDIT_SUBJECTS)[number];
 

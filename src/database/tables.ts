@@ -91,6 +91,7 @@ export interface CredentialsTable {
   sealed: string;
   key_id: string;
   previous_sealed: string | null;
+  max_running: ColumnType<number | null, undefined, number | null>;
   previous_until: Date | null;
   created_at: DefaultTime;
   updated_at: DefaultTime;
@@ -139,6 +140,7 @@ export interface WorkersTable {
   heartbeat_at: DefaultTime;
   draining_at: Date | null;
   stopped_at: Date | null;
+  token_id: string | null;
 }
 
 export interface AgentDriftTable {
@@ -173,6 +175,7 @@ export interface BuildAuditTable {
   last_seq: BigInt;
   last_line: BigInt;
   ledger_no: Generated<number>;
+  ledger_answer: ColumnType<unknown, string | undefined, string>;
   talk_no: Generated<number>;
   cancel_requested_at: Date | null;
   cancel_reason: string | null;

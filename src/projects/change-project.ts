@@ -4,6 +4,7 @@ import { audit } from '../database/audit.ts';
 import { InvalidInputError, NotFoundError } from '../errors.ts';
 import { webOrigin } from '../git/remote-url.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { configureQueue } from './configure-queue.ts';
 import { checkProject, type ProjectDeps, projectInput } from './create-project.ts';
 import { dropForeignGitCredentials, keepGitCredentials } from './git-credentials.ts';
 import { findProject, type Project, toProject } from './project.ts';
@@ -35,7 +36,8 @@ export async function updateProject(
     const scan = changed?.secretScan ? { secretScan: { ...project.settings.secretScan, ...changed.secretScan } } : {};
     const budget = changed?.budget ? { budget: { ...project.settings.budget, ...changed.budget } } : {};
     const workspace = changed?.workspace ? { workspace: { ...project.settings.workspace, ...changed.workspace } } : {};
-    const settings = { ...project.settings, ...changed, ...limits, ...budget, ...scan, ...workspace };
+    const queue = changed?.queue ? { queue: { ...project.settings.queue, ...changed.queue } } : {};
+    const settings = { ...project.settings, ...changed, ...limits, ...budget, ...scan, ...workspace, ...queue };
     const checked = checkProject(
       deps,
       {
@@ -77,6 +79,7 @@ export async function updateProject(
       projectId: row.id,
       detail: { changed: Object.keys(present) },
     });
+    if (changed && 'queue' in changed) await configureQueue(trx, row.id, settings.queue);
     return toProject(row);
   });
 }

@@ -1,4 +1,5 @@
 /** A new project: its row and its git credentials, or nothing. */
+
 import { v7 } from 'uuid';
 import { z } from 'zod';
 import type { Config } from '../config/config.ts';
@@ -14,6 +15,7 @@ import { isLocalPath, remoteHost, repositoryUrlProblem } from '../git/remote-url
 import { outboundUrlProblem, remoteAddressProblem } from '../std/outbound-url.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
 import { sharedCode } from '../std/shared-code.ts';
+import { configureQueue } from './configure-queue.ts';
 import { keepGitCredentials } from './git-credentials.ts';
 import { toNetworkAccess } from './network-input.ts';
 import { networkLimit, repositoryLimit } from './pod-limits.ts';
@@ -160,6 +162,7 @@ export async function insertProject(
     await keepGitCredentials(trx, deps, { ...login, actor });
   }
   await audit(trx, { actor, action, subjectType: 'project', subjectId: row.id, projectId: row.id });
+  if (project.settings?.queue) await configureQueue(trx, row.id, project.settings.queue);
   return toProject(row);
 }
 

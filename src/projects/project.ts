@@ -11,6 +11,15 @@ import { workspaceInput } from './workspace-input.ts';
 
 const seconds = z.int().min(1).max(86_400);
 
+const queueInput = z.strictObject({
+  /** Builds and tasks of the project that run at the same time; null for any number. */
+  maxRunning: z.int().min(0).max(100_000).nullish(),
+  /** Of those with the same concurrency key; by default 1. */
+  maxRunningPerKey: z.int().min(1).max(100_000).nullish(),
+  /** How much of what is free goes to this project, beside others that wait, too; by default 1. */
+  weight: z.number().min(0.01).max(1000).nullish(),
+});
+
 /** Defaults for the project's builds; a build's own spec goes before them. */
 export const projectSettings = z.strictObject({
   provider: z.string().min(1).max(100).nullish(),
@@ -35,6 +44,8 @@ export const projectSettings = z.strictObject({
       perDayTokens: z.int().min(1).max(1_000_000_000_000).nullish(),
     })
     .nullish(),
+  /** Its place among the others in the queue, and what may run at the same time. */
+  queue: queueInput.nullish(),
   /** What agents may reach besides their model. */
   network: networkInput.nullish(),
   /** Globs of the files that are kept when a build ends, relative to the checkout. */

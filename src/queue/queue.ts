@@ -74,6 +74,11 @@ export class Queue implements AsyncDisposable {
     return rows.map((row) => row.id);
   }
 
+  /** Removes what nothing is in any more: of keys and labels that are used once. Safe to repeat. */
+  async tidy(db: Database): Promise<void> {
+    await sql`select queue_tidy()`.execute(db);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#boss.stop({ graceful: false, close: false });
   }

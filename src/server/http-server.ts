@@ -22,6 +22,7 @@ import { TokenCounter } from './token-counter.ts';
 import { TokenWatch } from './token-watch.ts';
 import { traceOperations } from './trace-operations.ts';
 import { createWebSockets, type WebSockets } from './websocket.ts';
+import { WorkerHints } from './worker-hints.ts';
 
 /** Longer than the idle time of common load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 65_000;
@@ -58,13 +59,14 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     new TokenWatch({ db: orchestrator.db, logger: orchestrator.logger, everyMs: limits.tokenCheckMs }),
   );
   const subscriptions = opened.use(new Subscriptions());
+  const hints = opened.use(new WorkerHints(orchestrator.hub));
   const authenticator = new Authenticator(orchestrator.db, new AddressLimits({ perMinute: limits.refusedPerMinute }));
   const rateLimits = openRateLimits(orchestrator, limits);
   if (rateLimits) opened.use(rateLimits);
   let url: string | null = null;
   const downloads = new TokenCounter(limits.operationsPerToken);
   const metrics = opened.use(openMetrics(orchestrator));
-  const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits };
+  const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits, hints };
   const closing = new AbortController();
   const ends = closing.signal;
   const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url, closing: ends });
@@ -96,10 +98,8 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   });
   const closeUnused = trackUnused(server);
   await listen(server, options.port, host);
-  opened.defer(() => {
-    closing.abort();
-    return shutDown({ server, closeUnused, sockets, subscriptions, limitMs: limits.shutdownMs });
-  });
+  const waiting = [{ [Symbol.dispose]: () => closing.abort() }, subscriptions, hints];
+  opened.defer(() => shutDown({ server, closeUnused, sockets, waiting, limitMs: limits.shutdownMs }));
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;
@@ -198,18 +198,19 @@ interface ShutDown {
   readonly server: Server;
   readonly closeUnused: () => void;
   readonly sockets: WebSockets;
-  readonly subscriptions: Subscriptions;
+  /** Those who wait for something that may be long in coming. */
+  readonly waiting: readonly Disposable[];
   readonly limitMs: number;
 }
 
 /** Stops accepting, lets go of who waits for events, lets running requests finish, and cuts what is left. */
-async function shutDown({ server, closeUnused, sockets, subscriptions, limitMs }: ShutDown): Promise<void> {
+async function shutDown({ server, closeUnused, sockets, waiting, limitMs }: ShutDown): Promise<void> {
   let isClosed = false;
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
     isClosed = true;
   });
   sockets.close();
-  subscriptions[Symbol.dispose]();
+  for (const held of waiting) held[Symbol.dispose]();
   const deadline = performance.now() + limitMs;
   while (!isClosed && performance.now() < deadline) {
     // `close` does it once, but a connection becomes idle only after its last response.

@@ -1,11 +1,15 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, remote workers. */
 import type { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { GRAPHQL_PATH } from './graphql.ts';
 import { createHealthRoutes, type HealthDeps } from './health-routes.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
+import { addWorkerRoutes, type WorkerRoutesDeps } from './worker-routes.ts';
 
-export async function createRoutes(deps: SendArtifactDeps & HealthDeps, draining?: AbortSignal): Promise<Hono> {
+export async function createRoutes(
+  deps: SendArtifactDeps & HealthDeps & WorkerRoutesDeps,
+  draining?: AbortSignal,
+): Promise<Hono> {
   const { orchestrator } = deps;
   const app = await createHealthRoutes(deps, { draining });
   app.get('/', (context) =>
@@ -27,5 +31,6 @@ export async function createRoutes(deps: SendArtifactDeps & HealthDeps, draining
     );
   }
   app.get('/artifacts/:id', (context) => sendArtifact(deps, context));
+  addWorkerRoutes(app, deps);
   return app;
 }

@@ -10,7 +10,7 @@ export function startLoop(options: {
   readonly everyMs: number;
   /** After a round that failed; `everyMs` if absent. */
   readonly retryMs?: number;
-  readonly work: () => Promise<void>;
+  readonly work: () => Promise<unknown>;
   readonly onError: (error: unknown) => void;
 }): Loop {
   let stopped = false;

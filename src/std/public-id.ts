@@ -11,7 +11,8 @@ export type PublicIdType =
   | 'message'
   | 'question'
   | 'task'
-  | 'tasktype';
+  | 'tasktype'
+  | 'queue';
 
 const UUID_DIGITS = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/;
 

@@ -1,10 +1,10 @@
 /** A fresh workspace with the project's checkout, and what nothing of the task may show. */
 import { join } from 'node:path/posix';
 import { setTimeout as delay } from 'node:timers/promises';
-import { chooseCredential, everySecret } from '../builds/build-secrets.ts';
 import type { CheckoutTasks } from '../builds/checkout-work.ts';
 import { openCheckout } from '../builds/checkout-work.ts';
 import { openDistantCheckout } from '../builds/distant-checkout.ts';
+import { chooseCredential, everySecret } from '../builds/open-secrets.ts';
 import { gitEnvironment } from '../config/config.ts';
 import { gitCredentials } from '../credentials/credential-input.ts';
 import { type DeploySecret, openDeploy } from '../credentials/deploy-credential.ts';
@@ -16,7 +16,7 @@ import { REPOSITORY_OUT_OF_REACH } from '../projects/pod-limits.ts';
 import { findProject, type Project } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { workspaceNeeds } from '../projects/workspace-needs.ts';
-import { createRedactor, type Redact } from '../runtimes/redact.ts';
+import { createRedactor, MIN_SECRET_LENGTH, type Redact } from '../runtimes/redact.ts';
 import type { Workspace } from '../runtimes/runtime.ts';
 import { WorkspaceLostError } from '../runtimes/workspace-lost.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
@@ -77,7 +77,7 @@ export async function readTaskSecrets(
   return {
     git: git && gitCredentials.parse(JSON.parse(git.value)),
     deploy: deploy && openDeploy(deploy.value),
-    redact: createRedactor(everySecret(deps, project, found)),
+    redact: createRedactor(everySecret(deps, project, found).filter(({ length }) => length >= MIN_SECRET_LENGTH)),
   };
 }
 

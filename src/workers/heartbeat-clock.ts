@@ -1,5 +1,5 @@
 /** What a worker may believe of its own leases and of those of others, by what its heartbeats were answered. */
-import { CUT_OFF_AFTER_MS, HEARTBEAT_EVERY_MS, LEASE_SECONDS } from '../builds/lease.ts';
+import { CUT_OFF_SHARE, HEARTBEAT_EVERY_MS, LEASE_SECONDS } from '../builds/lease.ts';
 
 /** Longer than this without an answer, and others may have taken us for dead. */
 const MAX_GAP_MS = 2 * HEARTBEAT_EVERY_MS;
@@ -12,11 +12,17 @@ const CLOSED = new Set(['ECONNREFUSED', '57P01', '57P02', '57P03']);
  * other one may stand still while the machine sleeps.
  */
 export class HeartbeatClock {
+  readonly #leaseMs: number;
   /** When the last heartbeat was sent that was answered, or the database was last found closed. */
   #sureAt = performance.now();
   #answeredAt = performance.now();
   #answeredOn = Date.now();
   #answeringSince: number | null = performance.now();
+
+  /** `leaseSeconds`: how long a lease of ours holds. */
+  constructor(leaseSeconds = LEASE_SECONDS) {
+    this.#leaseMs = leaseSeconds * 1000;
+  }
 
   /** `sentAt`: of `performance.now()`. The leases began no sooner. */
   answered(sentAt: number): void {
@@ -36,12 +42,12 @@ export class HeartbeatClock {
 
   /** Nobody else can have been given what this worker runs. */
   get holdsLeases(): boolean {
-    return performance.now() - this.#sureAt < LEASE_SECONDS * 1000;
+    return performance.now() - this.#sureAt < this.#leaseMs;
   }
 
   /** The leases end soon, and there is no sign that they will be renewed. */
   get isCutOff(): boolean {
-    return performance.now() - this.#sureAt >= CUT_OFF_AFTER_MS;
+    return performance.now() - this.#sureAt >= this.#leaseMs * CUT_OFF_SHARE;
   }
 
   /** Whoever was away himself cannot tell who else is. */

@@ -1,20 +1,19 @@
 import type { Database } from '../database/database.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
 
 /**
  * Is the build over, or run by a worker of another host? Only then may its processes here be ended by a worker that has
  * lost it: while it waits, the next claim on this host may go on with them.
  */
 export async function isElsewhere(
-  deps: { readonly db: Database; readonly runtime: Pick<Runtime, 'place'> },
-  buildId: string,
+  db: Database,
+  { buildId, place }: { readonly buildId: string; readonly place: string },
 ): Promise<boolean> {
-  const row = await deps.db
+  const row = await db
     .selectFrom('build_audit as b')
     .leftJoin('workers as w', 'w.id', 'b.worker_id')
     .select(['b.status', 'w.host'])
     .where('b.id', '=', buildId)
     .executeTakeFirst();
   if (!row || row.status === 'PENDING') return !row;
-  return row.status !== 'RUNNING' || row.host !== deps.runtime.place;
+  return row.status !== 'RUNNING' || row.host !== place;
 }

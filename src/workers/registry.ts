@@ -40,32 +40,56 @@ export interface NewWorker {
  */
 export async function registerWorker(db: Database, worker: NewWorker): Promise<string[]> {
   const own = await readProcessKey();
+  await insertWorker(db, worker, { process: own, tokenId: null });
+  const dead = await findDead(await findNeighbours(db, worker), own);
+  if (dead.length > 0) await markStopped(db, dead);
+  return dead;
+}
+
+/** `tokenId`: of the token that speaks for a remote worker. A worker that is there already stays as it is. */
+export async function insertWorker(
+  db: Database,
+  worker: NewWorker,
+  { process, tokenId }: { readonly process: string; readonly tokenId: string | null },
+): Promise<void> {
   await db
     .insertInto('workers')
     .values({
       id: worker.id,
       name: worker.name,
       host: worker.place,
-      process: own,
+      process,
       version: worker.version,
       capacity: worker.capacity,
+      token_id: tokenId,
       ...agentColumns(worker.agents),
     })
+    .onConflict((conflict) => conflict.column('id').doNothing())
     .execute();
-  const others = await db
+}
+
+/** A worker of the same place that has not said that it ended. */
+export interface Neighbour {
+  readonly id: string;
+  readonly process: string;
+}
+
+export async function findNeighbours(db: Database, { id, place }: NewWorker): Promise<Neighbour[]> {
+  return db
     .selectFrom('workers')
     .select(['id', 'process'])
-    .where('host', '=', worker.place)
+    .where('host', '=', place)
     .where('stopped_at', 'is', null)
-    .where('id', '!=', worker.id)
+    .where('id', '!=', id)
     .orderBy('id', 'desc')
     .limit(MAX_NEIGHBOURS)
     .execute();
+}
+
+/** Those of them whose process is surely dead. `own`: the key of this process. */
+export async function findDead(neighbours: readonly Neighbour[], own: string): Promise<string[]> {
   const dead: string[] = [];
-  for (const other of others) {
-    if (await isProcessDead(other.process, own)) dead.push(other.id);
-  }
-  if (dead.length > 0) await markStopped(db, dead);
+  for (const { id, process } of neighbours) if (await isProcessDead(process, own)) dead.push(id);
   return dead;
 }
 

@@ -4,30 +4,25 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
-import { type AttemptKey, type Claimer, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
+import type { AttemptKey } from '../builds/claim-builds.ts';
 import { Doorbell } from '../builds/doorbell.ts';
 import { HEARTBEAT_EVERY_MS, RESCUE_EVERY_MS } from '../builds/lease.ts';
-import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { runBuild } from '../builds/run-build.ts';
 import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/running-build.ts';
 import { traceAttempt } from '../builds/trace-attempt.ts';
-import type { Database } from '../database/database.ts';
-import { ensurePartitions } from '../database/partitions.ts';
 import { isTransient } from '../database/transient.ts';
-import { SupersededError } from '../errors.ts';
-import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
+import { ServerSilentError, SupersededError } from '../errors.ts';
 import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { Turns } from '../std/turns.ts';
 import { VERSION } from '../std/version.ts';
-import { recordDrift } from './agent-drift.ts';
+import type { Coordinator } from './coordinator.ts';
 import { HeartbeatClock } from './heartbeat-clock.ts';
-import { isElsewhere } from './is-elsewhere.ts';
-import { keepHouse, keepWorkspaces } from './janitor.ts';
+import { keepWorkspaces } from './janitor.ts';
+import { PostgresCoordinator, type PostgresCoordinatorDeps } from './postgres-coordinator.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
-import { markDraining, markStopped, registerWorker, updateAgents } from './registry.ts';
 import { TaskWorker, type TaskWorkerDeps } from './task-worker.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
@@ -41,10 +36,11 @@ const BEAT_AGAIN_MS = 1_000;
 const LEAVE_AFTER_MS = 30_000;
 const MAX_GIVEN_BACK = 5;
 
-export interface WorkerDeps extends Omit<RunBuildDeps, 'holdsLeases' | 'drift'>, Pick<TaskWorkerDeps, 'desk'> {
-  /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
-  readonly controlDb: Database;
-}
+type OwnDeps = Omit<RunBuildDeps, 'holdsLeases' | 'drift' | 'openLedger'>;
+
+/** Beside the database; or somewhere else, with whoever speaks for it. */
+export type WorkerDeps = OwnDeps &
+  ((PostgresCoordinatorDeps & TaskWorkerDeps) | { readonly openCoordinator: (worker: Worker) => Coordinator });
 
 export interface WorkerOptions {
   readonly name: string | undefined;
@@ -71,9 +67,10 @@ export class Worker implements AsyncDisposable {
   readonly id = v7();
   readonly name: string;
   readonly #deps: RunBuildDeps;
-  readonly #control: { readonly db: Database };
+  readonly #coordinator: Coordinator;
   readonly #capacity: number;
-  readonly #tasks: TaskWorker;
+  /** None elsewhere than beside the database. */
+  readonly #tasks: TaskWorker | null = null;
   readonly #turns = new Turns(1);
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
@@ -90,13 +87,22 @@ export class Worker implements AsyncDisposable {
   readonly #left: AttemptKey[] = [];
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
-    this.#deps = { ...deps, drift: this.#drift, holdsLeases: () => this.#clock.holdsLeases };
-    this.#control = { db: deps.controlDb };
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
+    this.#coordinator =
+      'openCoordinator' in deps
+        ? deps.openCoordinator(this)
+        : new PostgresCoordinator(deps, { id: this.id, name: this.name, place: deps.runtime.place });
+    this.#deps = {
+      ...deps,
+      drift: this.#drift,
+      holdsLeases: () => this.#clock.holdsLeases,
+      openLedger: (build) => this.#coordinator.openLedger(build),
+    };
+    if ('openCoordinator' in deps) return;
     this.#tasks = new TaskWorker(deps, {
       name: this.name,
-      labels: () => this.#claimer.labels,
+      labels: () => this.#labels,
       places: async () =>
         this.#draining || (await this.#lacksRoom()) || this.#lacksRuntime() ? 0 : this.#capacity - this.#attempts.size,
       maxTasks: options.tasks ?? options.capacity,
@@ -111,9 +117,9 @@ export class Worker implements AsyncDisposable {
 
   /** Registers and starts to work. */
   async open(): Promise<void> {
-    const { db, runtime, agents, logger, telemetry } = this.#deps;
+    const { runtime, agents, logger, telemetry } = this.#deps;
     this.#agents = await probeAgents(agents);
-    const dead = await registerWorker(db, {
+    const { leaseSeconds } = await this.#coordinator.register({
       id: this.id,
       name: this.name,
       place: runtime.place,
@@ -121,17 +127,16 @@ export class Worker implements AsyncDisposable {
       capacity: this.#capacity,
       agents: this.#agents,
     });
-    if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
-    await ensurePartitions(db);
-    this.#clock = new HeartbeatClock();
-    const loop = (name: string, everyMs: number, work: () => Promise<void>, retryMs = everyMs) => {
+    this.#clock = new HeartbeatClock(leaseSeconds);
+    const loop = (name: string, everyMs: number, work: () => Promise<unknown>, retryMs = everyMs) => {
       const started = startLoop({
         everyMs,
         retryMs,
         work,
         onError: (error) => {
           telemetry.systemError('worker');
-          logger.warn({ error: isTransient(error) ? String(error) : error, loop: name }, 'will try again');
+          const isUsual = isTransient(error) || error instanceof ServerSilentError;
+          logger.warn({ error: isUsual ? String(error) : error, loop: name }, 'will try again');
         },
       });
       this.#loops.push(started);
@@ -141,15 +146,19 @@ export class Worker implements AsyncDisposable {
     this.#claims = claim;
     const beat = loop('heartbeat', HEARTBEAT_EVERY_MS, () => this.#beat(), BEAT_AGAIN_MS);
     loop('cut off', BEAT_AGAIN_MS, async () => this.#endWhatIsCutOff());
-    loop('rescue', RESCUE_EVERY_MS, () => this.#rescue());
-    loop('clean', CLEAN_EVERY_MS, () => keepHouse(this.#deps));
-    loop('workspaces', runtime.tendEveryMs, () => keepWorkspaces(this.#deps));
+    const { duties } = this.#coordinator;
+    if (duties) {
+      loop('rescue', RESCUE_EVERY_MS, async () => this.#clock.mayJudgeOthers && duties.rescue());
+      loop('clean', CLEAN_EVERY_MS, () => duties.keepHouse());
+    }
+    const coordinator = this.#coordinator;
+    loop('workspaces', runtime.tendEveryMs, () => keepWorkspaces({ runtime, logger, coordinator }));
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
-    this.#offs.push(this.#deps.hub.on(QUEUE_TOPIC, claim.wake));
+    this.#offs.push(coordinator.onWork(claim.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
-    this.#tasks.open();
+    this.#tasks?.open();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
     logger.info({ worker: this.name, capacity: this.#capacity, providers }, 'working');
   }
@@ -159,12 +168,12 @@ export class Worker implements AsyncDisposable {
    * processes is alive when this resolves. A second call with a shorter time shortens the first.
    */
   async drain(graceMs: number, mode: DrainMode = 'put back'): Promise<void> {
-    this.#draining ??= markDraining(this.#deps.db, this.id).catch(() => {});
+    this.#draining ??= this.#coordinator.markDraining().catch(() => {});
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
-    await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks.stopClaiming()]);
+    await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks?.stopClaiming()]);
     const ended = () =>
-      Promise.all([this.#tasks.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
+      Promise.all([this.#tasks?.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((done) => {
       timer = setTimeout(done, graceMs);
@@ -174,7 +183,7 @@ export class Worker implements AsyncDisposable {
     const reason = mode === 'leave' ? 'left' : 'released';
     for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt(reason));
     // Nobody re-attaches to a task.
-    this.#tasks.release();
+    this.#tasks?.release();
     // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
     const leave = new AbortController();
     await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
@@ -184,13 +193,13 @@ export class Worker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
-    await this.#tasks[Symbol.asyncDispose]();
+    await this.#tasks?.[Symbol.asyncDispose]();
     for (const off of this.#offs.splice(0)) off();
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
     await this.#recordDrift().catch(() => {});
     // Who comes next on this machine looks for builds of workers that are dead and have not said so.
     if (this.#left.length > 0) await this.#renewLeft().catch(() => {});
-    else await markStopped(this.#deps.db, [this.id]).catch(() => {});
+    else await this.#coordinator.markStopped().catch(() => {});
   }
 
   #wakeBeat = () => {};
@@ -205,16 +214,16 @@ export class Worker implements AsyncDisposable {
 
   /** May there be more to claim, and is there room? */
   async #claimOnce(): Promise<boolean> {
-    const free = this.#capacity - this.#attempts.size - this.#tasks.running;
+    const free = this.#capacity - this.#attempts.size - (this.#tasks?.running ?? 0);
     if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return false;
-    const claimed = await claimBuilds(this.#deps, this.#claimer, free);
+    const claimed = await this.#coordinator.claim(this.#labels, free);
     for (const build of claimed) this.#start(build);
     return claimed.length === free;
   }
 
-  get #claimer(): Claimer {
-    const labels = [...this.#deps.agents.keys()].map((name) => `provider:${name}`);
-    return { workerId: this.id, workerName: this.name, labels, projectIds: null };
+  /** What builds may ask of their worker. */
+  get #labels(): readonly string[] {
+    return [...this.#deps.agents.keys()].map((name) => `provider:${name}`);
   }
 
   /** What is there stays in the queue: for another worker, or until there is room again. */
@@ -248,14 +257,14 @@ export class Worker implements AsyncDisposable {
     for (const attempt of earlier) attempt.interrupt.abort(new Interrupt('superseded'));
     const interrupt = new AbortController();
     const bell = new Doorbell(build.talkNo);
-    const off = this.#deps.hub.on(workerTopic(build.id), () => this.#wakeBeat());
+    const off = this.#coordinator.onTold(build.id, () => this.#wakeBeat());
     const ended = Promise.all(earlier.map((attempt) => attempt.ended))
       .then(() =>
         traceAttempt(this.#deps, build, () => runBuild(this.#deps, build, { interrupt: interrupt.signal, bell })),
       )
       .then(async (end) => {
         if (end === 'left') this.#left.push({ buildId: build.id, attemptNo: build.attemptNo });
-        if (end === 'superseded' && (await isElsewhere(this.#deps, build.id))) {
+        if (end === 'superseded' && (await this.#coordinator.isElsewhere(build.id))) {
           await this.#deps.runtime.sweep(build.id, build.attemptNo);
         }
       })
@@ -270,7 +279,7 @@ export class Worker implements AsyncDisposable {
         off();
         this.#attempts.delete(key);
         this.#claims?.wake();
-        this.#tasks.wake();
+        this.#tasks?.wake();
       });
     this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.
@@ -282,9 +291,10 @@ export class Worker implements AsyncDisposable {
     const attempts = [...this.#attempts.values()];
     const sent = attempts.map(({ build }) => ({ buildId: build.id, attemptNo: build.attemptNo }));
     const sentAt = performance.now();
-    const beat = { workerId: this.id, attempts: [...sent, ...this.#left] };
-    const { owned, unknown } = await heartbeat(this.#control, beat).catch((error) => {
+    const { owned, unknown } = await this.#coordinator.heartbeat([...sent, ...this.#left]).catch((error) => {
       this.#clock.failed(error);
+      // They are still ours, and where a lease is long their agents would take themselves for nobody's before it ends.
+      if (!this.#clock.isCutOff) for (const { buildId } of sent) this.#renew(buildId);
       throw error;
     });
     await failpoint('heartbeat.answered');
@@ -315,12 +325,13 @@ export class Worker implements AsyncDisposable {
     if (!this.#clock.isCutOff || !this.#clock.holdsLeases) return;
     const attempts = [...this.#attempts.values()].filter(({ interrupt }) => !interrupt.signal.aborted);
     for (const { interrupt } of attempts) interrupt.abort(new Interrupt('cut_off'));
-    if (attempts.length > 0) this.#deps.logger.warn({ builds: attempts.length }, 'the database is lost; agents end');
+    if (attempts.length > 0)
+      this.#deps.logger.warn({ builds: attempts.length }, 'who hands out builds is lost; agents end');
   }
 
   /** So that who comes next has the whole time of a lease. */
   async #renewLeft(): Promise<void> {
-    await heartbeat(this.#control, { workerId: this.id, attempts: this.#left });
+    await this.#coordinator.heartbeat(this.#left);
     await Promise.all(this.#left.map(({ buildId }) => this.#deps.runtime.renew(buildId)));
   }
 
@@ -329,25 +340,20 @@ export class Worker implements AsyncDisposable {
     // A build that keeps coming back is left to its lease: that counts, and ends.
     const missing = unknown.filter(({ key, attemptNo }) => !this.#attempts.has(key) && attemptNo < MAX_GIVEN_BACK);
     for (const attempt of missing) {
-      if (this.#unknownBefore.has(attempt.key)) await giveBack(this.#deps, this.id, attempt);
+      if (this.#unknownBefore.has(attempt.key)) await this.#coordinator.giveBack(attempt);
     }
     this.#unknownBefore = new Set(missing.map(({ key }) => key));
   }
 
   async #probe(): Promise<void> {
     this.#agents = await probeAgents(this.#deps.agents);
-    await updateAgents(this.#deps.db, this.id, this.#agents);
+    await this.#coordinator.updateAgents(this.#agents);
   }
 
   async #recordDrift(): Promise<void> {
     const versions = new Map(this.#agents.flatMap(({ name, version }) => (version === null ? [] : [[name, version]])));
-    const drift = await recordDrift(this.#deps.db, this.#drift, versions);
+    const drift = await this.#coordinator.recordDrift(this.#drift, versions);
     if (drift.length > 0) this.#deps.logger.warn({ drift }, 'agents said what this version of Slipway does not know');
-  }
-
-  async #rescue(): Promise<void> {
-    if (!this.#clock.mayJudgeOthers) return;
-    await rescueBuilds({ ...this.#deps, ...this.#control }, 'expired');
   }
 }
 

@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Build, findBuild } from '../../src/builds/build.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
 import { claimBuilds, giveBack, heartbeat } from '../../src/builds/claim-builds.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { readEvents } from '../../src/events/read-events.ts';
@@ -53,7 +53,7 @@ async function idleWorker(): Promise<string> {
 async function claimByHand(limit = 1) {
   const workerId = await idleWorker();
   const claimed = await claimBuilds(stack.orchestrator, claimer(workerId), limit);
-  const ledgers = claimed.map((build) => new Ledger(stack.orchestrator, build));
+  const ledgers = claimed.map((build) => openPostgresLedger(stack.orchestrator, build));
   return { workerId, claimed, ledgers };
 }
 
@@ -63,13 +63,14 @@ async function lose(build: Build): Promise<void> {
   await rescueBuilds(stack.orchestrator, 'expired');
 }
 
-/** Holds the build's row while `work` runs. */
-async function whileLocked<T>(build: Build, work: () => Promise<T>): Promise<T> {
+/** Holds the build's row, or that of all claims, while `work` runs. */
+async function whileLocked<T>(what: Build | 'claims', work: () => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   try {
     await client.query('begin');
-    await client.query('select 1 from build_audit where id = $1 for update', [build.id]);
+    if (what === 'claims') await client.query('select 1 from queue_state for update');
+    else await client.query('select 1 from build_audit where id = $1 for update', [what.id]);
     return await work();
   } finally {
     await client.query('rollback');
@@ -82,8 +83,10 @@ test('a write that the database refuses does not silence the attempt', async () 
   const { ledgers } = await claimByHand();
   const ledger = ledgers[0];
   const name = randomBytes(4_000).toString('hex');
-  const artifact = { id: v7(), buildId: build.id, name, contentType: 'x', sizeBytes: 1, sha256: 'x' };
-  await expect(ledger?.write({ artifacts: [artifact] })).rejects.toThrow('index row');
+  const content = async function* () {
+    yield Buffer.from('x');
+  };
+  await expect(ledger?.keepArtifact({ name, contentType: 'x' }, content)).rejects.toThrow('index row');
   await ledger?.write({ events: [{ type: 'PROGRESS', data: { message: 'still here' } }] });
   await ledger?.finish({ status: 'COMPLETED', result: {} });
   expect(await findBuild(stack.orchestrator.db, build.id)).toMatchObject({ status: 'COMPLETED' });
@@ -105,7 +108,7 @@ test('a worker that is given its own lost build again goes on with it', async ()
 
 test('a claim that is on its way when a drain begins is waited for and put back', async () => {
   const build = await start(script({ run: 'sleep 60' }));
-  const worker = await whileLocked(build, async () => {
+  const worker = await whileLocked('claims', async () => {
     const opened = await stack.openWorker();
     const waiting = sql<{ n: number }>`select count(*)::int as n from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`;

@@ -4,7 +4,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { ensureManagedRepository } from '../../src/git/managed-repository.ts';
@@ -60,7 +60,7 @@ async function openScene(stack: TestStack) {
       const elsewhere = await registerByHand(stack, '/another/machine');
       const claimed: ClaimedBuild = await claimByHand(stack, elsewhere);
       const intent = { sha, branch: 'main', expected: base, filesChanged: [] };
-      expect(await new Ledger(orchestrator, claimed).recordPushIntent(intent, pack)).toBe(true);
+      expect(await openPostgresLedger(orchestrator, claimed).recordPushIntent(intent, pack)).toBe(true);
       await rescueBuilds(orchestrator, { workers: [elsewhere] });
       await stack.openWorker();
       return stack.finished(build.id);

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Build, findBuild } from '../../src/builds/build.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
 import { claimBuilds, heartbeat } from '../../src/builds/claim-builds.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
@@ -161,7 +161,7 @@ describe('the fence', () => {
     const workerId = (await db.selectFrom('workers').select('id').executeTakeFirst())?.id ?? '';
     const [claimed] = await claimBuilds(stack.orchestrator, claimer(workerId), 1);
     if (!claimed) throw new Error('nothing was claimed');
-    return { claimed, workerId, ledger: new Ledger(stack.orchestrator, claimed) };
+    return { claimed, workerId, ledger: openPostgresLedger(stack.orchestrator, claimed) };
   }
 
   const expire = (build: Build) =>

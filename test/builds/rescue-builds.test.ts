@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ClaimedBuild, findBuild } from '../../src/builds/build.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
@@ -103,7 +103,7 @@ async function loseTenWorkers(build: ClaimedBuild): Promise<ClaimedBuild> {
 
 test('an intended push is looked for by ten workers; then the build says that the commit may be there', async () => {
   const build = await startClaimed();
-  expect(await new Ledger(stack.orchestrator, build).recordPushIntent(COMMIT, null)).toBe(true);
+  expect(await openPostgresLedger(stack.orchestrator, build).recordPushIntent(COMMIT, null)).toBe(true);
   const last = await loseTenWorkers(build);
   const ended = await findBuild(stack.orchestrator.db, build.id);
   expect(ended).toMatchObject({ status: 'FAILED', attemptNo: 10, result: { publication: 'NONE', commitSha: null } });
@@ -114,7 +114,7 @@ test('an intended push is looked for by ten workers; then the build says that th
 
 test('a push that was proved stays one when the workers die of what comes after it', async () => {
   const build = await startClaimed();
-  const ledger = new Ledger(stack.orchestrator, build);
+  const ledger = openPostgresLedger(stack.orchestrator, build);
   await ledger.recordPushIntent(COMMIT, null);
   await ledger.write({ pushedSha: COMMIT.sha });
   await loseTenWorkers(build);

@@ -19,11 +19,29 @@ const names = commands.map(({ path }) => path.join(' '));
 test('every command is there', () => {
   expect(names).toEqual([
     ...['up', 'serve', 'work', 'migrate', 'doctor', 'demo'],
-    ...['project create', 'project list'],
-    ...['build start', 'build watch', 'build logs', 'build list', 'build show', 'build cancel', 'build retry'],
+    ...['project create', 'project list', 'project pause', 'project resume', 'project limit'],
+    ...[
+      'build start',
+      'build watch',
+      'build logs',
+      'build list',
+      'build show',
+      'build cancel',
+      'build priority',
+      'build retry',
+    ],
     ...['build tell', 'build answer', 'build approve', 'build reject'],
+    ...['queue pause', 'queue resume', 'queue limit'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
-    ...['credential set', 'credential list', 'credential delete', 'credential rotate-key', 'agents', 'audit list'],
+    ...[
+      'credential set',
+      'credential list',
+      'credential limit',
+      'credential delete',
+      'credential rotate-key',
+      'agents',
+      'audit list',
+    ],
     'help',
   ]);
 });

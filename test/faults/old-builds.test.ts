@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { dropOld } from '../../src/database/retention.ts';
 import { registerByHand } from '../support/claim.ts';
@@ -48,7 +48,9 @@ async function measure(): Promise<Figures> {
     const claimer = { workerId, workerName: 'by hand', labels: ['provider:scripted'], projectIds: null };
     const [build] = await timed('claim', () => claimBuilds(stack.orchestrator, claimer, 1));
     if (!build) throw new Error('nothing was claimed');
-    await timed('finish', () => new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} }));
+    await timed('finish', () =>
+      openPostgresLedger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} }),
+    );
   }
   return { start: quantiles(times.start), claim: quantiles(times.claim), finish: quantiles(times.finish) };
 }

@@ -7,7 +7,8 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Build } from '../../src/builds/build.ts';
 import { LEASE_SECONDS } from '../../src/builds/lease.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import type { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -40,7 +41,7 @@ async function succeed(build: Build): Promise<Ledger> {
   await waitFor(isMoved, { deadlineMs: 40_000, what: 'the end of the lease' });
   const claimed = await claimByHand(scene.stack, await registerByHand(scene.stack, '/elsewhere'));
   expect(claimed.id).toBe(build.id);
-  return new Ledger(orchestrator, claimed);
+  return openPostgresLedger(orchestrator, claimed);
 }
 
 test('a worker that was stopped for 40 s ends its agent when it comes back, and changes nothing', async () => {

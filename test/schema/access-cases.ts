@@ -79,6 +79,7 @@ const QUERIES: readonly AccessCase[] = [
     ...count,
     source: () => '{ queueStats { waiting scheduled running oldestQueuedAt throughputPerMinute averageWaitMs } }',
   },
+  { field: 'query queue', ...read, reach: 'everyone', source: () => '{ queue { pausedAt maxRunning } viewer { id } }' },
   { field: 'query apiTokens', ...rule, source: () => '{ apiTokens(includeRevoked: true) { nodes { id name } } }' },
   { field: 'query credentials', ...rule, source: () => '{ credentials { id } viewer { id } }' },
   {
@@ -229,6 +230,37 @@ const MUTATIONS: readonly AccessCase[] = [
     field: 'mutation archiveProject',
     ...change,
     source: ({ ours }) => mutation(`archiveProject(input: { id: "${ours.archived}" })`),
+  },
+  {
+    field: 'mutation pauseProject',
+    ...change,
+    source: ({ ours }) => mutation(`pauseProject(input: { id: "${ours.archived}" })`),
+  },
+  {
+    field: 'mutation resumeProject',
+    ...change,
+    source: ({ ours }) => mutation(`resumeProject(input: { id: "${ours.archived}" })`),
+  },
+  {
+    field: 'mutation setKeyLimit',
+    ...change,
+    source: ({ ours }) => mutation(`setKeyLimit(input: { projectId: "${ours.project}", key: "" })`),
+  },
+  { field: 'mutation updateQueue', ...rule, source: () => mutation('updateQueue(input: { maxRunning: -1 })') },
+  {
+    field: 'mutation setBuildPriority',
+    ...write,
+    source: ({ ours }) => mutation(`setBuildPriority(input: { id: "${ours.finished}", priority: 1 })`),
+  },
+  {
+    field: 'mutation setCredentialLimit',
+    ...change,
+    source: ({ ours }) => mutation(`setCredentialLimit(input: { projectId: "${ours.project}", name: "" })`),
+  },
+  {
+    field: 'mutation setCredentialLimit',
+    ...rule,
+    source: () => mutation('setCredentialLimit(input: { name: "" })'),
   },
   {
     field: 'mutation setCredential',

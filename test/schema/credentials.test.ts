@@ -12,7 +12,7 @@ import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { Api, viewer } from './api.ts';
 
-const EVERYTHING = `id name kind target baseUrl previousUntil keyId createdAt updatedAt lastUsedAt project { id credentials { name } }`;
+const EVERYTHING = `id name kind target baseUrl maxRunning previousUntil keyId createdAt updatedAt lastUsedAt project { id credentials { name } }`;
 const PLANTED = 'planted-0123456789-value';
 
 let stack: TestStack;
@@ -67,6 +67,7 @@ describe('credentials', () => {
       'keyId',
       'kind',
       'lastUsedAt',
+      'maxRunning',
       'name',
       'previousUntil',
       'project',

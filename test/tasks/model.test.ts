@@ -96,7 +96,7 @@ async function play(type: string, steps: readonly Step[]): Promise<ModelTask[]> 
         afterAttempt(task, 'lost');
         task.last = null;
       }
-    } else {
+    } else if ('task' in next) {
       const task = tasks[next.task];
       if (task) await change(task, next);
     }

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
-import { Ledger } from '../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
 import { cancelTask } from '../../src/tasks/change-task.ts';
 import { keepHouse, keepWorkspaces } from '../../src/workers/janitor.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
+import { housekeeperOf } from '../support/coordinator.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { enqueueRun } from '../support/task-runs.ts';
@@ -48,9 +49,9 @@ test('of builds that are over or run on another host nothing stays; what runs or
   const away = await startHere(elsewhere);
   const pushing = await startHere(elsewhere);
   const commit = { sha: 'a'.repeat(40), branch: 'main', expected: null, filesChanged: [] };
-  await new Ledger(stack.orchestrator, pushing).recordPushIntent(commit, null);
+  await openPostgresLedger(stack.orchestrator, pushing).recordPushIntent(commit, null);
   const over = await startHere(here);
-  await new Ledger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
+  await openPostgresLedger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
   const running = await startHere(here);
   const waiting = await startHere(here);
   await sql`update build_audit set lease_until = now() - interval '1 s' where id = ${waiting.id}`.execute(
@@ -61,7 +62,7 @@ test('of builds that are over or run on another host nothing stays; what runs or
   await mkdir(stranger, { recursive: true });
 
   await keepHouse(stack.orchestrator);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
 
   const kept = [pushing.id, running.id, waiting.id];
   const homes = (await stack.orchestrator.runtime.list()).filter(({ closed }) => closed).map(({ buildId }) => buildId);
@@ -77,7 +78,7 @@ test('the workspace of a task stays until the task is over', async () => {
   const [waits, over] = await Promise.all([1, 2].map(() => enqueueRun(stack, { id: projectId }, task)));
   for (const id of [waits, over]) await orchestrator.runtime.open(id ?? '');
   await cancelTask(orchestrator, { id: over ?? '', reason: null }, 'test');
-  await keepWorkspaces(orchestrator);
+  await keepWorkspaces(housekeeperOf(orchestrator));
   expect(await left()).toEqual([waits]);
 });
 
@@ -85,7 +86,7 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
   const here = await registerByHand(stack);
   const builds = [await startHere(here), await startHere(here)] as const;
   for (const build of builds) {
-    await new Ledger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
+    await openPostgresLedger(stack.orchestrator, build).finish({ status: 'COMPLETED', result: {} });
   }
   await sql`drop function ensure_build_partitions`.execute(stack.orchestrator.db);
   // A home that is none.
@@ -93,7 +94,7 @@ test('partitions that fail, and a workspace that cannot be removed, do not stop 
   await rm(broken, { recursive: true });
   await writeFile(broken, '');
   await keepHouse(stack.orchestrator);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
   expect(await readdir(join(stack.dataFolder, 'builds', builds[0].id))).toContain('work');
   expect(await readdir(join(stack.dataFolder, 'builds', builds[1].id))).toEqual(['home']);
 });

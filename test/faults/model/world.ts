@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { cancelBuild } from '../../../src/builds/cancel-build.ts';
 import { type AttemptKey, claimBuilds, heartbeat } from '../../../src/builds/claim-builds.ts';
-import { Ledger } from '../../../src/builds/ledger.ts';
+import { openPostgresLedger } from '../../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../../src/builds/rescue-builds.ts';
 import { retryBuild } from '../../../src/builds/retry-build.ts';
 import { startBuild } from '../../../src/builds/start-build.ts';
@@ -99,7 +99,7 @@ export class World {
     const [claimed] = await claimBuilds(this.orchestrator, claimer, 1);
     if (!claimed) return null;
     const index = this.#indexOf(claimed.id);
-    const attempt = new Attempt(claimed, { index, worker, ledger: new Ledger(this.orchestrator, claimed) });
+    const attempt = new Attempt(claimed, { index, worker, ledger: openPostgresLedger(this.orchestrator, claimed) });
     this.attempts.push(attempt);
     return attempt;
   }

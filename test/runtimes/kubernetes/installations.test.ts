@@ -7,6 +7,7 @@ import { openKubernetesRuntime } from '../../../src/runtimes/kubernetes/kubernet
 import { buildPodName, LABELS } from '../../../src/runtimes/kubernetes/pod-layout.ts';
 import { podSpec } from '../../../src/runtimes/kubernetes/pod-spec.ts';
 import { keepWorkspaces } from '../../../src/workers/janitor.ts';
+import { housekeeperOf } from '../../support/coordinator.ts';
 import { FAKE_NAMESPACE, type FakeKubeApi, openFakeKubeApi } from '../../support/fake-kube-api.ts';
 import { serveSandboxes } from '../../support/fake-sandboxes.ts';
 import { runtimeOptions } from '../../support/kubernetes-runtime.ts';
@@ -50,7 +51,7 @@ test('a pod of a build that its own database does not know goes; that of another
   const own = await putPod(await readInstallation(db), v7());
   const foreign = await putPod(v7(), v7());
   await waitFor(async () => (await runtime.list()).length > 0);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
   expect(names()).toEqual([foreign]);
   expect(names()).not.toContain(own);
 });
@@ -61,7 +62,7 @@ test('a copy of a database is told by SLIPWAY_KUBERNETES_INSTANCE that it is ano
   const original = await putPod(await readInstallation(db), v7());
   await putPod('copy', v7());
   await waitFor(async () => (await runtime.list()).length > 0);
-  await keepWorkspaces(stack.orchestrator);
+  await keepWorkspaces(housekeeperOf(stack.orchestrator));
   expect(names()).toEqual([original]);
 });
 

@@ -13,6 +13,7 @@ import { keepWorkspaces } from '../../../src/workers/janitor.ts';
 import { findWorkers } from '../../../src/workers/registry.ts';
 import { Worker } from '../../../src/workers/worker.ts';
 import { claimByHand, registerByHand } from '../../support/claim.ts';
+import { housekeeperOf } from '../../support/coordinator.ts';
 import {
   endExec,
   FAKE_NAMESPACE,
@@ -140,7 +141,7 @@ test('the pod of a build that is over goes, also when it lets nobody in', async 
   await using stack = await openTestStack();
   const over = await putPod(v7(), 1);
   fake.upgrade = (_request, socket) => socket.end('HTTP/1.1 500 Internal Server Error\r\n\r\n');
-  await keepWorkspaces({ ...stack.orchestrator, runtime });
+  await keepWorkspaces(housekeeperOf(stack.orchestrator, runtime));
   expect(names()).not.toContain(over);
 });
 
@@ -205,12 +206,12 @@ test('a worker that reaches the same cluster by another address leaves the pods 
   const build = await claimByHand(stack, await registerByHand(stack, 'kubernetes:another-address'));
   const earlier = build.attemptNo - 1;
   const name = await putPod(build.id, build.attemptNo);
-  await keepWorkspaces({ ...stack.orchestrator, runtime });
+  await keepWorkspaces(housekeeperOf(stack.orchestrator, runtime));
   expect(names()).toContain(name);
   fake.remove(name);
   await waitFor(async () => (await runtime.list()).length === 0);
   await putPod(build.id, earlier);
-  await keepWorkspaces({ ...stack.orchestrator, runtime });
+  await keepWorkspaces(housekeeperOf(stack.orchestrator, runtime));
   expect(names()).toEqual([]);
 });
 

@@ -1,0 +1,20 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/database.ts';
+
+/** In which variable the agent of a provider takes its key: what the queue needs to know which credential a build uses. */
+export interface ProviderKey {
+  readonly provider: string;
+  readonly variable: string;
+}
+
+/** Writes what differs. Every process does when it starts; they know the same unless their versions differ. */
+export async function recordProviderKeys(db: Database, keys: readonly ProviderKey[]): Promise<void> {
+  const providers = keys.map(({ provider }) => provider);
+  const variables = keys.map(({ variable }) => variable);
+  await sql`
+    insert into provider_keys as known (provider, variable)
+    select * from unnest(${providers}::text[], ${variables}::text[])
+    on conflict (provider) do update set variable = excluded.variable where known.variable <> excluded.variable`.execute(
+    db,
+  );
+}

@@ -1,0 +1,39 @@
+/** Bodies of remote workers: bounded while they are read, and unpacked. */
+import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import type { z } from 'zod';
+import { MAX_BODY_BYTES, MAX_UNPACKED_BYTES, PIECE_BYTES } from '../remote/protocol.ts';
+import { WorkerProblem } from './worker-problem.ts';
+
+const unpack = promisify(gunzip);
+
+export async function readJson<S extends z.ZodType>(incoming: IncomingMessage, schema: S): Promise<z.output<S>> {
+  const body = await readBytes(incoming, MAX_BODY_BYTES);
+  let found: unknown;
+  try {
+    const packed = incoming.headers['content-encoding'] === 'gzip';
+    found = JSON.parse((packed ? await unpack(body, { maxOutputLength: MAX_UNPACKED_BYTES }) : body).toString('utf8'));
+  } catch {
+    throw new WorkerProblem(400, 'The body is not JSON, or is too large.');
+  }
+  const result = schema.safeParse(found);
+  if (result.success) return result.data;
+  const issues = result.error.issues.slice(0, 10).map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new WorkerProblem(400, `The body is not valid. ${issues.join('; ')}`);
+}
+
+export function readPiece(incoming: IncomingMessage): Promise<Buffer> {
+  return readBytes(incoming, PIECE_BYTES);
+}
+
+async function readBytes(incoming: IncomingMessage, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) throw new WorkerProblem(413, `A body has at most ${limit} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

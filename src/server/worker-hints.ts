@@ -1,0 +1,57 @@
+/** Remote workers that wait for something to do: what NOTIFY is to those beside the database. */
+import type { EventHub } from '../events/event-hub.ts';
+import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
+
+export interface Hint {
+  /** There may be a build to claim. */
+  readonly work: boolean;
+  /** Builds that somebody has told something. */
+  readonly told: readonly string[];
+}
+
+export class WorkerHints implements Disposable {
+  readonly #hub: Pick<EventHub, 'on'>;
+  readonly #waiting = new Set<() => void>();
+  #closed = false;
+
+  constructor(hub: Pick<EventHub, 'on'>) {
+    this.#hub = hub;
+  }
+
+  /** Resolves at the first hint, when the time is over, when the caller is gone, and when the server closes. */
+  async next(
+    buildIds: readonly string[],
+    { ms, gone }: { readonly ms: number; readonly gone: AbortSignal },
+  ): Promise<Hint> {
+    let work = false;
+    const told = new Set<string>();
+    if (this.#closed || gone.aborted) return { work, told: [] };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const offs = buildIds.map((id) =>
+      this.#hub.on(workerTopic(id), () => {
+        told.add(id);
+        resolve();
+      }),
+    );
+    offs.push(
+      this.#hub.on(QUEUE_TOPIC, () => {
+        work = true;
+        resolve();
+      }),
+    );
+    const timer = setTimeout(resolve, ms);
+    gone.addEventListener('abort', () => resolve(), { once: true });
+    this.#waiting.add(resolve);
+    await promise;
+    this.#waiting.delete(resolve);
+    clearTimeout(timer);
+    for (const off of offs) off();
+    return { work, told: [...told] };
+  }
+
+  /** Whoever waits is answered: it asks another process. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    for (const resolve of this.#waiting) resolve();
+  }
+}

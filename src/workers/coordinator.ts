@@ -1,0 +1,56 @@
+/**
+ * The contract of whoever hands out builds and knows the workers: Postgres (`postgres-coordinator.ts`), or a server that
+ * has it (`src/remote/api-coordinator.ts`). One coordinator serves one worker.
+ */
+import type { Drift, DriftCounter } from '../agents/drift.ts';
+import type { ClaimedBuild } from '../builds/build.ts';
+import type { AttemptKey, HeartbeatAnswer } from '../builds/claim-builds.ts';
+import type { Ledger } from '../builds/ledger.ts';
+import type { AgentReport } from './probe-agents.ts';
+import type { NewWorker } from './registry.ts';
+
+/**
+ * What a workspace here is to its build. `ended`: the home stays, so that the session can be resumed; `expired`: all of
+ * it may go; `elsewhere`: a worker of another host has begun anew, and what this host has is in nobody's hands.
+ */
+export type Remains = 'ended' | 'expired' | 'elsewhere';
+
+export interface Left {
+  readonly id: string;
+  readonly remains: Remains;
+  /** Of a build that runs elsewhere: its last attempt that may have been here. */
+  readonly attemptNo: number | null;
+}
+
+export interface Coordinator {
+  /** From then on the worker is there, and builds of dead workers of its machine go on. Resolves with how long a claim holds without a heartbeat. */
+  register(worker: NewWorker): Promise<{ readonly leaseSeconds: number }>;
+  /** Up to `limit` builds that ask for no other labels, and are now the worker's; none when nothing is ready. */
+  claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]>;
+  /** Renews the leases of these attempts. */
+  heartbeat(attempts: readonly AttemptKey[]): Promise<HeartbeatAnswer>;
+  /** Gives back what the worker has claimed and does not run. */
+  giveBack(attempt: AttemptKey): Promise<void>;
+  openLedger(build: ClaimedBuild): Ledger;
+  /** Is the build over, or run by a worker of another place? */
+  isElsewhere(buildId: string): Promise<boolean>;
+  /** Those of these builds that have left something here which may go. */
+  findRemains(buildIds: readonly string[]): Promise<readonly Left[]>;
+  updateAgents(agents: readonly AgentReport[]): Promise<void>;
+  /** Adds what was counted to what all workers have counted. */
+  recordDrift(counter: DriftCounter, versions: ReadonlyMap<string, string>): Promise<readonly Drift[]>;
+  markDraining(): Promise<void>;
+  markStopped(): Promise<void>;
+  /** Hints, which may be lost: there may be a build to claim; somebody has told this build something. */
+  onWork(wake: () => void): () => void;
+  onTold(buildId: string, wake: () => void): () => void;
+  /** What a worker does for all; null where others do. */
+  readonly duties: Duties | null;
+}
+
+export interface Duties {
+  /** Builds whose lease has run out go on. */
+  rescue(): Promise<void>;
+  /** What must be looked after once in a while, besides workspaces. */
+  keepHouse(): Promise<void>;
+}

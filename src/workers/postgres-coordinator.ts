@@ -1,0 +1,100 @@
+/** Hands out builds from Postgres, to a worker beside it. */
+import type { DriftCounter } from '../agents/drift.ts';
+import type { ClaimedBuild } from '../builds/build.ts';
+import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
+import { LEASE_SECONDS } from '../builds/lease.ts';
+import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
+import { rescueBuilds } from '../builds/rescue-builds.ts';
+import type { Database } from '../database/database.ts';
+import { ensurePartitions } from '../database/partitions.ts';
+import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
+import { recordDrift } from './agent-drift.ts';
+import type { Coordinator, Duties } from './coordinator.ts';
+import { findRemains } from './find-remains.ts';
+import { isElsewhere } from './is-elsewhere.ts';
+import { keepHouse } from './janitor.ts';
+import type { AgentReport } from './probe-agents.ts';
+import { markDraining, markStopped, type NewWorker, registerWorker, updateAgents } from './registry.ts';
+
+export interface PostgresCoordinatorDeps extends PostgresLedgerDeps {
+  /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
+  readonly controlDb: Database;
+}
+
+interface Self {
+  readonly id: string;
+  readonly name: string;
+  /** That of its runtime. */
+  readonly place: string;
+}
+
+export class PostgresCoordinator implements Coordinator {
+  readonly duties: Duties;
+  readonly #deps: PostgresCoordinatorDeps;
+  readonly #self: Self;
+
+  constructor(deps: PostgresCoordinatorDeps, self: Self) {
+    this.#deps = deps;
+    this.#self = self;
+    this.duties = {
+      rescue: async () => void (await rescueBuilds({ ...deps, db: deps.controlDb }, 'expired')),
+      keepHouse: () => keepHouse(deps),
+    };
+  }
+
+  async register(worker: NewWorker) {
+    const dead = await registerWorker(this.#deps.db, worker);
+    if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
+    await ensurePartitions(this.#deps.db);
+    return { leaseSeconds: LEASE_SECONDS };
+  }
+
+  claim(labels: readonly string[], limit: number) {
+    const { id: workerId, name: workerName } = this.#self;
+    return claimBuilds(this.#deps, { workerId, workerName, labels, projectIds: null }, limit);
+  }
+
+  heartbeat(attempts: readonly AttemptKey[]) {
+    return heartbeat({ db: this.#deps.controlDb }, { workerId: this.#self.id, attempts });
+  }
+
+  giveBack(attempt: AttemptKey) {
+    return giveBack(this.#deps, this.#self.id, attempt);
+  }
+
+  openLedger(build: ClaimedBuild) {
+    return openPostgresLedger(this.#deps, build);
+  }
+
+  isElsewhere(buildId: string) {
+    return isElsewhere(this.#deps.db, { buildId, place: this.#self.place });
+  }
+
+  findRemains(buildIds: readonly string[]) {
+    return findRemains(this.#deps.db, { buildIds, place: this.#self.place });
+  }
+
+  updateAgents(agents: readonly AgentReport[]) {
+    return updateAgents(this.#deps.db, this.#self.id, agents);
+  }
+
+  recordDrift(counter: DriftCounter, versions: ReadonlyMap<string, string>) {
+    return recordDrift(this.#deps.db, counter, versions);
+  }
+
+  markDraining() {
+    return markDraining(this.#deps.db, this.#self.id);
+  }
+
+  markStopped() {
+    return markStopped(this.#deps.db, [this.#self.id]);
+  }
+
+  onWork(wake: () => void) {
+    return this.#deps.hub.on(QUEUE_TOPIC, wake);
+  }
+
+  onTold(buildId: string, wake: () => void) {
+    return this.#deps.hub.on(workerTopic(buildId), wake);
+  }
+}
