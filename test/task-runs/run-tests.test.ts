@@ -125,13 +125,16 @@ test('a payload that nobody could run is refused at once', async () => {
 test('a remote that is away is tried again by another attempt', async () => {
   await using _worker = await stack.openWorker(1);
   server.mode = 'error';
-  const id = await enqueue({ commit: first }, { retry: { maxAttempts: 3, backoffSeconds: 0 } });
+  const id = await enqueue({ branch: 'main' }, { retry: { maxAttempts: 5, backoffSeconds: 0 } });
   try {
-    await waitFor(async () => ((await find(id))?.failures ?? 0) > 0, { deadlineMs: 50_000, what: 'the first failure' });
+    await waitFor(async () => ((await find(id))?.failures ?? 0) > 0, { what: 'the first failure' });
+    expect((await find(id))?.failure).toMatchObject({ reason: expect.stringContaining('GIT_CLONE'), retryable: true });
   } finally {
     server.mode = 'answer';
   }
-  expect(await finished(id)).toMatchObject({ status: 'COMPLETED', failures: 1 });
+  const task = await finished(id);
+  expect(task.failure?.reason).toContain('TESTS_FAILED');
+  expect(task.attemptNo).toBeGreaterThan(1);
 });
 
 test('a task that is cancelled is CANCELLED when nothing of it is alive', async () => {
