@@ -51,8 +51,32 @@ const RegistryInput = builder.inputType('RegistryInput', {
   }),
 });
 
+const DeployVariableInput = builder.inputType('DeployVariableInput', {
+  description: 'A secret variable of deploy commands.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: 'Such as `FLY_API_TOKEN`.' }),
+    value: t.string({ required: true, description: 'Its value: at least 8 characters.' }),
+  }),
+});
+
+const DeployCredentialInput = builder.inputType('DeployCredentialInput', {
+  description: 'For the deployments of one environment: a kubeconfig, variables, or both.',
+  fields: (t) => ({
+    environment: t.string({ required: true, description: 'Such as `production`.' }),
+    kubeconfig: t.string({
+      description:
+        'A kubeconfig file. Its current context is used, with a token or a client certificate in the file itself; one ' +
+        'that names files or programs is refused.',
+    }),
+    variables: t.field({
+      type: [DeployVariableInput],
+      description: 'What deploy commands find in their environment: at most 20.',
+    }),
+  }),
+});
+
 const SetCredentialInput = builder.inputType('SetCredentialInput', {
-  description: 'A credential: exactly one of `git`, `modelApiKey`, `callbackSigning` and `registry`.',
+  description: 'A credential: exactly one of `git`, `modelApiKey`, `callbackSigning`, `registry` and `deploy`.',
   fields: (t) => ({
     projectId: t.id({ description: 'Whose it is; absent for all projects, which needs the scope admin.' }),
     name: t.string({
@@ -63,6 +87,7 @@ const SetCredentialInput = builder.inputType('SetCredentialInput', {
     modelApiKey: t.field({ type: ModelApiKeyInput, description: "For a model's provider." }),
     callbackSigning: t.field({ type: CallbackSigningInput, description: 'For callbacks.' }),
     registry: t.field({ type: RegistryInput, description: 'For packages.' }),
+    deploy: t.field({ type: DeployCredentialInput, description: 'For deployments.' }),
   }),
 });
 

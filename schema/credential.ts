@@ -15,6 +15,7 @@ const CredentialKindEnum = builder.enumType('CredentialKind', {
     MODEL_API_KEY: "The key of a model's provider. Only the agent that asks for its variable is given it.",
     CALLBACK_SIGNING: 'Signs callbacks in place of the secret that Slipway derives.',
     REGISTRY: 'Reads packages of one registry. The agent is given it.',
+    DEPLOY: 'Reaches where one environment runs. Only its deployments are given it, never an agent.',
   }),
 });
 
@@ -35,7 +36,7 @@ export const CredentialRef = builder.objectRef<Credential>('Credential').impleme
       nullable: true,
       description:
         'The only place where it is sent. GIT: scheme, host and port. MODEL_API_KEY: a variable. REGISTRY: a URL. ' +
-        'CALLBACK_SIGNING: null.',
+        'DEPLOY: an environment. CALLBACK_SIGNING: null.',
     }),
     baseUrl: t.exposeString('baseUrl', {
       nullable: true,

@@ -91,6 +91,17 @@ const ProjectSettingsInput = builder.inputRef<NonNullable<ProjectInput['settings
       type: WorkspaceInput,
       description: 'What the container of the agent is made of, on Kubernetes; members that are absent stay.',
     }),
+    testCommand: t.stringList({
+      description: 'What tasks of the type `test` run: a program and its arguments, which no shell reads.',
+    }),
+    testReport: t.string({ description: 'Glob of the reports that it writes, JUnit XML or TAP.' }),
+    deployCommand: t.stringList({
+      description: 'What tasks of the type `deploy` run, with the credential of their environment; no shell reads it.',
+    }),
+    deployManifests: t.stringList({
+      description:
+        'Globs of the manifests that tasks of the type `deploy` apply where there is no command, at most 20.',
+    }),
   }),
 });
 

@@ -188,6 +188,26 @@ const ProjectSettingsRef = builder.objectRef<ProjectSettings>('ProjectSettings')
       description: 'What the container of the agent is made of, on Kubernetes.',
       resolve: ({ workspace }) => workspace ?? {},
     }),
+    testCommand: t.field({
+      type: ['String'],
+      description: 'What tasks of the type `test` run: a program and its arguments; empty for nothing.',
+      resolve: ({ testCommand }) => testCommand ?? [],
+    }),
+    testReport: t.string({
+      nullable: true,
+      description: 'Glob of the reports that it writes, JUnit XML or TAP; null where only its exit code counts.',
+      resolve: ({ testReport }) => testReport,
+    }),
+    deployCommand: t.field({
+      type: ['String'],
+      description: 'What tasks of the type `deploy` run: a program and its arguments; empty for nothing.',
+      resolve: ({ deployCommand }) => deployCommand ?? [],
+    }),
+    deployManifests: t.field({
+      type: ['String'],
+      description: 'Globs of the manifests that tasks of the type `deploy` apply where there is no command.',
+      resolve: ({ deployManifests }) => deployManifests ?? [],
+    }),
   }),
 });
 

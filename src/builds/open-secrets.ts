@@ -3,6 +3,7 @@ import { secretOptions } from '../config/config.ts';
 import { callbackSecret } from '../credentials/callback-secret.ts';
 import type { CredentialKind } from '../credentials/credential.ts';
 import { gitCredentials } from '../credentials/credential-input.ts';
+import { deploySecrets } from '../credentials/deploy-credential.ts';
 import {
   type OpenedCredential,
   type ProjectCredentials,
@@ -29,8 +30,8 @@ export async function openSecrets(
   if (!project) return { git: null, model: null, registries: [], hidden: [] };
   const found = await readCredentials(deps, { projectId });
   for (const { name, reason } of found.unreadable) deps.logger.warn({ name, reason }, 'a credential cannot be opened');
-  const git = choose(found, 'GIT', webOrigin(project.repositoryUrl));
-  const model = choose(found, 'MODEL_API_KEY', variable);
+  const git = chooseCredential(found, 'GIT', webOrigin(project.repositoryUrl));
+  const model = chooseCredential(found, 'MODEL_API_KEY', variable);
   const registries = ownRegistries(found);
   const used = [git, model, ...registries].filter((one) => one !== null && 'value' in one);
   await recordUse(
@@ -41,8 +42,17 @@ export async function openSecrets(
     git: git && ('value' in git ? loginOf(git) : unreadable(git)),
     model: model && ('value' in model ? { id: model.id, key: model.value, baseUrl: model.baseUrl } : unreadable(model)),
     registries: registries.map(({ target, value }) => ({ url: target ?? '', token: value })),
-    hidden: [...ownSecrets(deps), ...derivedSecrets(deps, project), ...found.opened.flatMap(secretsOf)],
+    hidden: everySecret(deps, project, found),
   };
+}
+
+/** All that nothing of the project may show: its own, those of all projects, and the worker's. */
+export function everySecret(
+  deps: Pick<Deps, 'config' | 'keyring'>,
+  project: Project,
+  found: ProjectCredentials,
+): readonly string[] {
+  return [...ownSecrets(deps), ...derivedSecrets(deps, project), ...found.opened.flatMap(secretsOf)];
 }
 
 /** What a machine that is given only these comes by: nothing of the others is hidden from it, for it has none of them. */
@@ -58,7 +68,11 @@ export function withoutOthers({ git, model, registries }: OpenedSecrets): Opened
 type Chosen = ProjectCredentials['opened'][number] | ProjectCredentials['unreadable'][number];
 
 /** The project's own goes before that of every project, also when it cannot be opened. */
-function choose(found: ProjectCredentials, kind: CredentialKind, target: string | null): Chosen | null {
+export function chooseCredential(
+  found: ProjectCredentials,
+  kind: CredentialKind,
+  target: string | null,
+): Chosen | null {
   const fitting = [...found.opened, ...found.unreadable].filter(
     (one) => one.kind === kind && target !== null && (one.target === target || webOrigin(one.target) === target),
   );
@@ -69,7 +83,7 @@ function choose(found: ProjectCredentials, kind: CredentialKind, target: string 
 function ownRegistries(found: ProjectCredentials): readonly OpenedCredential[] {
   const targets = new Set(found.opened.flatMap(({ kind, target }) => (kind === 'REGISTRY' ? [target] : [])));
   return [...targets].flatMap((target) => {
-    const chosen = choose(found, 'REGISTRY', target);
+    const chosen = chooseCredential(found, 'REGISTRY', target);
     return chosen && 'value' in chosen ? [chosen] : [];
   });
 }
@@ -89,6 +103,7 @@ function loginSecrets({ username, password }: GitCredentials): readonly string[]
 function secretsOf(credential: OpenedCredential): readonly string[] {
   const { kind, value, previous } = credential;
   if (kind === 'CALLBACK_SIGNING') return [value, previous ?? ''].flatMap(signingTexts);
+  if (kind === 'DEPLOY') return deploySecrets(value);
   return kind === 'GIT' ? loginSecrets(loginOf(credential)) : [value];
 }
 

@@ -16,6 +16,8 @@ export interface CredentialSetFlags extends ScopeFlags {
   readonly grace?: number;
   readonly generate?: boolean;
   readonly registry?: string;
+  readonly deploy?: string;
+  readonly variable?: string;
   readonly valueFile?: string;
   readonly valueEnv?: string;
 }
@@ -47,9 +49,13 @@ function newSigningSecret(): string {
   return `whsec_${randomBytes(SIGNING_BYTES).toString('base64')}`;
 }
 
-function checkFlags({ git, username, modelKey, callbackSigning, registry, generate }: CredentialSetFlags): void {
-  const kinds = [git, modelKey, callbackSigning, registry].filter((kind) => kind !== undefined);
-  if (kinds.length !== 1) refuse('Say what it is for: one of --git, --model-key, --callback-signing and --registry.');
+function checkFlags(flags: CredentialSetFlags): void {
+  const { git, username, modelKey, callbackSigning, registry, deploy, variable, generate } = flags;
+  const kinds = [git, modelKey, callbackSigning, registry, deploy].filter((kind) => kind !== undefined);
+  if (kinds.length !== 1) {
+    refuse('Say what it is for: one of --git, --model-key, --callback-signing, --registry and --deploy.');
+  }
+  if (variable !== undefined && deploy === undefined) refuse('--variable is for --deploy only.');
   if (git !== undefined && username === undefined) refuse('--git needs --username.');
   if (generate && !callbackSigning) refuse('--generate is for --callback-signing only.');
 }
@@ -59,9 +65,13 @@ function refuse(message: string): never {
 }
 
 function kindOf(flags: CredentialSetFlags, secret: string): Partial<SetCredentialInput> {
-  const { git, username = '', modelKey, baseUrl, registry, grace } = flags;
+  const { git, username = '', modelKey, baseUrl, registry, deploy: environment, variable, grace } = flags;
   if (git !== undefined) return { git: { url: git, username, password: secret } };
   if (modelKey !== undefined) return { modelApiKey: { variable: modelKey, key: secret, baseUrl: baseUrl ?? null } };
   if (registry !== undefined) return { registry: { url: registry, token: secret } };
+  if (environment !== undefined) {
+    const given = variable === undefined ? { kubeconfig: secret } : { variables: [{ name: variable, value: secret }] };
+    return { deploy: { environment, ...given } };
+  }
   return { callbackSigning: { secret, graceSeconds: grace ?? null } };
 }

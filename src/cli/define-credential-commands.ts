@@ -75,6 +75,8 @@ function defineSet(credential: Command, run: Run): void {
     )
     .option('--generate', 'with --callback-signing: make the secret, and print it once')
     .option('--registry <url>', 'the token of this package registry')
+    .option('--deploy <environment>', 'the kubeconfig with which this environment is deployed')
+    .option('--variable <name>', 'with --deploy: not a kubeconfig but what deploy commands find in this variable')
     .option('--value-file <file>', 'read the secret from this file')
     .option('--value-env <variable>', 'read the secret from this environment variable')
     .addHelpText(

@@ -99,8 +99,8 @@ async function openWork(opened: AsyncDisposableStack, orchestrator: Orchestrator
   const { config } = orchestrator;
   const delivery = opened.use(new CallbackDelivery(orchestrator));
   delivery.open();
-  const { workerName: name, workerCapacity: capacity, workerLabels: labels } = config;
-  const worker = opened.use(new Worker(orchestrator, { name, capacity, labels }));
+  const { workerName: name, workerCapacity: capacity, workerLabels: labels, workerTasks: tasks } = config;
+  const worker = opened.use(new Worker(orchestrator, { name, capacity, labels, tasks }));
   await worker.open();
   return worker;
 }

@@ -372,6 +372,8 @@ export type CreateScheduleInput = {
 export type CredentialKind =
   /** Signs callbacks in place of the secret that Slipway derives. */
   | 'CALLBACK_SIGNING'
+  /** Reaches where one environment runs. Only its deployments are given it, never an agent. */
+  | 'DEPLOY'
   /** Reads and writes repositories of one origin. Only git is given it, never the agent. */
   | 'GIT'
   /** The key of a model's provider. Only the agent that asks for its variable is given it. */
@@ -414,6 +416,24 @@ export type DeleteTaskTypeInput = {
   readonly name: string;
   /** The project; absent: the type of all projects. */
   readonly projectId?: string | null | undefined;
+};
+
+/** For the deployments of one environment: a kubeconfig, variables, or both. */
+export type DeployCredentialInput = {
+  /** Such as `production`. */
+  readonly environment: string;
+  /** A kubeconfig file. Its current context is used, with a token or a client certificate in the file itself; one that names files or programs is refused. */
+  readonly kubeconfig?: string | null | undefined;
+  /** What deploy commands find in their environment: at most 20. */
+  readonly variables?: ReadonlyArray<DeployVariableInput> | null | undefined;
+};
+
+/** A secret variable of deploy commands. */
+export type DeployVariableInput = {
+  /** Such as `FLY_API_TOKEN`. */
+  readonly name: string;
+  /** Its value: at least 8 characters. */
+  readonly value: string;
 };
 
 /** What becomes of builds that still run when the time of a drain is over. */
@@ -707,6 +727,10 @@ export type ProjectSettingsInput = {
   readonly budget?: ProjectBudgetInput | null | undefined;
   /** Who is told about the end of a build, by signed HTTP. */
   readonly callbackUrl?: string | null | undefined;
+  /** What tasks of the type `deploy` run, with the credential of their environment; no shell reads it. */
+  readonly deployCommand?: ReadonlyArray<string> | null | undefined;
+  /** Globs of the manifests that tasks of the type `deploy` apply where there is no command, at most 20. */
+  readonly deployManifests?: ReadonlyArray<string> | null | undefined;
   /** Where builds are stopped. */
   readonly limits?: BuildLimitsInput | null | undefined;
   /** The agent's model. */
@@ -721,6 +745,10 @@ export type ProjectSettingsInput = {
   readonly secretScan?: SecretScanInput | null | undefined;
   /** What a new build does to the earlier ones of its group; by default QUEUE. */
   readonly supersede?: SupersedeInput | null | undefined;
+  /** What tasks of the type `test` run: a program and its arguments, which no shell reads. */
+  readonly testCommand?: ReadonlyArray<string> | null | undefined;
+  /** Glob of the reports that it writes, JUnit XML or TAP. */
+  readonly testReport?: string | null | undefined;
   /** Lets agent configuration in the repository (hooks, MCP servers, plugins) run; by default false. */
   readonly trustRepoConfig?: boolean | null | undefined;
   /** What the container of the agent is made of, on Kubernetes; members that are absent stay. */
@@ -883,10 +911,12 @@ export type SetBuildPriorityInput = {
   readonly priority: number;
 };
 
-/** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning` and `registry`. */
+/** A credential: exactly one of `git`, `modelApiKey`, `callbackSigning`, `registry` and `deploy`. */
 export type SetCredentialInput = {
   /** For callbacks. */
   readonly callbackSigning?: CallbackSigningInput | null | undefined;
+  /** For deployments. */
+  readonly deploy?: DeployCredentialInput | null | undefined;
   /** For git. */
   readonly git?: GitCredentialInput | null | undefined;
   /** For a model's provider. */

@@ -225,7 +225,13 @@ export const OPTIONS = {
     'SLIPWAY_WORKER_CAPACITY',
     integer(2, 1, 1000),
     '2',
-    'Builds that this worker runs at the same time.',
+    'Builds and tasks that this worker runs at the same time.',
+  ),
+  workerTasks: option(
+    'SLIPWAY_WORKER_TASKS',
+    z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().max(1000)).optional(),
+    'the capacity',
+    'How many of them may be tasks of the types test and deploy; 0 for none.',
   ),
   workerLabels: option(
     'SLIPWAY_WORKER_LABELS',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type InputIssue, InvalidInputError } from '../errors.ts';
 import { isPlainText } from '../std/plain-text.ts';
 import { type CredentialKind, GIT_CREDENTIAL } from './credential.ts';
+import { deployInput, sealedDeploy } from './deploy-credential.ts';
 
 /** A shorter secret could not be kept out of logs: taking it out would blacken common words. */
 const MIN_SECRET = 8;
@@ -84,6 +85,7 @@ const inputOf = (variables: readonly string[]) =>
       })
       .nullish(),
     registry: z.strictObject({ url: registryUrl, token: registryToken }).nullish(),
+    deploy: deployInput.nullish(),
   });
 
 function hasSigningLength(text: string): boolean {
@@ -101,7 +103,7 @@ export interface CheckedCredential {
   readonly kind: CredentialKind;
   readonly target: string | null;
   readonly baseUrl: string | null;
-  /** What is sealed. GIT: JSON of `GitLogin`; otherwise the secret itself. */
+  /** What is sealed. GIT: JSON of `GitLogin`; DEPLOY: JSON of `DeploySecret`; otherwise the secret itself. */
   readonly value: string;
   /** CALLBACK_SIGNING: how long the secret before this one signs, too. */
   readonly graceSeconds: number;
@@ -115,9 +117,13 @@ export function checkCredential(variables: readonly string[], input: CredentialI
       parsed.error.issues.map(({ path, message }) => ({ path: ['input', ...path.map(String)], message })),
     );
   }
-  const { git, modelApiKey, callbackSigning, registry, ...place } = parsed.data;
-  const kinds = [git, modelApiKey, callbackSigning, registry].filter((kind) => kind !== null && kind !== undefined);
-  if (kinds.length !== 1) refuse('name', 'give exactly one of git, modelApiKey, callbackSigning and registry with it');
+  const { git, modelApiKey, callbackSigning, registry, deploy, ...place } = parsed.data;
+  const kinds = [git, modelApiKey, callbackSigning, registry, deploy].filter(
+    (kind) => kind !== null && kind !== undefined,
+  );
+  if (kinds.length !== 1) {
+    refuse('name', 'give exactly one of git, modelApiKey, callbackSigning, registry and deploy with it');
+  }
   if (!git && place.name === GIT_CREDENTIAL)
     refuse('name', `${GIT_CREDENTIAL} is the name of a project's git credentials`);
   const bare = { ...place, target: null, baseUrl: null, graceSeconds: 0 };
@@ -130,6 +136,7 @@ export function checkCredential(variables: readonly string[], input: CredentialI
     return { ...bare, kind: 'MODEL_API_KEY', target: variable, baseUrl: baseUrl ?? null, value: key };
   }
   if (registry) return { ...bare, kind: 'REGISTRY', target: withSlash(registry.url), value: registry.token };
+  if (deploy) return { ...bare, kind: 'DEPLOY', target: deploy.environment, value: sealedDeploy(deploy) };
   const value = callbackSigning?.secret ?? '';
   return { ...bare, kind: 'CALLBACK_SIGNING', graceSeconds: callbackSigning?.graceSeconds ?? DAY_SECONDS, value };
 }

@@ -19,7 +19,7 @@ export interface Credential {
   readonly projectId: string | null;
   readonly name: string;
   readonly kind: CredentialKind;
-  /** GIT: an origin. MODEL_API_KEY: a variable. REGISTRY: a URL. CALLBACK_SIGNING: null. */
+  /** GIT: an origin. MODEL_API_KEY: a variable. REGISTRY: a URL. DEPLOY: an environment. CALLBACK_SIGNING: null. */
   readonly target: string | null;
   /** MODEL_API_KEY: where requests with this key go; null for the provider's own address. */
   readonly baseUrl: string | null;

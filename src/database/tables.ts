@@ -86,7 +86,7 @@ export interface CredentialsTable {
   id: string;
   project_id: string | null;
   name: string;
-  kind: 'GIT' | 'MODEL_API_KEY' | 'CALLBACK_SIGNING' | 'REGISTRY';
+  kind: 'GIT' | 'MODEL_API_KEY' | 'CALLBACK_SIGNING' | 'REGISTRY' | 'DEPLOY';
   target: string | null;
   base_url: string | null;
   sealed: string;

@@ -20,6 +20,8 @@ export interface Checkout {
 export interface CheckoutRequest {
   readonly branch: string;
   readonly defaultBranch: string;
+  /** Stands on this commit instead, wherever `branch` is. */
+  readonly commit?: string;
   /** Absolute path of the project's bare cache repository, made when it is missing. */
   readonly cache: string;
 }
@@ -42,14 +44,19 @@ async function fetchBase(context: GitContext, request: CheckoutRequest): Promise
   for (let attempt = 1; ; attempt += 1) {
     const base = await findBase(context, request);
     if (!base.ok || base.baseSha === null) return base;
-    const branch = base.branchSha === null ? request.defaultBranch : request.branch;
+    const ofBranch = base.branchSha === null ? request.defaultBranch : request.branch;
+    const branch = request.commit ?? ofBranch;
     const fetched = await fetchIntoCache(context, { cache: request.cache, branch, sha: base.baseSha });
     if (fetched.ok) return base;
+    if (fetched.kind === 'STALE' && request.commit !== undefined) {
+      return gitFailure('NOT_FOUND', `The remote does not give out the commit ${request.commit}.`);
+    }
     if (fetched.kind !== 'STALE' || attempt === MAX_TRIES) return fetched;
   }
 }
 
 async function findBase(context: GitContext, request: CheckoutRequest): Promise<Checkout | GitFailure> {
+  if (request.commit !== undefined) return { ok: true, baseSha: request.commit, branchSha: null };
   const base = await readBase(context, request);
   if (!base.ok || base.baseSha !== null) return base;
   const branches = await hasBranches(context);

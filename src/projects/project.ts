@@ -5,6 +5,7 @@ import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { ProjectsTable } from '../database/tables.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
 import { artifactGlob, checkoutGlob } from './artifact-glob.ts';
+import { commandInput } from './command-input.ts';
 import { networkInput } from './network-input.ts';
 import { supersedeInput } from './supersede-input.ts';
 import { workspaceInput } from './workspace-input.ts';
@@ -60,6 +61,12 @@ export const projectSettings = z.strictObject({
     .nullish(),
   /** What the agent's container is made of; no effect on the local runtime. */
   workspace: workspaceInput.nullish(),
+  /** What tasks of the type `test` run, and a glob of the reports that it writes. */
+  testCommand: commandInput.nullish(),
+  testReport: checkoutGlob.nullish(),
+  /** What tasks of the type `deploy` do: run this, or apply the files that these globs name to a cluster. */
+  deployCommand: commandInput.nullish(),
+  deployManifests: z.array(checkoutGlob).min(1).max(20).nullish(),
 });
 
 export type ProjectSettings = z.output<typeof projectSettings>;

@@ -1,6 +1,7 @@
 /** Is a payload what its type asks for? */
 import type { Database } from '../database/database.ts';
 import { InvalidInputError } from '../errors.ts';
+import { checkRunPayload } from '../task-runs/task-payload.ts';
 import { payloadProblem } from './payload-schema.ts';
 import { findTaskType, listTaskTypes } from './task-type.ts';
 
@@ -15,6 +16,7 @@ export async function checkPayload(
     const message = `is no task type of this project. Known: ${[...new Set(known)].slice(0, 50).join(', ')}`;
     throw new InvalidInputError([{ path: ['input', 'type'], message }], 'UNKNOWN_TASK_TYPE');
   }
+  checkRunPayload({ type, payload });
   const problem = payloadProblem(found.schema, payload);
   if (problem) throw new InvalidInputError([{ path: ['input', 'payload', ...problem.path], message: problem.message }]);
 }

@@ -18,6 +18,7 @@ import { type Topic, taskTopic } from '../events/topics.ts';
 import { findProject } from '../projects/project.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { defaultKey } from '../task-runs/task-payload.ts';
 import { checkPayload } from './check-payload.ts';
 import { addToQueue } from './queue-task.ts';
 import { BUILD_TYPE, findTask, ownTask, type Task } from './task.ts';
@@ -163,7 +164,7 @@ async function acceptTask(
       labels: JSON.stringify(Object.fromEntries((task.labels ?? []).map((label) => [label.key, label.value]))),
       needs: [...new Set(task.runsOn ?? [])],
       priority: task.priority ?? 0,
-      concurrency_key: task.concurrencyKey ?? null,
+      concurrency_key: task.concurrencyKey ?? defaultKey(task),
       callback_url: task.callbackUrl ?? null,
       max_attempts: task.retry?.maxAttempts ?? DEFAULT_ATTEMPTS,
       backoff_seconds: backoff,

@@ -7,7 +7,7 @@ const KEEP_SESSIONS_DAYS = 7;
 
 /**
  * Those of these builds that have left something in this place which may go. A build that waits is not among them: a
- * worker of this host may go on with what is here.
+ * worker of this host may go on with what is here. Nor is a task that is not over: its next attempt here ends what is left.
  */
 export async function findRemains(
   db: Database,
@@ -23,7 +23,8 @@ export async function findRemains(
       from unnest(${buildIds}::uuid[]) as here (id)
       left join build_audit b on b.id = here.id
       left join workers w on w.id = b.worker_id
-     where b.id is null or b.finished_at is not null
+     where (b.id is null and not exists (select from tasks t where t.id = here.id and t.finished_at is null))
+        or b.finished_at is not null
         or (b.status = 'RUNNING' and w.host <> ${place} and b.push_intent_sha is null)
   `.execute(db);
   return rows;

@@ -16,6 +16,7 @@ import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
+import { Turns } from '../std/turns.ts';
 import { VERSION } from '../std/version.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { DrainMode } from './drain-mode.ts';
@@ -25,6 +26,7 @@ import { keepWorkspaces } from './janitor.ts';
 import { type Dismissal, Orders } from './orders.ts';
 import { PostgresCoordinator, type PostgresCoordinatorDeps } from './postgres-coordinator.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
+import { TaskWorker, type TaskWorkerDeps } from './task-worker.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
@@ -41,14 +43,16 @@ type OwnDeps = Omit<RunBuildDeps, 'holdsLeases' | 'drift' | 'openLedger'>;
 
 /** Beside the database; or somewhere else, with whoever speaks for it. */
 export type WorkerDeps = OwnDeps &
-  (PostgresCoordinatorDeps | { readonly openCoordinator: (worker: Worker) => Coordinator });
+  ((PostgresCoordinatorDeps & TaskWorkerDeps) | { readonly openCoordinator: (worker: Worker) => Coordinator });
 
 export interface WorkerOptions {
   readonly name: string | undefined;
-  /** Builds at the same time. */
+  /** Builds and tasks at the same time. */
   readonly capacity: number;
   /** What its operator says that it is good for. */
   readonly labels?: readonly string[];
+  /** How many of them may be tasks; by default all. */
+  readonly tasks?: number | undefined;
 }
 
 interface Attempt {
@@ -66,6 +70,11 @@ export class Worker implements AsyncDisposable {
   readonly #capacity: number;
   readonly #labels: readonly string[];
   readonly #orders: Orders;
+  /** As the last look at what is said of this worker gave them. */
+  #claimLabels: readonly string[] = [];
+  /** None elsewhere than beside the database. */
+  readonly #tasks: TaskWorker | null = null;
+  readonly #turns = new Turns(1);
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
@@ -99,7 +108,17 @@ export class Worker implements AsyncDisposable {
       drain: (graceMs, mode) => this.drain(graceMs, mode),
       letGo: () => {
         for (const { interrupt } of this.#attempts.values()) interrupt.abort(new Interrupt('superseded'));
+        this.#tasks?.release();
       },
+    });
+    if ('openCoordinator' in deps) return;
+    this.#tasks = new TaskWorker(deps, {
+      name: this.name,
+      labels: () => this.#claimLabels,
+      places: () => this.#places(),
+      maxTasks: options.tasks ?? options.capacity,
+      turns: this.#turns,
+      onFree: () => this.#claims?.wake(),
     });
   }
 
@@ -158,6 +177,7 @@ export class Worker implements AsyncDisposable {
     this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
+    this.#tasks?.open();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
     logger.info({ worker: this.name, capacity: this.#capacity, providers }, 'working');
   }
@@ -170,8 +190,9 @@ export class Worker implements AsyncDisposable {
     this.#draining ??= this.#coordinator.markDraining().catch(() => {});
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
-    await Promise.all([this.#draining, this.#claims?.stop()]);
-    const ended = () => Promise.all([...this.#attempts.values()].map((attempt) => attempt.ended));
+    await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks?.stopClaiming()]);
+    const ended = () =>
+      Promise.all([this.#tasks?.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((done) => {
       timer = setTimeout(done, graceMs);
@@ -180,6 +201,8 @@ export class Worker implements AsyncDisposable {
     clearTimeout(timer);
     const reason = mode === 'leave' ? 'left' : 'released';
     for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt(reason));
+    // Nobody re-attaches to a task.
+    this.#tasks?.release();
     // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
     const leave = new AbortController();
     await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
@@ -189,6 +212,7 @@ export class Worker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
+    await this.#tasks?.[Symbol.asyncDispose]();
     for (const off of this.#offs.splice(0)) off();
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
     await this.#recordDrift().catch(() => {});
@@ -203,15 +227,26 @@ export class Worker implements AsyncDisposable {
   #runtimeLooks = 0;
 
   async #claim(): Promise<void> {
-    while (!this.#draining) {
-      const free = this.#capacity - this.#attempts.size;
-      if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
-      const { takesWork, labels } = await this.#orders.heed();
-      if (!takesWork) return;
-      const claimed = await this.#coordinator.claim(labels, free);
-      for (const build of claimed) this.#start(build);
-      if (claimed.length < free) return;
-    }
+    let more = true;
+    while (more && !this.#draining) more = await this.#turns.take(() => this.#claimOnce());
+  }
+
+  /** May there be more to claim, and is there room? */
+  async #claimOnce(): Promise<boolean> {
+    const free = (await this.#places()) - (this.#tasks?.running ?? 0);
+    if (free <= 0) return false;
+    const claimed = await this.#coordinator.claim(this.#claimLabels, free);
+    for (const build of claimed) this.#start(build);
+    return claimed.length === free;
+  }
+
+  /** Places that no build has; 0 while nothing may begin. */
+  async #places(): Promise<number> {
+    const places = this.#draining ? 0 : this.#capacity - this.#attempts.size;
+    if (places <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return 0;
+    const { takesWork, labels } = await this.#orders.heed();
+    this.#claimLabels = labels;
+    return takesWork ? places : 0;
   }
 
   /** What is there stays in the queue: for another worker, or until there is room again. */
@@ -267,6 +302,7 @@ export class Worker implements AsyncDisposable {
         off();
         this.#attempts.delete(key);
         this.#claims?.wake();
+        this.#tasks?.wake();
       });
     this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.

@@ -41,11 +41,14 @@ test('a secret comes from stdin, a file or a variable; it is listed without its 
   await writeFile(file, SECRET);
   await slipway(['set', 'npm', '-p', 'boats', '--registry', 'https://npm.example', '--value-file', file]);
   expect(await secretOf('npm')).toBe(SECRET);
+  await slipway(['set', 'fly', '-p', 'boats', '--deploy', 'staging', '--variable', 'FLY_TOKEN', '--value-file', file]);
+  expect(await secretOf('fly')).toBe(JSON.stringify({ cluster: null, variables: { FLY_TOKEN: SECRET } }));
   await slipway(['set', 'model', '--global', '--model-key', 'ANTHROPIC_API_KEY', '--value-env', 'SECRET']);
   expect(await secretOf('model')).toBe(SECRET);
 
   const listed = await slipway(['list', '-p', 'boats', '--json']);
   expect(JSON.parse(listed.stdout)).toMatchObject([
+    { name: 'fly', kind: 'DEPLOY', target: 'staging' },
     { name: 'host', kind: 'GIT', target: 'https://git.example' },
     { name: 'npm', kind: 'REGISTRY' },
   ]);
@@ -67,6 +70,11 @@ test.each([
   ['no scope', ['set', 'x', '--registry', 'https://npm.example'], /--project <project>, or --global/],
   ['both scopes', ['delete', 'x', '--global', '-p', 'boats'], /--project <project>, or --global/],
   ['no kind', ['set', 'x', '--global'], /one of --git/],
+  [
+    'a variable of nothing',
+    ['set', 'x', '--global', '--git', 'https://git.example', '--variable', 'X'],
+    /--variable is for --deploy/,
+  ],
   ['no user', ['set', 'x', '--global', '--git', 'https://git.example'], /--username/],
   ['nothing on stdin', ['set', 'x', '--global', '--registry', 'https://npm.example'], /no secret in stdin/],
   [

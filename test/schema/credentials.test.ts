@@ -53,6 +53,7 @@ const KINDS = {
   modelApiKey: { variable: 'ANTHROPIC_API_KEY', key: PLANTED, baseUrl: 'https://gateway.example' },
   callbackSigning: { secret: `whsec_${Buffer.from(`${PLANTED}${PLANTED}`).toString('base64')}` },
   registry: { url: 'https://npm.example', token: PLANTED },
+  deploy: { environment: 'production', variables: [{ name: 'DEPLOY_KEY', value: PLANTED }] },
 };
 
 describe('credentials', () => {
@@ -108,11 +109,12 @@ describe('credentials', () => {
     const listed = await api.data(
       `{ credentials { ${EVERYTHING} } project(id: "${projectId}") { callbackSecret credentials { ${EVERYTHING} } } }`,
     );
-    expect(listed.credentials).toHaveLength(4);
+    expect(listed.credentials).toHaveLength(5);
     expect(listed.project).toMatchObject({
       callbackSecret: null,
       credentials: [
         { name: 'of-callbackSigning', kind: 'CALLBACK_SIGNING', target: null, previousUntil: expect.any(String) },
+        { name: 'of-deploy', kind: 'DEPLOY', target: 'production', previousUntil: null },
         { name: 'of-git', kind: 'GIT', target: 'https://git.example', previousUntil: null },
         { name: 'of-modelApiKey', kind: 'MODEL_API_KEY', baseUrl: 'https://gateway.example' },
         { name: 'of-registry', kind: 'REGISTRY', target: 'https://npm.example/', lastUsedAt: null },

@@ -29,7 +29,7 @@ async function send(name: string, payload: string, input: Record<string, unknown
 
 const PROJECT = `project { id slug name status defaultBranch template repositoryUrl archivedAt lastActivityCursor
   settings { provider callbackUrl artifacts trustRepoConfig limits { wallSeconds maxTurns }
-    workspace { image cpu memory storage } } }`;
+    workspace { image cpu memory storage } testCommand testReport deployCommand deployManifests } }`;
 
 describe('projects', () => {
   it('are made, changed member by member, and archived', async () => {
@@ -59,11 +59,23 @@ describe('projects', () => {
       },
     });
     const { id } = made.project;
-    const changed = await send('updateProject', PROJECT, { id, name: 'Our Site', settings: { trustRepoConfig: true } });
+    const changed = await send('updateProject', PROJECT, {
+      id,
+      name: 'Our Site',
+      settings: {
+        trustRepoConfig: true,
+        testCommand: ['npm', 'test'],
+        testReport: '**/*.xml',
+        deployManifests: ['k8s/*'],
+      },
+    });
     expect(changed.project).toMatchObject({
       name: 'Our Site',
       slug: 'my-site',
-      settings: { provider: 'scripted', trustRepoConfig: true },
+      settings: {
+        ...{ provider: 'scripted', trustRepoConfig: true, testCommand: ['npm', 'test'], testReport: '**/*.xml' },
+        ...{ deployCommand: [], deployManifests: ['k8s/*'] },
+      },
     });
     expect(await send('createProject', PROJECT, { name: 'My Site' })).toMatchObject({ code: 'CONFLICT' });
     const archived = await send('archiveProject', PROJECT, { id });

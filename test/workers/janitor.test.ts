@@ -8,11 +8,13 @@ import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { ALL_OF_THE_NETWORK } from '../../src/std/network-access.ts';
+import { cancelTask } from '../../src/tasks/change-task.ts';
 import { keepHouse, keepWorkspaces } from '../../src/workers/janitor.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import { housekeeperOf } from '../support/coordinator.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
+import { enqueueRun } from '../support/task-runs.ts';
 
 let stack: TestStack;
 let projectId: string;
@@ -68,6 +70,16 @@ test('of builds that are over or run on another host nothing stays; what runs or
   expect(await left()).toEqual([...kept, over.id, 'notes'].toSorted());
   for (const build of [away, over]) expect(await stack.orchestrator.runtime.sweep(build.id)).toBe(0);
   for (const id of kept) expect(await stack.orchestrator.runtime.sweep(id)).toBeGreaterThan(0);
+});
+
+test('the workspace of a task stays until the task is over', async () => {
+  const { orchestrator } = stack;
+  const task = { type: 'test', payload: {} };
+  const [waits, over] = await Promise.all([1, 2].map(() => enqueueRun(stack, { id: projectId }, task)));
+  for (const id of [waits, over]) await orchestrator.runtime.open(id ?? '');
+  await cancelTask(orchestrator, { id: over ?? '', reason: null }, 'test');
+  await keepWorkspaces(housekeeperOf(orchestrator));
+  expect(await left()).toEqual([waits]);
 });
 
 test('partitions that fail, and a workspace that cannot be removed, do not stop the rest', async () => {

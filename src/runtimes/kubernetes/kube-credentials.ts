@@ -15,6 +15,19 @@ export interface KubeConfigInput {
   readonly context?: string;
   /** The context's if absent. */
   readonly namespace?: string;
+  /** In place of all files: nothing of this machine is asked. */
+  readonly cluster?: InlineCluster;
+}
+
+/** A cluster and who we are there; certificates and keys in base64. */
+export interface InlineCluster {
+  readonly server: string;
+  readonly tlsServerName?: string | undefined;
+  readonly caData?: string | undefined;
+  readonly skipTlsVerify?: boolean | undefined;
+  readonly token?: string | undefined;
+  readonly certData?: string | undefined;
+  readonly keyData?: string | undefined;
 }
 
 /** What a request needs to reach the server and to be let in. */
@@ -135,13 +148,32 @@ async function loadConfig(input: KubeConfigInput): Promise<KubeConfig> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   try {
-    if (input.kubeconfig === undefined) config.loadFromDefault();
+    if (input.cluster !== undefined) loadInline(config, input.cluster);
+    else if (input.kubeconfig === undefined) config.loadFromDefault();
     else loadFiles(config, KubeConfig, input.kubeconfig);
   } catch (error) {
     throw notConfigured(error instanceof Error ? error.message : String(error));
   }
   if (input.context !== undefined) config.setCurrentContext(input.context);
   return config;
+}
+
+function loadInline(
+  config: KubeConfig,
+  { server, tlsServerName, caData, skipTlsVerify, ...user }: InlineCluster,
+): void {
+  const name = 'inline';
+  const cluster = { name, server, caData, tlsServerName, skipTLSVerify: skipTlsVerify ?? false };
+  config.loadFromOptions({
+    clusters: [present(cluster)],
+    users: [present({ name, ...user })],
+    contexts: [{ name, cluster: name, user: name }],
+    currentContext: name,
+  });
+}
+
+function present(object: object): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 }
 
 /** The first file that names a current context decides it, as for kubectl. */

@@ -1,0 +1,63 @@
+/** The noun: one attempt at a task of the types that workers beside the database run. */
+import type { Config } from '../config/config.ts';
+import type { Keyring } from '../credentials/keyring.ts';
+import type { Database } from '../database/database.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export const RUN_TASK_TYPES = ['test', 'deploy'] as const;
+export type RunTaskType = (typeof RUN_TASK_TYPES)[number];
+
+export interface TaskToRun {
+  /** UUID; the workspace has it, too. */
+  readonly id: string;
+  readonly projectId: string;
+  readonly type: RunTaskType;
+  readonly payload: unknown;
+  readonly attemptNo: number;
+}
+
+export interface RunTaskDeps {
+  readonly db: Database;
+  readonly config: Config;
+  readonly keyring: Keyring;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+}
+
+export type TaskFailureReason =
+  | 'INVALID_PAYLOAD'
+  | 'NOT_CONFIGURED'
+  | 'CREDENTIAL_UNREADABLE'
+  | 'GIT_CLONE_FAILED'
+  | 'SANDBOX_FAILED'
+  | 'TIMEOUT'
+  | 'OUTPUT_LIMIT'
+  | 'COMMAND_FAILED'
+  | 'TESTS_FAILED'
+  | 'REPORT_UNREADABLE'
+  | 'DEPLOY_FAILED'
+  | 'INTERNAL';
+
+/** How an attempt ends; `result` is JSON of at most 64 KiB. */
+export type TaskEnd =
+  | { readonly status: 'COMPLETED'; readonly result: Readonly<Record<string, unknown>> }
+  | {
+      readonly status: 'FAILED';
+      readonly reason: TaskFailureReason;
+      readonly message: string;
+      /** Another attempt may end otherwise. */
+      readonly retryable: boolean;
+      readonly result: Readonly<Record<string, unknown>> | null;
+    };
+
+/** A step that cannot go on: the attempt ends with this failure. */
+export class TaskFailedError extends Error {
+  override readonly name = 'TaskFailedError';
+  readonly end: TaskEnd & { readonly status: 'FAILED' };
+
+  constructor(reason: TaskFailureReason, message: string, { retryable = false } = {}) {
+    super(message);
+    this.end = { status: 'FAILED', reason, message, retryable, result: null };
+  }
+}
