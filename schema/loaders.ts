@@ -181,7 +181,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
 }
 
 /** A build is one only for who may read builds; whoever works on tasks reads them, too. */
-export function seesTask(viewer: Viewer, task: Pick<Task, 'projectId' | 'isBuild'>): boolean {
+function seesTask(viewer: Viewer, task: Pick<Task, 'projectId' | 'isBuild'>): boolean {
   if (!seesProject(viewer, task.projectId)) return false;
   return task.isBuild ? can(viewer, 'builds:read') : can(viewer, 'tasks:read') || can(viewer, 'work');
 }
