@@ -23,6 +23,7 @@ const FAULTS = [
   'test/database/embedded-postgres.test.ts',
   'test/e2e/many-clients.test.ts',
   'test/e2e/restarts.test.ts',
+  'test/queue/queue-model.test.ts',
   'test/runtimes/kubernetes/kubernetes.test.ts',
   'test/faults/**/*.test.ts',
 ];

@@ -13,13 +13,12 @@ create table queue_state (
   paused_at    timestamptz(3),
   paused_by    text,
   max_running  integer check (max_running >= 0),
-  running      integer not null default 0 check (running >= 0),
-  -- The turn that was taken last: virtual time, in items of a project of weight 1.
-  turn         double precision not null default 0
+  running      integer not null default 0 check (running >= 0)
 ) with (fillfactor = 50);
 insert into queue_state default values;
 
--- A project in the queue. Each item that it starts costs it 1 / weight of a turn, and the lowest turn goes first.
+-- A project in the queue. Each item that it starts costs it 1 / weight of a turn in all pools that the same worker serves,
+-- and the lowest turn goes first.
 create table queue_owners (
   project_id   uuid primary key,
   weight       double precision not null default 1 check (weight > 0),
@@ -29,8 +28,7 @@ create table queue_owners (
   -- Items with the same key that run at the same time, where queue_keys says nothing else.
   key_limit    integer not null default 1 check (key_limit > 0),
   running      integer not null default 0 check (running >= 0),
-  waiting      integer not null default 0 check (waiting >= 0),
-  turn         double precision not null default 0
+  waiting      integer not null default 0 check (waiting >= 0)
 ) with (fillfactor = 50);
 
 -- Items that the same workers can take, and that the same limited credential holds back.
@@ -42,8 +40,13 @@ create table queue_pools (
   -- A credential with a limit; '' for none.
   gate   text not null,
   open   boolean not null default true,
+  -- Its clock: the turn that was taken last, in items of a project of weight 1. Pools that no worker serves together have
+  -- nothing to do with each other, and a slow one is not measured by a fast one.
+  turn   double precision not null default 0,
+  -- What its clock is behind those that it is compared with by a worker that serves them all.
+  ahead  double precision not null default 0,
   unique (kind, needs, gate)
-);
+) with (fillfactor = 50);
 
 -- The place of a project in a pool.
 create table queue_turns (
@@ -220,14 +223,17 @@ create function queue_refresh(p_projects uuid[]) returns void language sql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
   update queue_turns t
      set ready = now_ready.ready,
-         -- What a project could not use while it was held back is not owed to it.
+         -- What a project could not use while it was held back is not owed to it. It comes a little after the clock, so that
+         -- this goes on: else those that wait would wait for as long as others come.
          turn = case when now_ready.ready and not t.ready
-                     then greatest(now_ready.turn, (select turn from queue_state)) else t.turn end
-    from (select t.project_id, t.pool_id, o.turn,
+                     then greatest(t.turn, now_ready.turn + 0.0625) else t.turn end
+    from (select t.project_id, t.pool_id, p.turn,
                  o.paused_at is null and (o.max_running is null or o.running < o.max_running)
                    and exists (select from queue_lanes l
                                 where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready) as ready
-            from queue_turns t join queue_owners o on o.project_id = t.project_id
+            from queue_turns t
+            join queue_owners o on o.project_id = t.project_id
+            join queue_pools p on p.id = t.pool_id
            where t.project_id = any(p_projects)) as now_ready
    where t.project_id = now_ready.project_id and t.pool_id = now_ready.pool_id and t.ready <> now_ready.ready
 $$;
@@ -274,10 +280,12 @@ begin
     from (select project_id, count(*) filter (where ran) as ran, count(*) filter (where not ran) as waited
             from unnest(v_projects, v_ran) u (project_id, ran) group by project_id) g
    where o.project_id = g.project_id;
-  update queue_keys k set running = k.running - g.ran
-    from (select project_id, key, count(*) as ran
-            from unnest(v_projects, v_keys, v_ran) u (project_id, key, ran) where ran and key <> '' group by 1, 2) g
-   where k.project_id = g.project_id and k.key = g.key;
+  if exists (select from unnest(v_keys) key where key <> '') then
+    update queue_keys k set running = k.running - g.ran
+      from (select project_id, key, count(*) as ran
+              from unnest(v_projects, v_keys, v_ran) u (project_id, key, ran) where ran and key <> '' group by 1, 2) g
+     where k.project_id = g.project_id and k.key = g.key;
+  end if;
   update queue_gates q set running = q.running - g.ran
     from (select gate, count(*) as ran from unnest(v_gates, v_ran) u (gate, ran) where ran and gate <> '' group by 1) g
    where q.gate = g.gate;
@@ -311,8 +319,7 @@ begin
   if v_ids is null then
     return 0;
   end if;
-  insert into queue_owners (project_id, turn)
-  select distinct p, (select turn from queue_state) from unnest(v_projects) p on conflict do nothing;
+  insert into queue_owners (project_id) select distinct p from unnest(v_projects) p on conflict do nothing;
   insert into queue_pools (kind, needs, gate)
   select distinct i.kind, i.needs, coalesce(g.gate, '')
     from queue_items i left join queue_gates g on g.gate = i.gate
@@ -320,7 +327,7 @@ begin
      and not exists (select from queue_pools p where p.kind = i.kind and p.needs = i.needs and p.gate = coalesce(g.gate, ''))
   on conflict do nothing;
   with placed as (
-    select i.id, i.project_id, i.key, i.rank, p.id as pool_id
+    select i.project_id, i.key, i.rank, p.id as pool_id
       from queue_items i
       left join queue_gates g on g.gate = i.gate
       join queue_pools p on p.kind = i.kind and p.needs = i.needs and p.gate = coalesce(g.gate, '')
@@ -330,78 +337,89 @@ begin
     select project_id, pool_id, key, count(*), min(rank) from placed group by project_id, pool_id, key
     on conflict (project_id, key, pool_id) do update
       set waiting = l.waiting + excluded.waiting, rank = least(l.rank, excluded.rank)
-    returning id, project_id, pool_id, key
   ), turns as (
     insert into queue_turns (project_id, pool_id, turn)
     select distinct project_id, pool_id, 0 from placed on conflict do nothing
-  ), owners as (
-    update queue_owners o set waiting = o.waiting + p.n
-      from (select project_id, count(*) as n from placed group by project_id) p where o.project_id = p.project_id
   )
-  update queue_items i set lane_id = l.id
-    from placed p join lanes l on l.project_id = p.project_id and l.pool_id = p.pool_id and l.key = p.key
-   where i.id = p.id;
+  update queue_owners o set waiting = o.waiting + p.n
+    from (select project_id, count(*) as n from placed group by project_id) p where o.project_id = p.project_id;
+  -- By the indexes of pools and lanes, one at a time: a join of what was just made would compare all with all.
+  update queue_items i
+     set lane_id = (select l.id from queue_lanes l
+                     where l.project_id = i.project_id and l.key = i.key and l.pool_id = (
+                       select p.id from queue_pools p
+                        where p.kind = i.kind and p.needs = i.needs
+                          and p.gate = coalesce((select g.gate from queue_gates g where g.gate = i.gate), '')))
+   where i.id = any(v_ids);
   perform queue_refresh_lanes(v_projects, v_keys);
   perform queue_refresh_gates(array(select distinct gate from queue_items where id = any(v_ids) and gate <> ''));
   perform queue_refresh(v_projects);
   return cardinality(v_ids);
 end $$;
 
--- Where the next item is: the pool and the project whose turn it is. p_projects: none but these; null for all.
-create function queue_next_turn(p_kinds text[], p_labels text[], p_projects uuid[], p_busy uuid[])
-returns queue_turns language plpgsql stable
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-declare
-  v queue_turns;
+-- Where a worker may be given something.
+create function queue_pools_of(p_kinds text[], p_labels text[]) returns integer[] language sql stable as $$
+  select coalesce(array_agg(id), '{}') from queue_pools where kind = any(p_kinds) and needs <@ p_labels and open
+$$;
+
+-- This and queue_take are called by queue_claim only, under its settings.
+-- Whose turn it is; nobody's if nothing may start. p_projects: none but these; null for all.
+create function queue_next_turn(p_pools integer[], p_projects uuid[], p_busy uuid[],
+                                out project_id uuid, out turn double precision)
+language plpgsql stable as $$
 begin
   if p_projects is null then
-    select n.* into v
+    select n.project_id, n.turn + p.ahead into project_id, turn
       from queue_pools p
       cross join lateral (
-        select t.* from queue_turns t
+        select t.project_id, t.turn from queue_turns t
          where t.pool_id = p.id and t.ready and t.project_id <> all(p_busy)
          order by t.turn, t.project_id limit 1) n
-     where p.kind = any(p_kinds) and p.needs <@ p_labels and p.open
-     order by n.turn, n.project_id limit 1;
+     where p.id = any(p_pools)
+     order by n.turn + p.ahead, n.project_id limit 1;
   else
-    select t.* into v
+    select t.project_id, t.turn + p.ahead into project_id, turn
       from queue_turns t join queue_pools p on p.id = t.pool_id
-     where t.project_id = any(p_projects) and t.ready and t.project_id <> all(p_busy)
-       and p.kind = any(p_kinds) and p.needs <@ p_labels and p.open
-     order by t.turn, t.project_id limit 1;
+     where t.project_id = any(p_projects) and t.pool_id = any(p_pools) and t.ready and t.project_id <> all(p_busy)
+     order by t.turn + p.ahead, t.project_id limit 1;
   end if;
-  return v;
 end $$;
 
--- Takes the next item of this place; null when somebody holds each of them.
-create function queue_take(p_turn queue_turns, p_worker uuid) returns queue_items language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+-- Takes the next item of this project out of these pools; null when somebody holds each of them.
+create function queue_take(p_project uuid, p_turn double precision, p_pools integer[], p_worker uuid)
+returns queue_items language plpgsql as $$
 declare
   v queue_items;
-  v_lane queue_lanes;
+  v_lane bigint;
   v_passed bigint[] := '{}';
+  v_owner queue_owners;
 begin
   for i in 1..8 loop
-    select * into v_lane from queue_lanes l
-     where l.project_id = p_turn.project_id and l.pool_id = p_turn.pool_id and l.ready and l.id <> all(v_passed)
+    select l.id into v_lane
+      from unnest(p_pools) pool
+      cross join lateral (
+        select l.id, l.rank from queue_lanes l
+         where l.project_id = p_project and l.pool_id = pool and l.ready and l.id <> all(v_passed)
+         order by l.rank, l.id limit 1) l
      order by l.rank, l.id limit 1;
     exit when not found;
-    select * into v from queue_items
-     where lane_id = v_lane.id and claimed_at is null order by rank, id limit 1 for update skip locked;
+    update queue_items set claimed_at = clock_timestamp(), worker_id = p_worker
+     where id = (select id from queue_items where lane_id = v_lane and claimed_at is null
+                  order by rank, id limit 1 for update skip locked)
+    returning * into v;
     exit when found;
-    v_passed := v_passed || v_lane.id;
+    v_passed := v_passed || v_lane;
   end loop;
   if v.id is null then
     return null;
   end if;
-  update queue_items set claimed_at = clock_timestamp(), worker_id = p_worker where id = v.id;
   update queue_lanes l
      set waiting = l.waiting - 1,
          rank = next.rank,
          ready = next.rank is not null
     from (select (select i.rank from queue_items i
-                   where i.lane_id = v_lane.id and i.claimed_at is null order by i.rank, i.id limit 1) as rank) next
-   where l.id = v_lane.id;
+                   where i.lane_id = v_lane and i.claimed_at is null order by i.rank, i.id limit 1) as rank) next
+   where l.id = v_lane;
   if v.key <> '' then
     insert into queue_keys as k (project_id, key, running) values (v.project_id, v.key, 1)
     on conflict (project_id, key) do update set running = k.running + 1;
@@ -411,15 +429,16 @@ begin
     update queue_gates set running = running + 1 where gate = v.gate;
     perform queue_refresh_gates(array[v.gate]);
   end if;
-  update queue_owners set running = running + 1, waiting = waiting - 1, turn = p_turn.turn + 1 / weight
-   where project_id = v.project_id;
+  update queue_owners set running = running + 1, waiting = waiting - 1 where project_id = v.project_id
+  returning * into v_owner;
   update queue_turns t
-     set turn = o.turn,
-         ready = t.ready and (o.max_running is null or o.running < o.max_running)
+     set turn = case when t.pool_id = any(p_pools) then greatest(t.turn, p_turn - p.ahead + 1 / v_owner.weight)
+                     else t.turn end,
+         ready = t.ready and (v_owner.max_running is null or v_owner.running < v_owner.max_running)
                  and exists (select from queue_lanes l
                               where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready)
-    from queue_owners o
-   where o.project_id = v.project_id and t.project_id = v.project_id;
+    from queue_pools p
+   where t.project_id = v.project_id and p.id = t.pool_id;
   return v;
 end $$;
 
@@ -432,47 +451,63 @@ declare
   -- Items sorted in by one claim: a flood is spread over several.
   v_batch constant integer := 10000;
   v_state queue_state;
-  v_turn queue_turns;
+  v_pools integer[];
+  v_next record;
   v_item queue_items;
   v_busy uuid[] := '{}';
   v_taken integer := 0;
   v_room integer;
+  v_clock double precision;
   v_last double precision;
 begin
   -- Most looks find nothing, and need no lock to see it.
   if not exists (select from queue_removals)
      and not exists (select from queue_items where lane_id is null and ready_at <= clock_timestamp())
-     and (queue_next_turn(p_kinds, p_labels, p_projects, v_busy)).project_id is null then
+     and (queue_next_turn(queue_pools_of(p_kinds, p_labels), p_projects, v_busy)).project_id is null then
     return;
   end if;
   perform 1 from queue_state for update;
-  perform queue_count_removals(v_batch);
-  perform queue_sort_in(v_batch);
+  if exists (select from queue_removals) then
+    perform queue_count_removals(v_batch);
+  end if;
+  if exists (select from queue_items where lane_id is null and ready_at <= clock_timestamp()) then
+    perform queue_sort_in(v_batch);
+  end if;
   select * into v_state from queue_state;
-  if v_state.paused_at is not null then
+  v_room := least(p_max, v_state.max_running - v_state.running);
+  if v_state.paused_at is not null or v_room <= 0 then
     return;
   end if;
-  v_last := v_state.turn;
-  v_room := least(p_max, v_state.max_running - v_state.running);
+  v_pools := queue_pools_of(p_kinds, p_labels);
+  -- Where this worker serves, one clock counts: a pool that nobody has served in a while is owed nothing by the others.
+  select max(turn + ahead) into v_clock from queue_pools where id = any(v_pools);
+  if cardinality(v_pools) > 1 then
+    update queue_pools set ahead = v_clock - turn where id = any(v_pools) and turn + ahead < v_clock;
+  end if;
+  v_last := v_clock;
   while v_taken < v_room loop
-    v_turn := queue_next_turn(p_kinds, p_labels, p_projects, v_busy);
-    exit when v_turn.project_id is null or cardinality(v_busy) > 64;
+    v_next := queue_next_turn(v_pools, p_projects, v_busy);
+    exit when v_next.project_id is null or cardinality(v_busy) > 64;
     v_item := null;
     -- A project that somebody holds is passed over, and keeps its turn.
-    perform 1 from projects where id = v_turn.project_id for no key update skip locked;
+    perform 1 from projects where id = v_next.project_id for no key update skip locked;
     if found then
-      v_item := queue_take(v_turn, p_worker);
+      v_item := queue_take(v_next.project_id, greatest(v_next.turn, v_clock), v_pools, p_worker);
     end if;
     if v_item.id is null then
-      v_busy := v_busy || v_turn.project_id;
+      v_busy := v_busy || v_next.project_id;
     else
-      v_last := greatest(v_last, v_turn.turn);
+      v_last := greatest(v_last, v_next.turn);
       v_taken := v_taken + 1;
+      if v_item.gate <> '' then
+        v_pools := queue_pools_of(p_kinds, p_labels);
+      end if;
       return next v_item;
     end if;
   end loop;
   if v_taken > 0 then
-    update queue_state set running = running + v_taken, turn = v_last;
+    update queue_state set running = running + v_taken;
+    update queue_pools set turn = v_last - ahead where id = any(v_pools) and turn < v_last - ahead;
   end if;
 end $$;
 
@@ -588,11 +623,16 @@ end $$;
 -- Waiting items are sorted in again by the next claim, into the pools that they belong to now.
 create function queue_resort(p_ids uuid[]) returns void language plpgsql as $$
 begin
-  insert into queue_removals (lane_id, project_id, key, gate, ran)
-  select lane_id, project_id, key, gate, false from queue_items
-   where id = any(p_ids) and lane_id is not null and claimed_at is null;
-  update queue_items set lane_id = null, gate = queue_gate_of(project_id, variable)
-   where id = any(p_ids) and claimed_at is null;
+  -- Locked first: one that somebody removes at this moment is counted by him.
+  with waiting as (
+    select id, lane_id, project_id, key, gate from queue_items
+     where id = any(p_ids) and claimed_at is null order by id for update
+  ), gone as (
+    insert into queue_removals (lane_id, project_id, key, gate, ran)
+    select lane_id, project_id, key, gate, false from waiting where lane_id is not null
+  )
+  update queue_items i set lane_id = null, gate = queue_gate_of(i.project_id, i.variable)
+    from waiting w where i.id = w.id;
   perform queue_hold();
 end $$;
 
@@ -604,7 +644,9 @@ begin
     delete from queue_gates where gate = p_gate;
   else
     insert into queue_gates (gate, max_running, running)
-    values (p_gate, p_max, (select count(*) from queue_items where gate = p_gate and claimed_at is not null))
+    -- With those that have ended since: they have not been counted yet.
+    values (p_gate, p_max, (select count(*) from queue_items where gate = p_gate and claimed_at is not null)
+                           + (select count(*) from queue_removals where gate = p_gate and ran))
     on conflict (gate) do update set max_running = p_max;
     perform queue_resort(array(select i.id from queue_items i
       where i.gate = p_gate and i.claimed_at is null

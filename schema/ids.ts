@@ -45,6 +45,14 @@ export async function requireQuestionId({ loaders }: Context, id: string): Promi
   return question.id;
 }
 
+/** The UUID of a worker, whether it exists or not; it is read anew afterwards. Throws NotFoundError. */
+export function requireWorkerId({ loaders }: Context, id: string): string {
+  const uuid = fromPublicId('worker', id);
+  if (uuid === null) throw new NotFoundError('worker', id);
+  loaders.worker.clear(uuid);
+  return uuid;
+}
+
 /** For a task that is about to change: it is read anew afterwards. Throws NotFoundError. */
 export async function requireTask({ loaders }: Pick<Context, 'loaders'>, id: string): Promise<Task> {
   const task = await findTaskById({ loaders }, id);

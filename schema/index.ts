@@ -20,6 +20,8 @@ import './task-mutations.ts';
 import './task-work.ts';
 import './task-progress.ts';
 import './worker.ts';
+import './worker-mutations.ts';
+import './enrolment.ts';
 import './agent.ts';
 import './template.ts';
 import './stats.ts';

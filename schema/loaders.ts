@@ -35,6 +35,7 @@ import { readDocumentsWithin, type TaskDocuments } from '../src/tasks/list-tasks
 import { findTasks, type Task } from '../src/tasks/task.ts';
 import { listTaskEventsOf, type TaskEvent } from '../src/tasks/task-events.ts';
 import { findWorkers, type WorkerRecord } from '../src/workers/registry.ts';
+import { listAttemptsOf, type WorkerAttempt } from '../src/workers/worker-history.ts';
 import type { ResponseBudget } from './response-budget.ts';
 
 /** One page of what belongs to one parent. */
@@ -105,6 +106,8 @@ export interface Loaders {
   readonly deliveryAttempts: DataLoader<string, readonly DeliveryAttempt[]>;
   readonly builds: DataLoader<ChildPage<BuildsQuery>, readonly BuildSummary[], string>;
   readonly buildCount: DataLoader<Omit<ChildPage<BuildsQuery>, 'keyset'>, number, string>;
+  /** By worker: what it has run of the projects that may be seen. */
+  readonly history: DataLoader<ChildPage<null>, readonly WorkerAttempt[], string>;
   readonly artifacts: DataLoader<ChildPage<null>, readonly Artifact[], string>;
   readonly events: DataLoader<ChildPage<readonly BuildEventType[] | null>, readonly BuildEvent[], string>;
 }
@@ -171,6 +174,9 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const counts = await countBuildsOf(db, { by, parents, filter: visible(viewer, filter) });
       return (parent) => counts.get(parent) ?? 0;
     }),
+    history: childPages((_query, keyset, workerIds) =>
+      listAttemptsOf(db, { workerIds, projectIds: viewer.projectIds }, keyset),
+    ),
     artifacts: childPages((_query, keyset, buildIds) => listArtifactsOf(db, buildIds, keyset)),
     events: childPages(async (types, keyset, buildIds) => {
       const pages = await listEventsOf(db, { buildIds, types }, keyset);

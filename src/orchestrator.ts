@@ -25,6 +25,7 @@ import { armFailpoints } from './std/failpoint.ts';
 import { TaskDesk } from './tasks/task-desk.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import { WorkerWatch } from './workers/worker-watch.ts';
 
 /** Rows of one read of a follower. */
 const EVENT_PAGE = 200;
@@ -52,6 +53,7 @@ export interface Orchestrator extends AsyncDisposable {
   readonly runtime: Runtime;
   readonly sandbox: Sandbox;
   readonly artifacts: FileStore;
+  readonly workerWatch: WorkerWatch;
   readonly readEventPage: (buildId: string, after: number) => Promise<readonly BuildEvent[]>;
 }
 
@@ -124,6 +126,11 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
       runsBuilds: options.runsBuilds ?? true,
     }),
     artifacts: await openFileStore(join(config.dataFolder, 'artifacts')),
+    workerWatch: new WorkerWatch({
+      db,
+      hub,
+      onError: (error) => logger.warn({ error: String(error) }, 'the workers will be looked at again'),
+    }),
     readEventPage: sharedEventReader(db, EVENT_PAGE),
   };
   const resources = opened.move();

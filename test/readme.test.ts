@@ -75,6 +75,7 @@ describe('the examples', () => {
     const [operation] = parse(query).definitions as OperationDefinitionNode[];
     const names = operation?.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
     if (names.includes('question')) known.question = await openQuestion();
+    if (names.includes('worker')) known.worker = await ourWorker();
     for (const name of names) expect(known[name], `no example before has given a ${name}`).toBeDefined();
     const body = { query, variables: Object.fromEntries(names.map((name) => [name, known[name]])) };
     if (operation?.operation === 'subscription') return firstEvent(await send(body, 'text/event-stream'));
@@ -86,6 +87,11 @@ describe('the examples', () => {
     const questions = stack.orchestrator.db.selectFrom('build_questions').select('id').where('state', '=', 'OPEN');
     const { id } = await waitFor(() => questions.executeTakeFirst(), { what: 'a question' });
     return toPublicId('question', id);
+  }
+
+  async function ourWorker(): Promise<string> {
+    const workers = stack.orchestrator.db.selectFrom('workers').select('id').where('stopped_at', 'is', null);
+    return toPublicId('worker', (await workers.executeTakeFirstOrThrow()).id);
   }
 
   /** The data, without errors and refusals but those that the README shows. */
@@ -116,14 +122,24 @@ describe('the examples', () => {
     const [args = []] = shellWords('curl', block);
     const { body, headers } = readCurl(args);
     expect(headers.authorization).toBe(`Bearer ${api.token}`);
-    expect(headers['content-type']).toBe('application/json');
-    expect(args[0]?.startsWith('--') ? args[1] : args[0]).toBe(api.url);
+    if (body !== '') expect(headers['content-type']).toBe('application/json');
+    const url = args[0]?.startsWith('--') ? args[1] : args[0];
+    if (url !== api.url) return runRest(url ?? '', { body, headers }, expected);
     const response = await send(JSON.parse(body) as object, headers.accept);
     if (headers.accept !== 'text/event-stream') return accepted(await response.json(), expected, true);
     const events = await response.text();
     expect(events).toContain('event: complete');
     expectEvents(events, 11);
     return events;
+  }
+
+  /** What REST answers: a problem only where the README shows one. */
+  async function runRest(url: string, { body, headers }: ReturnType<typeof readCurl>, expected: unknown) {
+    expect(url).toMatch(new RegExp(`^${api.url.replace('/graphql', '')}/`));
+    const response = await fetch(url, body === '' ? { headers } : { method: 'POST', headers, body });
+    const answer = (await response.json()) as Record<string, unknown>;
+    expect(response.ok, JSON.stringify(answer)).toBe(expected === undefined);
+    return answer;
   }
 
   /** The words of each call of `command`, as a shell reads them. */
@@ -249,6 +265,7 @@ function withoutChance(value: unknown): unknown {
     .replace(/_[0-9a-f]{32}\b/g, '_…')
     .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, 'uuid')
     .replace(/\b[0-9a-f]{40}\b/g, 'sha')
+    .replace(/\b[0-9a-f]{32}\b/g, 'trace')
     .replace(/whsec_[\w+/=]+/g, 'whsec_…')
     .replace(/("duration_?[mM]s"):\d+/g, '$1:0');
   return JSON.parse(json);

@@ -17,12 +17,14 @@ export const MAX_VALID_TOKENS = 1_000;
 export const MAX_GRACE_SECONDS = 7 * 24 * 60 * 60;
 export const DEFAULT_GRACE_SECONDS = 60 * 60;
 
+export const tokenName = z
+  .string()
+  .max(100)
+  .refine((name) => name.trim() !== '', 'must not be empty')
+  .refine((name) => name.isWellFormed() && !/\p{Cc}/u.test(name), 'must not contain control characters');
+
 const newToken = z.object({
-  name: z
-    .string()
-    .max(100)
-    .refine((name) => name.trim() !== '', 'must not be empty')
-    .refine((name) => name.isWellFormed() && !/\p{Cc}/u.test(name), 'must not contain control characters'),
+  name: tokenName,
   scopes: z.array(z.enum(SCOPES)).min(1).transform(knownScopes),
   projectIds: z.array(z.uuid()).min(1, 'must name a project; null means every project').max(1_000).nullable(),
   expiresAt: z
@@ -73,32 +75,36 @@ export async function createApiToken(db: Database, input: NewApiToken): Promise<
   if (!checked.success) {
     throw new InvalidInputError(checked.error.issues.map(({ path, message }) => ({ path: path.map(String), message })));
   }
-  const { name, scopes, projectIds, expiresAt, createdBy } = checked.data;
-  const id = v7();
   const token = makeTokenText();
-  await db.transaction().execute(async (trx) => {
-    await requireRoom(trx);
-    await trx
-      .insertInto('api_tokens')
-      .values({
-        id,
-        name,
-        hash: hashToken(token),
-        scopes,
-        project_ids: projectIds,
-        created_by: createdBy,
-        expires_at: expiresAt,
-      })
-      .execute();
-    const detail = {
-      name,
-      scopes,
-      projectIds: projectIds?.map((projectId) => toPublicId('project', projectId)) ?? null,
-      expiresAt,
-    };
-    await audit(trx, { actor: createdBy, action: 'createApiToken', ...subject(id), detail });
-  });
+  const id = await db.transaction().execute((trx) => insertApiToken(trx, checked.data, token));
   return { id, token };
+}
+
+/** Its UUID. `input` was checked. Throws InvalidInputError (TOKEN_LIMIT). */
+export async function insertApiToken(trx: DatabaseTransaction, input: NewApiToken, token: string): Promise<string> {
+  const { name, scopes, projectIds, expiresAt, createdBy } = input;
+  const id = v7();
+  await requireRoom(trx);
+  await trx
+    .insertInto('api_tokens')
+    .values({
+      id,
+      name,
+      hash: hashToken(token),
+      scopes: [...scopes],
+      project_ids: projectIds && [...projectIds],
+      created_by: createdBy,
+      expires_at: expiresAt,
+    })
+    .execute();
+  const detail = {
+    name,
+    scopes,
+    projectIds: projectIds?.map((projectId) => toPublicId('project', projectId)) ?? null,
+    expiresAt,
+  };
+  await audit(trx, { actor: createdBy, action: 'createApiToken', ...subject(id), detail });
+  return id;
 }
 
 /** Those who make tokens wait for each other, so that the count stays true. */

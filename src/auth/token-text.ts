@@ -1,25 +1,37 @@
 /**
  * What a token looks like: `slipway_`, 256 random bits in 43 characters, and a checksum of 6. The prefix lets secret
- * scanners find it; the checksum lets them, and us, tell a token from something that only looks like one.
+ * scanners find it; the checksum lets them, and us, tell a token from something that only looks like one. The token with
+ * which a worker enrols begins with `slipway_enrol_`, and is of no other use.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-const PREFIX = 'slipway_';
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const RANDOM_BYTES = 32;
 const RANDOM_LENGTH = 43;
 const CHECKSUM_LENGTH = 6;
-const SHAPE = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH}}$`);
+const SHAPE = new RegExp(`^[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH}}$`);
+
+type Prefix = 'slipway_' | 'slipway_enrol_';
 
 export function makeTokenText(): string {
-  const random = PREFIX + base62(BigInt(`0x${randomBytes(RANDOM_BYTES).toString('hex')}`), RANDOM_LENGTH);
+  return tokenTextOf('slipway_', randomBytes(RANDOM_BYTES));
+}
+
+export function makeEnrolmentText(): string {
+  return tokenTextOf('slipway_enrol_', randomBytes(RANDOM_BYTES));
+}
+
+/** `bytes`: 32 that nobody can guess. */
+export function tokenTextOf(prefix: Prefix, bytes: Buffer): string {
+  const random = prefix + base62(BigInt(`0x${bytes.toString('hex')}`), RANDOM_LENGTH);
   return random + checksum(random);
 }
 
 /** Could this be a token of ours? Costs no look-up. */
-export function isTokenText(text: string): boolean {
-  return SHAPE.test(text) && text.endsWith(checksum(text.slice(0, -CHECKSUM_LENGTH)));
+export function isTokenText(text: string, prefix: Prefix = 'slipway_'): boolean {
+  const rest = text.startsWith(prefix) ? text.slice(prefix.length) : '';
+  return SHAPE.test(rest) && text.endsWith(checksum(text.slice(0, -CHECKSUM_LENGTH)));
 }
 
 /** SHA-256: what the database has in place of the token. */

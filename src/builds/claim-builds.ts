@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { eventRows } from '../events/append-events.ts';
-import { eventsTopic, projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC, WORKERS_TOPIC } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -45,6 +45,7 @@ export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: num
   );
   const claimed = rows.filter(({ status }) => status === 'RUNNING');
   if (claimed.length > 0) await failpoint('claim.committed');
+  if (claimed.length > 0) deps.hub.announce(WORKERS_TOPIC);
   // What was held has made room for others: the claim is repeated at once.
   if (claimed.length < rows.length) deps.hub.announce(QUEUE_TOPIC);
   deps.hub.announce(...rows.flatMap((row) => [eventsTopic(row.id), projectTopic(row.project_id)]));
@@ -79,7 +80,7 @@ export interface HeartbeatAnswer {
 
 /**
  * Renews the worker's leases. A row that somebody holds is left out, so that one slow transaction costs no other build
- * its lease; whose it is can be read all the same.
+ * its lease; whose it is can be read all the same. Those of a worker that was evicted are not renewed.
  */
 export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): Promise<HeartbeatAnswer> {
   const ids = beat.attempts.map((attempt) => attempt.buildId);
@@ -92,6 +93,7 @@ export async function heartbeat(deps: Pick<LedgerDeps, 'db'>, beat: Heartbeat): 
     ), free as (
       select b.id from build_audit b join named n on b.id = n.id and b.attempt_no = n.attempt_no
        where b.status = 'RUNNING' and b.worker_id = ${beat.workerId}
+         and not exists (select from workers where id = ${beat.workerId} and evicted_at is not null)
          for no key update of b skip locked
     ), renewed as (
       update build_audit set lease_until = now() + make_interval(secs => ${beat.leaseSeconds ?? LEASE_SECONDS}) where id in (select id from free)

@@ -3,7 +3,15 @@ import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import type { DatabaseTransaction } from '../database/database.ts';
 import { appendEvents } from '../events/append-events.ts';
-import { DELIVERIES_TOPIC, eventsTopic, logTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
+import {
+  DELIVERIES_TOPIC,
+  eventsTopic,
+  logTopic,
+  projectTopic,
+  QUEUE_TOPIC,
+  type Topic,
+  WORKERS_TOPIC,
+} from '../events/topics.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
@@ -89,7 +97,7 @@ export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Pro
     .execute();
   // A build that is completed has proved its commit and forgotten it.
   if (failure) await forgetIntendedCommit(trx, build.id);
-  const topics: Topic[] = [eventsTopic(build.id), logTopic(build.id), projectTopic(build.projectId)];
+  const topics: Topic[] = [eventsTopic(build.id), logTopic(build.id), projectTopic(build.projectId), WORKERS_TOPIC];
   if (await finish.queue.remove(trx, build.id)) topics.push(QUEUE_TOPIC);
   if (build.spec.callbackUrl) {
     await trx

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { DatabaseTransaction } from '../database/database.ts';
 import { appendEvents } from '../events/append-events.ts';
-import { eventsTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC, type Topic, WORKERS_TOPIC } from '../events/topics.ts';
 import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 
@@ -43,5 +43,5 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
   // One that the queue has lost is added again.
   if (!(await queue.putBack(trx, buildId, resumeAt ?? null))) await queue.addBuild(trx, buildId);
   await failpoint('requeue.written');
-  return [QUEUE_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
+  return [QUEUE_TOPIC, WORKERS_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
 }

@@ -55,10 +55,18 @@ const DRAINED = {
   message: 'The worker was shut down; the build goes on with another one.',
 } as const;
 
-/** A worker that was told to end did not die of its builds. */
-async function wasDrained(trx: DatabaseTransaction, workerId: string | null): Promise<boolean> {
-  const worker = await trx.selectFrom('workers').select('draining_at').where('id', '=', workerId).executeTakeFirst();
-  return (worker?.draining_at ?? null) !== null;
+const EVICTED = {
+  outcome: 'RELEASED',
+  reason: 'EVICTED',
+  message: 'The worker was evicted; the build goes on with another one.',
+} as const;
+
+/** A worker that was told to end did not die of its builds: null when nobody told it. */
+async function whyReleased(trx: DatabaseTransaction, workerId: string | null) {
+  const query = trx.selectFrom('workers').select(['draining_at', 'evicted_at']).where('id', '=', workerId);
+  const worker = await query.executeTakeFirst();
+  if (worker?.evicted_at) return EVICTED;
+  return worker?.draining_at ? DRAINED : null;
 }
 
 function isLost(which: Lost) {
@@ -83,14 +91,14 @@ async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Los
       .executeTakeFirst();
     if (!row) return null;
     await failpoint('rescue.begin');
-    const drained = await wasDrained(trx, row.worker_id);
-    const conclusion = drained ? null : concludeLost(row, 'The worker died.');
+    const released = await whyReleased(trx, row.worker_id);
+    const conclusion = released ? null : concludeLost(row, 'The worker died.');
     if (conclusion) {
       const { queue } = deps;
       ended = true;
       return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
     }
-    return requeueBuild(trx, deps.queue, { buildId: id, ...(drained ? DRAINED : LOST) });
+    return requeueBuild(trx, deps.queue, { buildId: id, ...(released ?? LOST) });
   });
   if (topics) await failpoint('rescue.committed');
   if (topics) deps.hub.announce(...topics);

@@ -128,6 +128,7 @@ async function findLiveWorkers(db: Database): Promise<LiveWorker[]> {
     .select(['name', 'providers', 'agents'])
     .where('stopped_at', 'is', null)
     .where('draining_at', 'is', null)
+    .where('cordoned_at', 'is', null)
     .where('heartbeat_at', '>', sql<Date>`now() - make_interval(secs => ${LEASE_SECONDS})`)
     .limit(1_000)
     .execute();

@@ -8,7 +8,9 @@ import type { HealthServer } from '../server/health-server.ts';
 import type { OpenServer } from '../server/http-server.ts';
 import { TaskKeeper } from '../tasks/task-keeper.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { type DrainMode, Worker } from '../workers/worker.ts';
+import type { DrainMode } from '../workers/drain-mode.ts';
+import type { Dismissal } from '../workers/orders.ts';
+import { Worker } from '../workers/worker.ts';
 import { CliError } from './exit-code.ts';
 
 export interface ServiceOptions {
@@ -35,6 +37,8 @@ export interface Service extends AsyncDisposable {
    * says that it is not ready.
    */
   drain(graceMs: number, mode?: DrainMode): Promise<void>;
+  /** Resolves when an administrator has ended the worker of this process and it is closed; never without one. */
+  readonly dismissed: Promise<Dismissal>;
 }
 
 /** Throws CliError when the port is taken or may not be opened, and when notifications of the database do not arrive. */
@@ -67,6 +71,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
       draining.abort();
       await worker?.drain(graceMs, mode);
     },
+    dismissed: worker ? closeDismissed(worker) : new Promise(() => {}),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -82,11 +87,18 @@ function explainDeafness(error: unknown): never {
   });
 }
 
+async function closeDismissed(worker: Worker): Promise<Dismissal> {
+  const dismissal = await worker.dismissed;
+  await worker[Symbol.asyncDispose]();
+  return dismissal;
+}
+
 async function openWork(opened: AsyncDisposableStack, orchestrator: Orchestrator): Promise<Worker> {
   const { config } = orchestrator;
   const delivery = opened.use(new CallbackDelivery(orchestrator));
   delivery.open();
-  const worker = opened.use(new Worker(orchestrator, { name: config.workerName, capacity: config.workerCapacity }));
+  const { workerName: name, workerCapacity: capacity, workerLabels: labels } = config;
+  const worker = opened.use(new Worker(orchestrator, { name, capacity, labels }));
   await worker.open();
   return worker;
 }

@@ -10,6 +10,7 @@ import { defineProjectCommands, defineTokenCommands } from './define-project-com
 import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
 import { defineTaskCommands } from './define-task-commands.ts';
+import { defineWorkerCommands } from './define-worker-commands.ts';
 
 const CLOSING = `
 Exit codes: 0 done, 1 error, 2 cancelled, 3 the build failed, 4 not allowed.
@@ -30,6 +31,7 @@ export function createProgram(run: Run): Command {
   defineTokenCommands(program, run);
   defineCredentialCommands(program, run);
   defineAgentCommands(program, run);
+  defineWorkerCommands(program, run);
   defineAuditCommands(program, run);
   program
     .command('help')

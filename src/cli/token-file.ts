@@ -4,3 +4,8 @@ import { join } from 'node:path';
 export function tokenFile(dataFolder: string): string {
   return join(dataFolder, 'token');
 }
+
+/** Where `slipway worker enrol` leaves this machine's token, for `slipway work --server`. */
+export function workerTokenFile(dataFolder: string): string {
+  return join(dataFolder, 'worker-token');
+}

@@ -12,6 +12,7 @@ import { createOutput } from './output.ts';
 import { requireSandbox, withoutSandbox } from './require-sandbox.ts';
 import { runService } from './run-service.ts';
 import { listenForStop } from './stop-signals.ts';
+import { workerTokenFile } from './token-file.ts';
 
 export interface RemoteFlags {
   readonly json?: boolean;
@@ -25,7 +26,7 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /** A worker that reaches only the API of a server. */
 export async function workRemotely(io: Io, flags: RemoteFlags & { readonly server: string }): Promise<ExitCode> {
-  const token = flags.tokenFile ? await readToken(flags.tokenFile) : undefined;
+  const token = flags.tokenFile ? await readToken(flags.tokenFile) : await findOwnToken(io, flags);
   // As an option it is kept out of all that builds print.
   const config = readConfig(io.environment, { dataFolder: flags.data, url: flags.server, token });
   const server = { url: config.url, token: checkServer(config, flags.allowHttp ?? false) };
@@ -37,7 +38,8 @@ export async function workRemotely(io: Io, flags: RemoteFlags & { readonly serve
   const telemetry = opened.use(await openTelemetry(config, logger));
   const runtime = await openRuntime(opened, { config, logger, sandbox, instance: noInstance });
   const machine = { config, logger, telemetry, runtime, agents: openAgents(config) };
-  const options = { name: config.workerName, capacity: config.workerCapacity, server };
+  const { workerName: name, workerCapacity: capacity, workerLabels: labels } = config;
+  const options = { name, capacity, labels, server };
   const worker = opened.use(await openRemoteWorker(machine, options).catch(explain));
   const output = createOutput(io, flags);
   if (output.json) output.record({ capacity: config.workerCapacity, sandbox: runtime.sandbox, server: config.url });
@@ -46,6 +48,13 @@ export async function workRemotely(io: Io, flags: RemoteFlags & { readonly serve
     if (sandbox.kind === 'none') output.note(withoutSandbox(sandbox));
   }
   return await runService(worker, { stop, config, logger });
+}
+
+/** What `slipway worker enrol` has left on this machine; SLIPWAY_TOKEN goes before it. */
+async function findOwnToken(io: Io, flags: RemoteFlags): Promise<string | undefined> {
+  const { token, dataFolder } = readConfig(io.environment, { dataFolder: flags.data });
+  if (token !== undefined) return undefined;
+  return (await readFile(workerTokenFile(dataFolder), 'utf8').catch(() => '')).trim() || undefined;
 }
 
 async function readToken(file: string): Promise<string> {
@@ -65,7 +74,9 @@ function checkServer({ url, token }: Config, allowHttp: boolean): string {
   if (!token) {
     throw new CliError('A remote worker needs a token with the scope work.', {
       code: 'NO_TOKEN',
-      hints: ['Give it with --token-file FILE or SLIPWAY_TOKEN. It is never an argument: others can read those.'],
+      hints: [
+        'Get one with slipway worker enrol, or give it with --token-file FILE or SLIPWAY_TOKEN. It is never an argument: others can read those.',
+      ],
     });
   }
   const { protocol, hostname } = new URL(url);

@@ -304,6 +304,12 @@ export type CompleteTaskInput = {
   readonly taskId: string;
 };
 
+/** Which worker takes nothing new. */
+export type CordonWorkerInput = {
+  /** Its id: `worker_…`. */
+  readonly id: string;
+};
+
 /** A new token. */
 export type CreateApiTokenInput = {
   /** It is of no use after this; absent for never. */
@@ -314,6 +320,18 @@ export type CreateApiTokenInput = {
   readonly projectIds?: ReadonlyArray<string> | null | undefined;
   /** Any of `builds:read`, `builds:write`, `projects:write`, `tasks:read`, `tasks:write`, `work`, `workers`, `stats:read`, `admin`. */
   readonly scopes: ReadonlyArray<string>;
+};
+
+/** A new enrolment token. */
+export type CreateEnrolmentTokenInput = {
+  /** It is of no use after this: at most 1440. */
+  readonly expiresInMinutes?: number;
+  /** What the worker is good for, whatever it says itself: at most 50; absent: what it says counts. */
+  readonly labels?: ReadonlyArray<string> | null | undefined;
+  /** What it is for: at most 100 characters. */
+  readonly name?: string;
+  /** Gives the worker builds and tasks of these projects only; absent for all. */
+  readonly projectIds?: ReadonlyArray<string> | null | undefined;
 };
 
 /** What a credential is good for. */
@@ -358,6 +376,23 @@ export type DeleteTaskTypeInput = {
   readonly projectId?: string | null | undefined;
 };
 
+/** What becomes of builds that still run when the time of a drain is over. */
+export type DrainMode =
+  /** Their agents go on for 30 seconds, so that a worker that starts on the same machine takes them over. */
+  | 'LEAVE'
+  /** Their agents are ended, and another worker begins them again. */
+  | 'PUT_BACK';
+
+/** Which worker is to end, and when. */
+export type DrainWorkerInput = {
+  /** Seconds that what it runs may go on, at most 86400. */
+  readonly graceSeconds?: number;
+  /** Its id: `worker_…`. */
+  readonly id: string;
+  /** What becomes of what runs on then. */
+  readonly mode?: DrainMode;
+};
+
 /** A task of a project. */
 export type EnqueueTaskInput = {
   /** Is told when it has ended, by signed HTTP. */
@@ -384,6 +419,12 @@ export type EnqueueTaskInput = {
   readonly runsOn?: ReadonlyArray<string> | null | undefined;
   /** `build`, `test`, `deploy`, or a type of your own: see setTaskType. `build` needs `builds:write`, too. */
   readonly type: string;
+};
+
+/** Which worker loses what it runs. */
+export type EvictWorkerInput = {
+  /** Its id: `worker_…`. */
+  readonly id: string;
 };
 
 /** The attempt has failed. */
@@ -860,6 +901,12 @@ export type TaskStatus =
   /** A worker has it. */
   | 'RUNNING';
 
+/** Which worker takes builds again. */
+export type UncordonWorkerInput = {
+  /** Its id: `worker_…`. */
+  readonly id: string;
+};
+
 /** What to change; what is absent stays. */
 export type UpdateProjectInput = {
   /** The branch of builds that name none. */
@@ -902,6 +949,38 @@ export type WaitingFor =
   | 'INPUT'
   /** Room in the provider's limits. */
   | 'QUOTA';
+
+/** How an attempt ended. */
+export type WorkerAttemptOutcome =
+  /** The build ended with it, well or badly. */
+  | 'FINISHED'
+  /** The worker or its workspace was lost. */
+  | 'LOST'
+  /** The worker gave the build back, or had to: drained, evicted, or its provider took no requests. */
+  | 'RELEASED';
+
+/** Every member that is present narrows the list. */
+export type WorkerFilter = {
+  /** All of these. */
+  readonly labels?: ReadonlyArray<string> | null | undefined;
+  /** Exactly this name. */
+  readonly name?: string | null | undefined;
+  /** Any of these. */
+  readonly statuses?: ReadonlyArray<WorkerStatus> | null | undefined;
+};
+
+/** Whether a worker takes builds. */
+export type WorkerStatus =
+  /** It ends what it has and takes nothing new until uncordonWorker. */
+  | 'CORDONED'
+  /** It ends what it has and takes nothing new. */
+  | 'DRAINING'
+  /** What it ran was put back, and it takes nothing any more. */
+  | 'EVICTED'
+  /** It stopped, or has not been heard of. */
+  | 'OFFLINE'
+  /** It takes builds. */
+  | 'ONLINE';
 
 /** What the container of the agent is made of where builds run on Kubernetes; null leaves it to the template, or to the operator. Where builds run in folders of a machine it is kept and has no effect. */
 export type WorkspaceInput = {
@@ -1309,6 +1388,76 @@ export type SetCredentialLimitMutation = { readonly setCredentialLimit:
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
     | { readonly __typename: 'SetCredentialLimitPayload', readonly credential: { readonly maxRunning: number | null, readonly name: string, readonly kind: CredentialKind, readonly target: string | null, readonly baseUrl: string | null, readonly previousUntil: string | null, readonly keyId: string, readonly createdAt: string, readonly updatedAt: string, readonly lastUsedAt: string | null } }
+   };
+
+export type WorkerRowFragment = { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null };
+
+export type ListWorkersQueryVariables = Exact<{
+  first: number;
+  filter?: WorkerFilter | null | undefined;
+}>;
+
+
+export type ListWorkersQuery = { readonly workers: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null }> } };
+
+export type ShowWorkerQueryVariables = Exact<{
+  id: string;
+  first: number;
+}>;
+
+
+export type ShowWorkerQuery = { readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null, readonly hardware: { readonly cpus: number, readonly memoryBytes: number, readonly platform: string, readonly arch: string } | null, readonly history: { readonly nodes: ReadonlyArray<{ readonly attemptNo: number, readonly startedAt: string, readonly endedAt: string | null, readonly durationMs: number | null, readonly outcome: WorkerAttemptOutcome | null, readonly build: { readonly id: string, readonly number: number, readonly project: { readonly slug: string } } }> } } | null };
+
+export type CordonWorkerMutationVariables = Exact<{
+  input: CordonWorkerInput;
+}>;
+
+
+export type CordonWorkerMutation = { readonly cordonWorker:
+    | { readonly __typename: 'CordonWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type UncordonWorkerMutationVariables = Exact<{
+  input: UncordonWorkerInput;
+}>;
+
+
+export type UncordonWorkerMutation = { readonly uncordonWorker:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'UncordonWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+   };
+
+export type DrainWorkerMutationVariables = Exact<{
+  input: DrainWorkerInput;
+}>;
+
+
+export type DrainWorkerMutation = { readonly drainWorker:
+    | { readonly __typename: 'DrainWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type EvictWorkerMutationVariables = Exact<{
+  input: EvictWorkerInput;
+}>;
+
+
+export type EvictWorkerMutation = { readonly evictWorker:
+    | { readonly __typename: 'EvictWorkerPayload', readonly worker: { readonly id: string, readonly name: string, readonly status: WorkerStatus, readonly version: string, readonly capacity: number, readonly running: number, readonly labels: ReadonlyArray<string>, readonly remote: boolean, readonly startedAt: string, readonly lastHeartbeatAt: string, readonly cordonedAt: string | null, readonly cordonedBy: string | null, readonly drainUntil: string | null, readonly evictedAt: string | null } }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type CreateEnrolmentTokenMutationVariables = Exact<{
+  input: CreateEnrolmentTokenInput;
+}>;
+
+
+export type CreateEnrolmentTokenMutation = { readonly createEnrolmentToken:
+    | { readonly __typename: 'CreateEnrolmentTokenPayload', readonly token: string, readonly enrolmentToken: { readonly id: string, readonly expiresAt: string } }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
 export type TaskRowFragment = { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null };
@@ -1802,6 +1951,24 @@ export const ProjectQueueFieldsFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"ProjectQueueFields"}) as unknown as TypedDocumentString<ProjectQueueFieldsFragment, unknown>;
+export const WorkerRowFragmentDoc = new TypedDocumentString(`
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}
+    `, {"fragmentName":"WorkerRow"}) as unknown as TypedDocumentString<WorkerRowFragment, unknown>;
 export const TaskRowFragmentDoc = new TypedDocumentString(`
     fragment TaskRow on Task {
   id
@@ -3090,6 +3257,228 @@ export const SetCredentialLimitDocument = new TypedDocumentString(`
   updatedAt
   lastUsedAt
 }`) as unknown as TypedDocumentString<SetCredentialLimitMutation, SetCredentialLimitMutationVariables>;
+export const ListWorkersDocument = new TypedDocumentString(`
+    query ListWorkers($first: Int!, $filter: WorkerFilter) {
+  workers(first: $first, filter: $filter) {
+    nodes {
+      ...WorkerRow
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<ListWorkersQuery, ListWorkersQueryVariables>;
+export const ShowWorkerDocument = new TypedDocumentString(`
+    query ShowWorker($id: ID!, $first: Int!) {
+  worker(id: $id) {
+    ...WorkerRow
+    hardware {
+      cpus
+      memoryBytes
+      platform
+      arch
+    }
+    history(first: $first) {
+      nodes {
+        attemptNo
+        startedAt
+        endedAt
+        durationMs
+        outcome
+        build {
+          id
+          number
+          project {
+            slug
+          }
+        }
+      }
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<ShowWorkerQuery, ShowWorkerQueryVariables>;
+export const CordonWorkerDocument = new TypedDocumentString(`
+    mutation CordonWorker($input: CordonWorkerInput!) {
+  cordonWorker(input: $input) {
+    __typename
+    ... on CordonWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<CordonWorkerMutation, CordonWorkerMutationVariables>;
+export const UncordonWorkerDocument = new TypedDocumentString(`
+    mutation UncordonWorker($input: UncordonWorkerInput!) {
+  uncordonWorker(input: $input) {
+    __typename
+    ... on UncordonWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<UncordonWorkerMutation, UncordonWorkerMutationVariables>;
+export const DrainWorkerDocument = new TypedDocumentString(`
+    mutation DrainWorker($input: DrainWorkerInput!) {
+  drainWorker(input: $input) {
+    __typename
+    ... on DrainWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<DrainWorkerMutation, DrainWorkerMutationVariables>;
+export const EvictWorkerDocument = new TypedDocumentString(`
+    mutation EvictWorker($input: EvictWorkerInput!) {
+  evictWorker(input: $input) {
+    __typename
+    ... on EvictWorkerPayload {
+      worker {
+        ...WorkerRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment WorkerRow on Worker {
+  id
+  name
+  status
+  version
+  capacity
+  running
+  labels
+  remote
+  startedAt
+  lastHeartbeatAt
+  cordonedAt
+  cordonedBy
+  drainUntil
+  evictedAt
+}`) as unknown as TypedDocumentString<EvictWorkerMutation, EvictWorkerMutationVariables>;
+export const CreateEnrolmentTokenDocument = new TypedDocumentString(`
+    mutation CreateEnrolmentToken($input: CreateEnrolmentTokenInput!) {
+  createEnrolmentToken(input: $input) {
+    __typename
+    ... on CreateEnrolmentTokenPayload {
+      token
+      enrolmentToken {
+        id
+        expiresAt
+      }
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateEnrolmentTokenMutation, CreateEnrolmentTokenMutationVariables>;
 export const EnqueueTaskDocument = new TypedDocumentString(`
     mutation EnqueueTask($input: EnqueueTaskInput!) {
   enqueueTask(input: $input) {

@@ -10,6 +10,7 @@ import { KUBERNETES_OPTIONS } from './kubernetes-options.ts';
 import { opencodeProviders } from './opencode-providers.ts';
 import { integer, list, type Option, option, optional, text } from './option.ts';
 import { TELEMETRY_OPTIONS } from './telemetry-options.ts';
+import { workerLabels } from './worker-labels.ts';
 
 const flag = z
   .enum(['true', 'false', '1', '0'])
@@ -225,6 +226,13 @@ export const OPTIONS = {
     integer(2, 1, 1000),
     '2',
     'Builds that this worker runs at the same time.',
+  ),
+  workerLabels: option(
+    'SLIPWAY_WORKER_LABELS',
+    workerLabels,
+    'none',
+    'What this worker is good for, comma-separated: `gpu,arch=arm64`. Builds that ask for a label wait for a worker that has it. ' +
+      'Every worker also has `provider:NAME` for each agent that it can run, and `runtime:NAME`.',
   ),
   remoteLeaseSeconds: option(
     'SLIPWAY_REMOTE_LEASE_SECONDS',

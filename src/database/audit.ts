@@ -11,6 +11,8 @@ export const AUDIT_SUBJECTS = [
   'token',
   'delivery',
   'credential',
+  'worker',
+  'enrolment',
   'task',
   'tasktype',
   'queue',

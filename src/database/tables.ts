@@ -1,6 +1,7 @@
 /** The row type of every table, on one page. `migrations/` says what the columns mean. */
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 import type { TaskTables } from './task-tables.ts';
+import type { WorkerEnrolmentsTable, WorkersTable } from './worker-tables.ts';
 
 /** jsonb: read as a value, written as JSON text. */
 type Json<T> = ColumnType<T, string, string>;
@@ -109,40 +110,6 @@ export interface AuditLogTable {
   detail: DefaultJson<Record<string, unknown>>;
 }
 
-export interface WorkersTable {
-  id: string;
-  name: string;
-  host: string;
-  process: string;
-  version: string;
-  capacity: number;
-  labels: DefaultJson<Record<string, string>>;
-  providers: DefaultJson<readonly { provider: string; version: string; keyed?: boolean }[]>;
-  agents: DefaultJson<
-    readonly {
-      name: string;
-      capabilities: {
-        resume: boolean;
-        cost: boolean;
-        models: boolean;
-        messages: ('QUEUE' | 'STEER' | 'INTERRUPT')[];
-        questions: boolean;
-        permissions: boolean;
-      };
-      keyed: boolean;
-      available: boolean;
-      version: string | null;
-      reason: string | null;
-      remedy: string | null;
-    }[]
-  >;
-  started_at: DefaultTime;
-  heartbeat_at: DefaultTime;
-  draining_at: Date | null;
-  stopped_at: Date | null;
-  token_id: string | null;
-}
-
 export interface AgentDriftTable {
   agent: string;
   version: string;
@@ -220,6 +187,7 @@ export interface BuildAttemptsTable {
   started_at: DefaultTime;
   ended_at: Date | null;
   outcome: 'FINISHED' | 'LOST' | 'RELEASED' | null;
+  seq: GeneratedAlways<number>;
 }
 
 export interface ArtifactsTable {
@@ -343,4 +311,5 @@ export interface Tables extends TaskTables {
   project_events: ProjectEventsTable;
   deliveries: DeliveriesTable;
   delivery_attempts: DeliveryAttemptsTable;
+  worker_enrolments: WorkerEnrolmentsTable;
 }

@@ -4,9 +4,11 @@ export type Topic =
   | `log:${string}`
   | `project:${string}`
   | `worker:${string}`
+  | `orders:${string}`
   | `task:${string}`
   | 'queue'
   | 'tasks'
+  | 'workers'
   | 'deliveries';
 
 export const eventsTopic = (buildId: string): Topic => `events:${buildId}`;
@@ -20,3 +22,7 @@ export const taskTopic = (taskId: string): Topic => `task:${taskId}`;
 /** There may be a task to claim. */
 export const TASKS_TOPIC: Topic = 'tasks';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';
+/** This worker is to look at what administrators want of it. */
+export const ordersTopic = (workerId: string): Topic => `orders:${workerId}`;
+/** Something about a worker, or about what it runs, has changed. */
+export const WORKERS_TOPIC: Topic = 'workers';

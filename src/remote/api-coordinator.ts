@@ -9,6 +9,7 @@ import type { Coordinator } from '../workers/coordinator.ts';
 import type { AgentReport } from '../workers/probe-agents.ts';
 import { readProcessKey } from '../workers/process-key.ts';
 import { findDead, type NewWorker } from '../workers/registry.ts';
+import type { Standing } from '../workers/standing.ts';
 import { ApiLedger } from './api-ledger.ts';
 import type { Connection, RequestOptions } from './connection.ts';
 import { type Answers, MAX_HINT_SECONDS, type RequestName, type RequestOf } from './protocol.ts';
@@ -26,6 +27,9 @@ export class ApiCoordinator implements Coordinator {
   readonly #connection: Connection;
   readonly #workerId: string;
   readonly #told = new Map<string, () => void>();
+  #ordered = () => {};
+  /** As the last heartbeat was told it. */
+  #standing: Standing | null = null;
   /** Ends the present question for hints: another one is asked at once. */
   #ask = new AbortController();
 
@@ -36,7 +40,8 @@ export class ApiCoordinator implements Coordinator {
 
   async register({ id: _, ...worker }: NewWorker) {
     const process = await readProcessKey();
-    const body = { ...worker, process, agents: reportsOf(worker.agents) };
+    const labels = [...(worker.labels ?? [])];
+    const body = { ...worker, process, labels, agents: reportsOf(worker.agents) };
     const { leaseSeconds, neighbours } = await this.#again('register', body);
     const workerIds = await findDead(neighbours, process);
     if (workerIds.length > 0) await this.#again('dead', { workerIds });
@@ -51,8 +56,13 @@ export class ApiCoordinator implements Coordinator {
 
   async heartbeat(attempts: readonly AttemptKey[]): Promise<HeartbeatAnswer> {
     const options = { withinMs: BEAT_WITHIN_MS };
-    const { owned, unknown } = await this.#request('heartbeat', { attempts: [...attempts] }, options);
+    const { owned, unknown, standing } = await this.#request('heartbeat', { attempts: [...attempts] }, options);
+    this.#standing = standing;
     return { owned: new Map(owned.map(({ buildId, ...state }) => [buildId, state])), unknown };
+  }
+
+  async readStanding(): Promise<Standing> {
+    return this.#standing ?? (await this.#request('standing', {}));
   }
 
   async giveBack(attempt: AttemptKey): Promise<void> {
@@ -119,6 +129,13 @@ export class ApiCoordinator implements Coordinator {
     };
   }
 
+  onOrders(wake: () => void): () => void {
+    this.#ordered = wake;
+    return () => {
+      this.#ordered = () => {};
+    };
+  }
+
   /** Hints may be lost: a heartbeat and a claim find out by themselves, only later. */
   async #listen(wake: () => void, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
@@ -127,6 +144,7 @@ export class ApiCoordinator implements Coordinator {
       const withinMs = MAX_HINT_SECONDS * 1_000 + HINT_GRACE_MS;
       const hint = await this.#request('hints', body, { withinMs, signal: this.#ask.signal }).catch(() => null);
       if (hint?.work) wake();
+      if (hint?.orders) this.#ordered();
       for (const buildId of hint?.told ?? []) this.#told.get(buildId)?.();
       const pauseMs = hint || this.#ask.signal.aborted ? HINT_PAUSE_MS : HINT_AGAIN_MS;
       await delay(pauseMs, undefined, { signal: stop, ref: false }).catch(() => {});

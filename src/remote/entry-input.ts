@@ -183,7 +183,7 @@ const conclusion = z.discriminatedUnion('status', [
 ]);
 
 /** Bytes that were uploaded before, by the name that the worker gave them. */
-export const upload = z.object({
+const upload = z.object({
   id: z.uuid(),
   sizeBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

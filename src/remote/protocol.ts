@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { ClaimedBuild } from '../builds/build.ts';
 import type { AttemptKey } from '../builds/claim-builds.ts';
 import type { EntryType, QuestionName } from '../builds/ledger-store.ts';
+import { workerLabelsProblem } from '../std/worker-label.ts';
+import type { Standing } from '../workers/standing.ts';
 import { entryInput } from './entry-input.ts';
 
 /** Below the server's address. */
@@ -36,6 +38,10 @@ const agentReport = z.object({
   remedy: z.string().max(2_000).nullable(),
 });
 const agents = z.array(agentReport).max(100);
+const workerLabels = z.array(name).superRefine((labels, context) => {
+  const problem = workerLabelsProblem(labels);
+  if (problem) context.addIssue({ code: 'custom', message: problem });
+});
 const attempt = z.object({ buildId: z.uuid(), attemptNo: z.int().min(1) });
 const drift = z.object({ agent: name, version: name, name: z.string().max(1_000), count: z.int().min(1) });
 
@@ -49,9 +55,13 @@ export const requests = {
     version: name,
     capacity: z.int().min(1).max(10_000),
     agents,
+    runtime: name.regex(/^[a-z-]+$/).optional(),
+    labels: workerLabels.optional(),
+    hardware: z.object({ cpus: z.int().min(1), memoryBytes: z.int().min(0), platform: name, arch: name }).optional(),
   }),
   dead: z.object({ workerIds: z.array(z.uuid()).max(MAX_BUILDS) }),
-  claim: z.object({ labels: z.array(name).max(100), limit: z.int().min(1).max(MAX_BUILDS) }),
+  claim: z.object({ labels: z.array(name).max(200), limit: z.int().min(1).max(MAX_BUILDS) }),
+  standing: z.object({}),
   heartbeat: z.object({ attempts: z.array(attempt).max(MAX_BUILDS) }),
   hints: z.object({
     buildIds: z.array(z.uuid()).max(MAX_BUILDS),
@@ -78,7 +88,9 @@ export interface Answers {
   };
   dead: null;
   claim: readonly ClaimedBuild[];
+  standing: Standing;
   heartbeat: {
+    readonly standing: Standing;
     readonly owned: readonly {
       readonly buildId: string;
       readonly cancelRequested: boolean;
@@ -86,7 +98,7 @@ export interface Answers {
     }[];
     readonly unknown: readonly AttemptKey[];
   };
-  hints: { readonly work: boolean; readonly told: readonly string[] };
+  hints: { readonly work: boolean; readonly orders: boolean; readonly told: readonly string[] };
   'give-back': null;
   elsewhere: boolean;
   remains: readonly { id: string; remains: 'ended' | 'expired' | 'elsewhere'; attemptNo: number | null }[];

@@ -5,9 +5,9 @@ export type Redact = (line: string) => string;
 export const MIN_SECRET_LENGTH = 8;
 
 const MARKER = '[redacted]';
-/** A token of Slipway itself, whoever has it: SHAPE in token-text.ts. */
-const OWN_TOKEN = 'slipway_[0-9A-Za-z]{49}';
-const OWN_TOKEN_LENGTH = 57;
+/** A token of Slipway itself, whoever has it: token-text.ts. */
+const OWN_TOKEN = 'slipway_(?:enrol_)?[0-9A-Za-z]{49}';
+const OWN_TOKEN_LENGTH = 63;
 
 /**
  * Knows each secret as it is, and as base64 (at any alignment inside a longer text), base64url, hexadecimal,

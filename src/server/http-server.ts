@@ -15,6 +15,7 @@ import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
 import { openRateBudgets } from './rate-budgets.ts';
 import { RateLimits } from './rate-limits.ts';
+import { LongPolls } from './rest/long-polls.ts';
 import { createRoutes } from './routes.ts';
 import { watchStalledStreams } from './stalled-streams.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -59,14 +60,16 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     new TokenWatch({ db: orchestrator.db, logger: orchestrator.logger, everyMs: limits.tokenCheckMs }),
   );
   const subscriptions = opened.use(new Subscriptions());
+  const addresses = new AddressLimits({ perMinute: limits.refusedPerMinute });
   const hints = opened.use(new WorkerHints(orchestrator.hub));
-  const authenticator = new Authenticator(orchestrator.db, new AddressLimits({ perMinute: limits.refusedPerMinute }));
+  const authenticator = new Authenticator(orchestrator.db, addresses);
   const rateLimits = openRateLimits(orchestrator, limits);
   if (rateLimits) opened.use(rateLimits);
   let url: string | null = null;
   const downloads = new TokenCounter(limits.operationsPerToken);
   const metrics = opened.use(openMetrics(orchestrator));
-  const parts = { orchestrator, authenticator, rateLimits, downloads, metrics, tokens, limits, hints };
+  const shared = { orchestrator, addresses, authenticator, rateLimits };
+  const parts = { ...shared, downloads, metrics, tokens, limits, hints };
   const closing = new AbortController();
   const ends = closing.signal;
   const untraced = createOperations({ ...parts, schema, subscriptions, serverUrl: () => url, closing: ends });
@@ -74,18 +77,20 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
   const graphql = await createGraphqlHandler({ ...parts, operations });
-  const routes = getRequestListener((await createRoutes(parts, options.draining)).fetch, {
+  const longPolls = new LongPolls({ perProcess: limits.longPolls, perToken: limits.operationsPerToken, closing: ends });
+  const rest = { ...parts, schema, operations: untraced, longPolls };
+  const routes = getRequestListener((await createRoutes(rest, options.draining)).fetch, {
     overrideGlobalObjects: false,
   });
   const { allowedOrigins } = orchestrator.config;
 
   const server = createServer(httpSettings(limits), (request, response) => {
     streams.watch(response);
+    endUploadWith(response, request);
     if (pathOf(request) !== GRAPHQL_PATH) return void routes(request, response);
     protect(response);
     const refused = refuse(request, allowedOrigins);
     if (refused) return void answer(response, refused);
-    endUploadWith(response, request);
     void graphql(request, response);
   });
   server.maxConnections = limits.connections;

@@ -40,6 +40,8 @@ export interface ServerLimits {
   readonly operationsPerSocket: number;
   readonly operationsPerToken: number;
   readonly socketsPerToken: number;
+  /** Requests over REST that wait at the same time, of all tokens together. */
+  readonly longPolls: number;
   /** What a token may ask for in a minute, in points of cost; 0 for any number. */
   readonly pointsPerMinute: number;
   /** Requests of one address without a valid token, in a minute; 0 for any number. */
@@ -73,6 +75,7 @@ const SERVER_LIMITS: FixedLimits = {
   connections: 12_000,
   sockets: 10_000,
   operationsPerSocket: 50,
+  longPolls: 1_000,
   firstMessageBytes: 64 * 1024,
   connectionInitMs: 3_000,
   pingMs: 12_000,

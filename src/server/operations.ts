@@ -49,6 +49,8 @@ export interface Operations {
   execute(operation: Operation): Promise<ExecutionResult>;
   /** A subscription, or the one result that says why there is none. Never rejects. */
   subscribe(operation: Operation): Promise<ResultStream | ExecutionResult>;
+  /** For what is refused before it is an operation: see `Admission.charge`. */
+  charge(viewer: Viewer): Promise<GraphQLError | null>;
   mask(error: unknown): GraphQLError;
 }
 
@@ -66,6 +68,7 @@ export function createOperations(options: OperationsOptions): Operations {
   return {
     schema,
     mask,
+    charge,
     async prepare(query, viewer) {
       const prepared = prepare(query);
       const limited = prepared.ok ? null : await charge(viewer);

@@ -5,8 +5,8 @@ export interface Problem {
   /** What happened, for a person. */
   readonly detail: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Extension members: strings that a program may look at. */
-  readonly members?: Readonly<Record<string, string>>;
+  /** Extension members, for programs; and another `type`. */
+  readonly members?: Readonly<Record<string, unknown>>;
 }
 
 /** To whoever shows no valid token. */

@@ -1,13 +1,18 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, remote workers. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, workers that enrol or are remote, REST. */
 import type { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
+import { type EnrolWorkerDeps, enrolWorker, MAX_ENROLMENT_BYTES } from './enrol-worker.ts';
 import { GRAPHQL_PATH } from './graphql.ts';
 import { createHealthRoutes, type HealthDeps } from './health-routes.ts';
+import { problem } from './problem.ts';
+import type { RestDeps } from './rest/endpoint.ts';
+import { createRestRoutes } from './rest/rest-routes.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
 import { addWorkerRoutes, type WorkerRoutesDeps } from './worker-routes.ts';
 
 export async function createRoutes(
-  deps: SendArtifactDeps & HealthDeps & WorkerRoutesDeps,
+  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps & WorkerRoutesDeps & RestDeps,
   draining?: AbortSignal,
 ): Promise<Hono> {
   const { orchestrator } = deps;
@@ -32,5 +37,11 @@ export async function createRoutes(
   }
   app.get('/artifacts/:id', (context) => sendArtifact(deps, context));
   addWorkerRoutes(app, deps);
+  const tooLarge = () => problem({ status: 413, detail: `Send at most ${MAX_ENROLMENT_BYTES} bytes.` });
+  app.post('/workers/enrol', bodyLimit({ maxSize: MAX_ENROLMENT_BYTES, onError: tooLarge }), (context) =>
+    enrolWorker(deps, context),
+  );
+  addWorkerRoutes(app, deps);
+  app.route('/', createRestRoutes(deps));
   return app;
 }

@@ -1,10 +1,12 @@
 /** Remote workers that wait for something to do: what NOTIFY is to those beside the database. */
 import type { EventHub } from '../events/event-hub.ts';
-import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
+import { ordersTopic, QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
 
 export interface Hint {
   /** There may be a build to claim. */
   readonly work: boolean;
+  /** An administrator has said something of the worker. */
+  readonly orders: boolean;
   /** Builds that somebody has told something. */
   readonly told: readonly string[];
 }
@@ -20,12 +22,13 @@ export class WorkerHints implements Disposable {
 
   /** Resolves at the first hint, when the time is over, when the caller is gone, and when the server closes. */
   async next(
-    buildIds: readonly string[],
+    { workerId, buildIds }: { readonly workerId: string; readonly buildIds: readonly string[] },
     { ms, gone }: { readonly ms: number; readonly gone: AbortSignal },
   ): Promise<Hint> {
     let work = false;
+    let orders = false;
     const told = new Set<string>();
-    if (this.#closed || gone.aborted) return { work, told: [] };
+    if (this.#closed || gone.aborted) return { work, orders, told: [] };
     const { promise, resolve } = Promise.withResolvers<void>();
     const offs = buildIds.map((id) =>
       this.#hub.on(workerTopic(id), () => {
@@ -38,6 +41,10 @@ export class WorkerHints implements Disposable {
         work = true;
         resolve();
       }),
+      this.#hub.on(ordersTopic(workerId), () => {
+        orders = true;
+        resolve();
+      }),
     );
     const timer = setTimeout(resolve, ms);
     gone.addEventListener('abort', () => resolve(), { once: true });
@@ -46,7 +53,7 @@ export class WorkerHints implements Disposable {
     this.#waiting.delete(resolve);
     clearTimeout(timer);
     for (const off of offs) off();
-    return { work, told: [...told] };
+    return { work, orders, told: [...told] };
   }
 
   /** Whoever waits is answered: it asks another process. */

@@ -4,12 +4,14 @@ import { DriftCounter } from '../agents/drift.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
+import { WORKERS_TOPIC } from '../events/topics.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Answers, RequestName, RequestOf } from '../remote/protocol.ts';
 import { recordDrift } from '../workers/agent-drift.ts';
 import { findRemains } from '../workers/find-remains.ts';
 import { isElsewhere } from '../workers/is-elsewhere.ts';
 import { findNeighbours, insertWorker, markDraining, markStopped, updateAgents } from '../workers/registry.ts';
+import { readStanding } from '../workers/standing.ts';
 import type { WorkerHints } from './worker-hints.ts';
 import { WorkerProblem } from './worker-problem.ts';
 
@@ -25,10 +27,15 @@ type Handlers = {
 };
 
 export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): Handlers {
-  const { db, controlDb, config } = orchestrator;
+  const { db, controlDb, config, hub } = orchestrator;
   const { remoteLeaseSeconds: leaseSeconds } = config;
   const done = async (work: Promise<unknown>) => {
     await work;
+    return null;
+  };
+  const changed = async (work: Promise<unknown>) => {
+    await work;
+    hub.announce(WORKERS_TOPIC);
     return null;
   };
   return {
@@ -38,6 +45,7 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       const registered = { ...worker, id, place: placeOf(viewer, place) };
       await insertWorker(db, registered, { process, tokenId });
       await refuseOthers(orchestrator, viewer, id);
+      hub.announce(WORKERS_TOPIC);
       return { leaseSeconds, neighbours: await findNeighbours(db, registered) };
     },
     async dead(call, { workerIds }) {
@@ -52,22 +60,19 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       await rescueBuilds(orchestrator, { workers });
       return null;
     },
-    async claim({ viewer, workerId }, { labels, limit }) {
-      const row = await db.selectFrom('workers').select('name').where('id', '=', workerId).executeTakeFirstOrThrow();
-      const projectIds = await findDistantProjects(orchestrator, viewer);
-      const claimer = { workerId, workerName: row.name, labels, projectIds, leaseSeconds };
-      return projectIds.length === 0 ? [] : claimBuilds(orchestrator, claimer, limit);
-    },
+    claim: (call, request) => claim(orchestrator, call, request),
+    standing: ({ workerId }) => readStanding(db, workerId),
     async heartbeat({ workerId }, { attempts }) {
       const { owned, unknown } = await heartbeat({ db: controlDb }, { workerId, attempts, leaseSeconds });
-      return { owned: [...owned].map(([buildId, state]) => ({ buildId, ...state })), unknown };
+      const standing = await readStanding(controlDb, workerId);
+      return { standing, owned: [...owned].map(([buildId, state]) => ({ buildId, ...state })), unknown };
     },
     async hints({ workerId, gone }, { buildIds, seconds }) {
       const { rows } = await sql<{ id: string }>`
         select id from build_audit
          where id = any(${[...buildIds]}::uuid[]) and worker_id = ${workerId} and status = 'RUNNING'`.execute(db);
       const own = rows.map(({ id }) => id);
-      return hints.next(own, { ms: seconds * 1_000, gone });
+      return hints.next({ workerId, buildIds: own }, { ms: seconds * 1_000, gone });
     },
     'give-back': ({ workerId }, { attempt }) => done(giveBack(orchestrator, workerId, attempt)),
     async elsewhere(call, { buildId }) {
@@ -82,9 +87,25 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       for (const found of drift) counter.add(found);
       return done(recordDrift(db, counter, new Map()));
     },
-    drain: ({ workerId }) => done(markDraining(db, workerId)),
-    stop: ({ workerId }) => done(markStopped(db, [workerId])),
+    drain: ({ workerId }) => changed(markDraining(db, workerId)),
+    stop: ({ workerId }) => changed(markStopped(db, [workerId])),
   };
+}
+
+async function claim(
+  orchestrator: Orchestrator,
+  { viewer, workerId }: WorkerCall,
+  { labels: asked, limit }: RequestOf<'claim'>,
+): Promise<Answers['claim']> {
+  const { db, config } = orchestrator;
+  const standing = await readStanding(db, workerId);
+  if (!standing.takesWork) return [];
+  // Which agents there are only it can say; what else it is good for was said when it came.
+  const labels = [...new Set([...standing.labels, ...asked.filter((label) => label.startsWith('provider:'))])];
+  const row = await db.selectFrom('workers').select('name').where('id', '=', workerId).executeTakeFirstOrThrow();
+  const projectIds = await findDistantProjects(orchestrator, viewer);
+  const claimer = { workerId, workerName: row.name, labels, projectIds, leaseSeconds: config.remoteLeaseSeconds };
+  return projectIds.length === 0 ? [] : claimBuilds(orchestrator, claimer, limit);
 }
 
 /** Throws WorkerProblem when the worker is not one that this token speaks for. */

@@ -18,7 +18,7 @@ import { WorkerProblem } from './worker-problem.ts';
 import { refuseOthers, type WorkerCall, workerRequests } from './worker-requests.ts';
 
 /** Of one token at the same time: each build of its workers has one or two open, each worker three. */
-const MAX_REQUESTS = 2_000;
+const MAX_REQUESTS = 1_000;
 
 export interface WorkerRoutesDeps {
   readonly orchestrator: Orchestrator;

@@ -49,10 +49,10 @@ export async function readWorkerFigures(
            (count(*) filter (where alive and not drains and works))::int as working,
            (count(*) filter (where alive and drains))::int as draining,
            (count(*) filter (where not alive))::int as offline
-      from (select draining_at is not null as drains, busy.worker_id is not null as works,
+      from (select coalesce(draining_at, cordoned_at) is not null as drains, busy.worker_id is not null as works,
                    stopped_at is null and heartbeat_at > now() - make_interval(secs => ${timeoutSeconds}) as alive
               from workers left join busy on busy.worker_id = workers.id
-             where heartbeat_at > now() - interval '1 day') as known`.execute(db);
+             where evicted_at is null and heartbeat_at > now() - interval '1 day') as known`.execute(db);
   return onlyRow(rows);
 }
 

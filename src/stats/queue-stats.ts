@@ -41,7 +41,7 @@ export async function readQueueStats(
          from build_audit
         where (status = 'RUNNING' or finished_at > now() - make_interval(mins => ${WINDOW})) and ${ours}) as recent,
       (select count(*) as "workersOnline" from workers
-        where stopped_at is null and draining_at is null
+        where stopped_at is null and draining_at is null and cordoned_at is null
           and heartbeat_at > now() - make_interval(secs => ${workerTimeoutSeconds})) as online`.execute(db);
   if (!rows[0]) throw new Error('aggregates without groups have one row');
   return rows[0];

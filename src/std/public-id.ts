@@ -10,6 +10,7 @@ export type PublicIdType =
   | 'credential'
   | 'message'
   | 'question'
+  | 'enrolment'
   | 'task'
   | 'tasktype'
   | 'queue';

@@ -8,6 +8,7 @@ import type { AttemptKey, HeartbeatAnswer } from '../builds/claim-builds.ts';
 import type { Ledger } from '../builds/ledger.ts';
 import type { AgentReport } from './probe-agents.ts';
 import type { NewWorker } from './registry.ts';
+import type { Standing } from './standing.ts';
 
 /**
  * What a workspace here is to its build. `ended`: the home stays, so that the session can be resumed; `expired`: all of
@@ -27,6 +28,8 @@ export interface Coordinator {
   register(worker: NewWorker): Promise<{ readonly leaseSeconds: number }>;
   /** Up to `limit` builds that ask for no other labels, and are now the worker's; none when nothing is ready. */
   claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]>;
+  /** What administrators say of the worker, and with which labels it claims. */
+  readStanding(): Promise<Standing>;
   /** Renews the leases of these attempts. */
   heartbeat(attempts: readonly AttemptKey[]): Promise<HeartbeatAnswer>;
   /** Gives back what the worker has claimed and does not run. */
@@ -44,6 +47,8 @@ export interface Coordinator {
   /** Hints, which may be lost: there may be a build to claim; somebody has told this build something. */
   onWork(wake: () => void): () => void;
   onTold(buildId: string, wake: () => void): () => void;
+  /** A hint, too: an administrator has said something of the worker. */
+  onOrders(wake: () => void): () => void;
   /** What a worker does for all; null where others do. */
   readonly duties: Duties | null;
 }

@@ -27,7 +27,7 @@ export async function listAgents({
   readonly agents: ReadonlyMap<string, Agent>;
 }): Promise<KnownAgent[]> {
   const [workers, drift] = await Promise.all([findWorkers(db), findDrift(db)]);
-  const alive = workers.filter(({ status }) => status !== 'OFFLINE');
+  const alive = workers.filter(({ status }) => status !== 'OFFLINE' && status !== 'EVICTED');
   const reports = alive.flatMap((worker) => worker.agents.map((report) => ({ ...report, worker })));
   const byName = Map.groupBy(reports, ({ name }) => name);
   const known = new Map([...agents.values()].map(({ name, capabilities }) => [name, capabilities]));

@@ -7,7 +7,7 @@ import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import type { Database } from '../database/database.ts';
 import { ensurePartitions } from '../database/partitions.ts';
-import { QUEUE_TOPIC, workerTopic } from '../events/topics.ts';
+import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic } from '../events/topics.ts';
 import { recordDrift } from './agent-drift.ts';
 import type { Coordinator, Duties } from './coordinator.ts';
 import { findRemains } from './find-remains.ts';
@@ -15,6 +15,7 @@ import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse } from './janitor.ts';
 import type { AgentReport } from './probe-agents.ts';
 import { markDraining, markStopped, type NewWorker, registerWorker, updateAgents } from './registry.ts';
+import { readStanding } from './standing.ts';
 
 export interface PostgresCoordinatorDeps extends PostgresLedgerDeps {
   /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
@@ -44,6 +45,7 @@ export class PostgresCoordinator implements Coordinator {
 
   async register(worker: NewWorker) {
     const dead = await registerWorker(this.#deps.db, worker);
+    this.#deps.hub.announce(WORKERS_TOPIC);
     if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
     await ensurePartitions(this.#deps.db);
     return { leaseSeconds: LEASE_SECONDS };
@@ -52,6 +54,10 @@ export class PostgresCoordinator implements Coordinator {
   claim(labels: readonly string[], limit: number) {
     const { id: workerId, name: workerName } = this.#self;
     return claimBuilds(this.#deps, { workerId, workerName, labels, projectIds: null }, limit);
+  }
+
+  readStanding() {
+    return readStanding(this.#deps.controlDb, this.#self.id);
   }
 
   heartbeat(attempts: readonly AttemptKey[]) {
@@ -82,12 +88,14 @@ export class PostgresCoordinator implements Coordinator {
     return recordDrift(this.#deps.db, counter, versions);
   }
 
-  markDraining() {
-    return markDraining(this.#deps.db, this.#self.id);
+  async markDraining() {
+    await markDraining(this.#deps.db, this.#self.id);
+    this.#deps.hub.announce(WORKERS_TOPIC);
   }
 
-  markStopped() {
-    return markStopped(this.#deps.db, [this.#self.id]);
+  async markStopped() {
+    await markStopped(this.#deps.db, [this.#self.id]);
+    this.#deps.hub.announce(WORKERS_TOPIC);
   }
 
   onWork(wake: () => void) {
@@ -96,5 +104,9 @@ export class PostgresCoordinator implements Coordinator {
 
   onTold(buildId: string, wake: () => void) {
     return this.#deps.hub.on(workerTopic(buildId), wake);
+  }
+
+  onOrders(wake: () => void) {
+    return this.#deps.hub.on(ordersTopic(this.#self.id), wake);
   }
 }

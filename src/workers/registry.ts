@@ -1,14 +1,19 @@
 /** The pool: which workers there are, which of them live. */
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import type { Database } from '../database/database.ts';
+import type { WorkersTable } from '../database/worker-tables.ts';
+import type { Hardware } from './hardware.ts';
 import type { AgentReport } from './probe-agents.ts';
 import { isProcessDead, readProcessKey } from './process-key.ts';
 
 /** Workers of this host that a new one looks at, newest first. Killed containers leave one each that nobody can see dead. */
 const MAX_NEIGHBOURS = 1_000;
 
-export type WorkerStatus = 'ONLINE' | 'DRAINING' | 'OFFLINE';
+export type WorkerStatus = 'ONLINE' | 'CORDONED' | 'DRAINING' | 'EVICTED' | 'OFFLINE';
+
+/** The label of an agent that can be run. */
+const PROVIDER = 'provider:';
 
 export interface WorkerRecord {
   readonly id: string;
@@ -20,8 +25,19 @@ export interface WorkerRecord {
   readonly providers: readonly { readonly provider: string; readonly version: string }[];
   /** All that it knows, as they were probed last. */
   readonly agents: readonly AgentReport[];
+  /** What it is good for: its agents, its runtime, and what its operator says. */
+  readonly labels: readonly string[];
+  /** Null: it did not say. */
+  readonly hardware: Hardware | null;
+  /** UUID of the token with which it works over the API; null: it is beside the database. */
+  readonly tokenId: string | null;
   readonly startedAt: Date;
   readonly heartbeatAt: Date;
+  readonly cordonedAt: Date | null;
+  readonly cordonedBy: string | null;
+  /** It is to end; what still runs then is let go of. */
+  readonly drainUntil: Date | null;
+  readonly evictedAt: Date | null;
 }
 
 export interface NewWorker {
@@ -32,11 +48,17 @@ export interface NewWorker {
   readonly version: string;
   readonly capacity: number;
   readonly agents: readonly AgentReport[];
+  /** Of its runtime; by default it is told nowhere. */
+  readonly runtime?: string | undefined;
+  /** What its operator says. */
+  readonly labels?: readonly string[] | undefined;
+  readonly hardware?: Hardware | undefined;
 }
 
 /**
  * Writes the worker's row and returns the ids of workers of this host whose process is dead. One in another container
- * cannot be seen from here: its lease decides.
+ * cannot be seen from here: its lease decides. Of one that was cordoned and comes again, with its name and in its place,
+ * the cordon stays.
  */
 export async function registerWorker(db: Database, worker: NewWorker): Promise<string[]> {
   const own = await readProcessKey();
@@ -46,13 +68,16 @@ export async function registerWorker(db: Database, worker: NewWorker): Promise<s
   return dead;
 }
 
-/** `tokenId`: of the token that speaks for a remote worker. A worker that is there already stays as it is. */
+/**
+ * `tokenId`: of the token that speaks for a remote worker. A worker that is there already stays as it is. Of one that was
+ * cordoned and comes again, with its name and in its place, the cordon stays.
+ */
 export async function insertWorker(
   db: Database,
   worker: NewWorker,
   { process, tokenId }: { readonly process: string; readonly tokenId: string | null },
 ): Promise<void> {
-  await db
+  const inserted = await db
     .insertInto('workers')
     .values({
       id: worker.id,
@@ -62,10 +87,14 @@ export async function insertWorker(
       version: worker.version,
       capacity: worker.capacity,
       token_id: tokenId,
+      labels: await labelsOf(db, worker, tokenId),
+      hardware: JSON.stringify(worker.hardware ?? {}),
       ...agentColumns(worker.agents),
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
+    .returning('id')
+    .executeTakeFirst();
+  if (inserted) await keepCordon(db, worker);
 }
 
 /** A worker of the same place that has not said that it ended. */
@@ -95,7 +124,36 @@ export async function findDead(neighbours: readonly Neighbour[], own: string): P
 
 /** What the worker's agents are now. */
 export async function updateAgents(db: Database, id: string, agents: readonly AgentReport[]): Promise<void> {
-  await db.updateTable('workers').set(agentColumns(agents)).where('id', '=', id).execute();
+  const others = sql`array(select l from unnest(labels) l where not starts_with(l, ${PROVIDER}))`;
+  await db
+    .updateTable('workers')
+    .set({ ...agentColumns(agents), labels: sql<string[]>`${others} || ${agentLabels(agents)}::text[]` })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** What an enrolment says of labels goes before what the worker says itself. */
+async function labelsOf(
+  db: Database,
+  { labels = [], runtime, agents }: NewWorker,
+  tokenId: string | null,
+): Promise<string[]> {
+  const enrolment = tokenId
+    ? await db.selectFrom('worker_enrolments').select('labels').where('token_id', '=', tokenId).executeTakeFirst()
+    : undefined;
+  return [...(enrolment?.labels ?? labels), ...(runtime ? [`runtime:${runtime}`] : []), ...agentLabels(agents)];
+}
+
+function agentLabels(agents: readonly AgentReport[]): string[] {
+  return agents.flatMap(({ name, version }) => (version === null ? [] : [`${PROVIDER}${name}`]));
+}
+
+async function keepCordon(db: Database, { id, place, name }: NewWorker): Promise<void> {
+  await sql`
+    update workers w set cordoned_at = before.cordoned_at, cordoned_by = before.cordoned_by
+      from (select cordoned_at, cordoned_by from workers
+             where host = ${place} and name = ${name} and id <> ${id} order by id desc limit 1) before
+     where w.id = ${id} and before.cordoned_at is not null`.execute(db);
 }
 
 function agentColumns(agents: readonly AgentReport[]) {
@@ -106,7 +164,8 @@ function agentColumns(agents: readonly AgentReport[]) {
 }
 
 export async function markDraining(db: Database, id: string): Promise<void> {
-  await db.updateTable('workers').set({ draining_at: sql<Date>`now()` }).where('id', '=', id).execute();
+  const now = sql<Date>`coalesce(draining_at, now())`;
+  await db.updateTable('workers').set({ draining_at: now }).where('id', '=', id).execute();
 }
 
 export async function markStopped(db: Database, ids: readonly string[]): Promise<void> {
@@ -121,7 +180,7 @@ export async function findWorkers(
   if (filter.ids?.length === 0) return [];
   let query = db
     .selectFrom('workers as w')
-    .select(['id', 'name', 'version', 'capacity', 'providers', 'agents', 'started_at', 'heartbeat_at', 'draining_at'])
+    .selectAll()
     .select(
       sql<boolean>`w.stopped_at is null and w.heartbeat_at > now() - make_interval(secs => ${LEASE_SECONDS})`.as(
         'alive',
@@ -131,16 +190,29 @@ export async function findWorkers(
   query = filter.ids
     ? query.where('w.id', 'in', filter.ids)
     : query.where('w.heartbeat_at', '>', sql<Date>`now() - interval '1 day'`).limit(1_000);
-  const rows = await query.execute();
-  return rows.map((row) => ({
+  return (await query.execute()).map((row) => ({
     id: row.id,
     name: row.name,
-    status: row.alive ? (row.draining_at ? 'DRAINING' : 'ONLINE') : 'OFFLINE',
+    status: statusOf(row),
     version: row.version,
     capacity: row.capacity,
     providers: row.providers,
     agents: row.agents,
+    labels: row.labels,
+    hardware: row.hardware.cpus === undefined ? null : (row.hardware as Hardware),
+    tokenId: row.token_id,
     startedAt: row.started_at,
     heartbeatAt: row.heartbeat_at,
+    cordonedAt: row.cordoned_at,
+    cordonedBy: row.cordoned_by,
+    drainUntil: row.drain_until,
+    evictedAt: row.evicted_at,
   }));
+}
+
+function statusOf(row: Selectable<WorkersTable> & { readonly alive: boolean }): WorkerStatus {
+  if (row.evicted_at) return 'EVICTED';
+  if (!row.alive) return 'OFFLINE';
+  if (row.draining_at) return 'DRAINING';
+  return row.cordoned_at ? 'CORDONED' : 'ONLINE';
 }

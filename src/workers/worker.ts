@@ -18,8 +18,11 @@ import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { VERSION } from '../std/version.ts';
 import type { Coordinator } from './coordinator.ts';
+import type { DrainMode } from './drain-mode.ts';
+import { readHardware } from './hardware.ts';
 import { HeartbeatClock } from './heartbeat-clock.ts';
 import { keepWorkspaces } from './janitor.ts';
+import { type Dismissal, Orders } from './orders.ts';
 import { PostgresCoordinator, type PostgresCoordinatorDeps } from './postgres-coordinator.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
 
@@ -44,13 +47,9 @@ export interface WorkerOptions {
   readonly name: string | undefined;
   /** Builds at the same time. */
   readonly capacity: number;
+  /** What its operator says that it is good for. */
+  readonly labels?: readonly string[];
 }
-
-/**
- * What a drain does with builds that do not end in time. `put back`: their processes are ended, and they are back in the
- * queue at once. `leave`: their agents go on, and a worker that starts on this machine soon re-attaches to them.
- */
-export type DrainMode = 'put back' | 'leave';
 
 interface Attempt {
   readonly build: ClaimedBuild;
@@ -65,6 +64,8 @@ export class Worker implements AsyncDisposable {
   readonly #deps: RunBuildDeps;
   readonly #coordinator: Coordinator;
   readonly #capacity: number;
+  readonly #labels: readonly string[];
+  readonly #orders: Orders;
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
@@ -82,6 +83,7 @@ export class Worker implements AsyncDisposable {
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
+    this.#labels = options.labels ?? [];
     this.#coordinator =
       'openCoordinator' in deps
         ? deps.openCoordinator(this)
@@ -92,6 +94,18 @@ export class Worker implements AsyncDisposable {
       holdsLeases: () => this.#clock.holdsLeases,
       openLedger: (build) => this.#coordinator.openLedger(build),
     };
+    this.#orders = new Orders({
+      read: () => this.#coordinator.readStanding(),
+      drain: (graceMs, mode) => this.drain(graceMs, mode),
+      letGo: () => {
+        for (const { interrupt } of this.#attempts.values()) interrupt.abort(new Interrupt('superseded'));
+      },
+    });
+  }
+
+  /** Resolves when an administrator has ended it, and it runs nothing any more: it is to be closed then. */
+  get dismissed(): Promise<Dismissal> {
+    return this.#orders.dismissed;
   }
 
   get running(): number {
@@ -109,6 +123,9 @@ export class Worker implements AsyncDisposable {
       version: VERSION,
       capacity: this.#capacity,
       agents: this.#agents,
+      runtime: runtime.name,
+      labels: this.#labels,
+      hardware: readHardware(),
     });
     this.#clock = new HeartbeatClock(leaseSeconds);
     const loop = (name: string, everyMs: number, work: () => Promise<unknown>, retryMs = everyMs) => {
@@ -138,7 +155,7 @@ export class Worker implements AsyncDisposable {
     loop('workspaces', runtime.tendEveryMs, () => keepWorkspaces({ runtime, logger, coordinator }));
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
-    this.#offs.push(coordinator.onWork(claim.wake));
+    this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
@@ -189,15 +206,12 @@ export class Worker implements AsyncDisposable {
     while (!this.#draining) {
       const free = this.#capacity - this.#attempts.size;
       if (free <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return;
-      const claimed = await this.#coordinator.claim(this.#labels, free);
+      const { takesWork, labels } = await this.#orders.heed();
+      if (!takesWork) return;
+      const claimed = await this.#coordinator.claim(labels, free);
       for (const build of claimed) this.#start(build);
       if (claimed.length < free) return;
     }
-  }
-
-  /** What builds may ask of their worker. */
-  get #labels(): readonly string[] {
-    return [...this.#deps.agents.keys()].map((name) => `provider:${name}`);
   }
 
   /** What is there stays in the queue: for another worker, or until there is room again. */
@@ -283,6 +297,7 @@ export class Worker implements AsyncDisposable {
     await this.#giveBackUnknown(
       unknown.map((attempt) => ({ ...attempt, key: `${attempt.buildId}:${attempt.attemptNo}` })),
     );
+    await this.#orders.heed();
   }
 
   /** Beside the heartbeats: a pod that does not answer must not cost the leases of all. */

@@ -42,8 +42,9 @@ test('every command is there', () => {
       'credential delete',
       'credential rotate-key',
       'agents',
-      'audit list',
     ],
+    ...['worker list', 'worker show', 'worker cordon', 'worker uncordon', 'worker evict', 'worker drain'],
+    ...['worker enrol-token', 'worker enrol', 'audit list'],
     'help',
   ]);
 });

@@ -27,6 +27,13 @@ test('lists and flags', () => {
   expect(readConfig({}).graphiql).toBeUndefined();
 });
 
+test('labels of a worker are checked, sorted and each once', () => {
+  expect(readConfig({ SLIPWAY_WORKER_LABELS: 'rig, arch=arm64,rig' }).workerLabels).toEqual(['arch=arm64', 'rig']);
+  for (const wrong of ['provider:codex', 'a b', '=x', Array.from({ length: 51 }, (_, at) => `l${at}`).join()]) {
+    expect(() => readConfig({ SLIPWAY_WORKER_LABELS: wrong }), wrong).toThrow('SLIPWAY_WORKER_LABELS: must ');
+  }
+});
+
 test('no two options read the same variable, and each has help', () => {
   const options = Object.values(OPTIONS);
   expect(new Set(options.map((option) => option.env)).size).toBe(options.length);

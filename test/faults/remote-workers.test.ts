@@ -16,6 +16,9 @@ import { makeWorkToken, openRemoteHarness } from '../support/remote.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+/** The git server of these tests is on this machine. */
+const FAR_MACHINE = { SLIPWAY_SANDBOX: 'none', SLIPWAY_LOG_LEVEL: 'warn', SLIPWAY_LOCAL_REPOSITORIES: 'true' };
+
 let opened = new AsyncDisposableStack();
 
 afterEach(async () => {
@@ -33,7 +36,7 @@ async function openWorld(environment: Record<string, string> = {}) {
   await writeFile(tokenFile, `${await makeWorkToken(stack)}\n`, { mode: 0o600 });
   const startWorker = async () => {
     const args = ['work', '--json', '--server', harness.url, '--token-file', tokenFile, '--data', join(folder, 'data')];
-    const worker = startSlipway(args, { SLIPWAY_SANDBOX: 'none', SLIPWAY_LOG_LEVEL: 'warn' });
+    const worker = startSlipway(args, FAR_MACHINE);
     opened.defer(async () => {
       worker.child.kill('SIGKILL');
       await worker.ended;

@@ -29,7 +29,7 @@ beforeEach(async () => {
   await sql`truncate queue_items, queue_removals, queue_owners, queue_lanes, queue_turns, queue_keys, queue_gates`.execute(
     db,
   );
-  await sql`update queue_state set running = 0, turn = 0, paused_at = null, max_running = null`.execute(db);
+  await sql`update queue_state set running = 0, paused_at = null, max_running = null`.execute(db);
   projectId = await addProject(db);
 });
 
@@ -169,6 +169,29 @@ test('projects take turns as their weights say, and one that comes later is not 
   const newcomer = await addProject(db);
   const one = await add({ projectId: newcomer });
   expect(await claim(db, { max: 2 })).toContain(one);
+});
+
+test('of what a worker may take of a project the first goes first, whatever labels it needs', async () => {
+  for (let index = 0; index < 3; index += 1) await add({ needs: index === 1 ? [] : ['x'] });
+  const [urgent, plain] = [await add({ needs: ['x', 'y'], priority: 9 }), await add({ priority: 8 })];
+  expect(await claim(db, { labels: ['x', 'y'], max: 2 })).toEqual([urgent, plain]);
+});
+
+test('what few workers take is not measured by what many take, and is owed nothing for it', async () => {
+  const [busy, newcomer] = [await addProject(db), await addProject(db)];
+  for (let index = 0; index < 20; index += 1) await add({ kind: 'task:slow' });
+  for (let index = 0; index < 60; index += 1) await add({ projectId: busy });
+  expect(await claim(db, { kinds: ['task:slow'], max: 1 })).toHaveLength(1);
+  expect(await claim(db, { max: 30 })).toHaveLength(30);
+  const theirs = [
+    await add({ projectId: newcomer, kind: 'task:slow' }),
+    await add({ projectId: busy, kind: 'task:slow' }),
+  ];
+  expect((await claim(db, { kinds: ['task:slow'], max: 2 })).toSorted()).toEqual(theirs.toSorted());
+  await claim(db, { kinds: ['task:a', 'task:slow'], max: 12 });
+  const { rows } = await sql<{ n: number }>`
+    select count(*)::int as n from queue_items where kind = 'task:slow' and claimed_at is not null`.execute(db);
+  expect(rows[0]?.n).toBe(1 + 2 + 6);
 });
 
 test('a credential holds back those that use it, and what changes hands waits for its new one', async () => {

@@ -1,17 +1,20 @@
-/** A worker that reaches only the API, and what others may not do in its name. */
-import { createHash } from 'node:crypto';
+/** What a worker that reaches only the API is given and told, and what others may not do in its name. */
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findArtifacts } from '../../src/artifacts/artifact.ts';
-import type { Build } from '../../src/builds/build.ts';
-import { readLog } from '../../src/builds/build-log.ts';
-import { cancelBuild } from '../../src/builds/cancel-build.ts';
+
+import { createEnrolment, enrol } from '../../src/auth/enrolment.ts';
+
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
-import { readEvents } from '../../src/events/read-events.ts';
 import { ApiCoordinator } from '../../src/remote/api-coordinator.ts';
 import { ApiLedger } from '../../src/remote/api-ledger.ts';
 import { Connection } from '../../src/remote/connection.ts';
+
+import { cordonWorker, drainWorker, evictWorker, uncordonWorker } from '../../src/workers/administer-worker.ts';
+import { findWorkers } from '../../src/workers/registry.ts';
+import { runCommand } from '../cli/run-command.ts';
 import { startGitServer } from '../support/git-server.ts';
+
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { makeWorkToken, openFarWorker, openRemoteHarness } from '../support/remote.ts';
 import { script } from '../support/script.ts';
@@ -31,60 +34,11 @@ afterEach(async () => {
 });
 
 const FAR = 'https://git.example.com/a.git';
-const eventsOf = ({ id }: Pick<Build, 'id'>) =>
-  readEvents(stack.orchestrator.db, { buildId: id, after: 0, limit: 5_000 });
-
 async function start(repositoryUrl: string | null, prompt: string, settings = {}) {
   const project = await stack.createProject({ settings, ...(repositoryUrl ? { repositoryUrl } : {}) });
   const { build } = await startBuild(stack.orchestrator, { projectId: project.id, spec: { prompt } }, 'test');
   return { project, build };
 }
-
-test('runs a build to its commit, log and artifact over a network that is cut all the time', async () => {
-  await using git = await startGitServer();
-  const repository = await git.createRepository('far');
-  await using remote = await openFarWorker(stack, { url: harness.url, token: await makeWorkToken(stack) });
-  const lines = Array.from({ length: 30 }, (_, index) => `line ${index}`);
-  const steps = [
-    ...lines.map((print) => ({ print })),
-    { run: 'head -c 3000000 /dev/zero | tr "\\0" x > big.bin; sleep 1.5' },
-    { print: 'end' },
-  ];
-  const { build } = await start(repository.url, script(...steps), { artifacts: ['*.bin'] });
-  await waitFor(async () => (await eventsOf(build)).length > 1, { deadlineMs: 20_000 });
-  const cutting = setInterval(() => harness.proxy.cut(), 150);
-  const ended = await stack.finished(build.id, 40_000).finally(() => clearInterval(cutting));
-  expect(ended).toMatchObject({ status: 'COMPLETED', result: { publication: 'PUSHED' }, attemptNo: 1 });
-  const events = await eventsOf(build);
-  expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
-  for (const type of ['STARTED', 'GIT_COMMITTED', 'GIT_PUSHED', 'ARTIFACT_CREATED', 'FINISHED'] as const) {
-    expect(events.filter((event) => event.type === type).length, type).toBe(1);
-  }
-  const chunks = await readLog(stack.orchestrator.db, { buildId: build.id, after: 0, limit: 1_000 });
-  const log = chunks.flatMap((chunk) => chunk.lines.map(({ text }) => text)).join('\n');
-  for (const line of lines) expect(log.split(`"${line}"`).length - 1, line).toBeLessThanOrEqual(1);
-  const [artifact] = await findArtifacts(stack.orchestrator.db, [build.id]);
-  expect(artifact).toMatchObject({ name: 'big.bin', sizeBytes: 3_000_000 });
-  expect(artifact?.sha256).toBe(createHash('sha256').update('x'.repeat(3_000_000)).digest('hex'));
-  expect(harness.proxy.opened).toBeGreaterThan(5);
-  await waitFor(() => remote.worker.running === 0);
-});
-
-test('a cancel reaches it, and nothing of the build is left', async () => {
-  await using git = await startGitServer();
-  const repository = await git.createRepository('cancelled');
-  await using remote = await openFarWorker(stack, { url: harness.url, token: await makeWorkToken(stack) });
-  const { build } = await start(repository.url, script({ print: 'up' }, { run: 'sleep 60' }));
-  await waitFor(async () => (await eventsOf(build)).some(({ type }) => type === 'AGENT_ACTIVITY'), {
-    deadlineMs: 20_000,
-  });
-  const cancelledAt = performance.now();
-  await cancelBuild(stack.orchestrator, { id: build.id, reason: 'enough' }, 'test');
-  expect(await stack.finished(build.id)).toMatchObject({ status: 'CANCELLED', cancelReason: 'enough' });
-  // By a hint: its next heartbeat may be four seconds away.
-  expect(performance.now() - cancelledAt).toBeLessThan(15_000);
-  await waitFor(() => remote.worker.running === 0);
-});
 
 test('it is given only what its token sees and it can reach', async () => {
   await start(null, script({ print: 'x' }));
@@ -119,6 +73,38 @@ test('nobody speaks for the worker of another token, or without the scope', asyn
   await expect(new ApiCoordinator(nobody, harness.workerId).claim([], 1)).rejects.toThrow('401');
 });
 
+test('it is cordoned, drained and evicted as any other, and has the labels that its enrolment names', async () => {
+  await using git = await startGitServer();
+  const repository = await git.createRepository('orders');
+  const { db } = stack.orchestrator;
+  const enrolment = { name: 'rig', labels: ['rig'], projectIds: null, expiresInMinutes: 1 };
+  const { token } = await createEnrolment(db, enrolment, 'test');
+  const said = { token, nonce: 'n'.repeat(43), name: 'far', version: '1', capacity: 2, labels: ['mine'] };
+  const enrolled = await enrol(stack.orchestrator, said);
+  if (!enrolled.ok) throw new Error(enrolled.reason);
+  await using first = await openFarWorker(stack, { url: harness.url, token: enrolled.token });
+  await using second = await openFarWorker(stack, { url: harness.url, token: enrolled.token });
+  const record = async (id: string) => (await findWorkers(db, { ids: [id] }))[0];
+  const [one, two] = [first.worker, second.worker];
+  expect(await record(one.id)).toMatchObject({ labels: expect.arrayContaining(['rig', 'runtime:local']) });
+  await cordonWorker(stack.orchestrator, one.id, 'test');
+  await cordonWorker(stack.orchestrator, two.id, 'test');
+  const { build } = await start(repository.url, script({ wait: 600 }));
+  const beaten = (await record(one.id))?.heartbeatAt ?? new Date();
+  await waitFor(async () => ((await record(one.id))?.heartbeatAt ?? beaten) > beaten, { everyMs: 50 });
+  expect([one.running, two.running]).toEqual([0, 0]);
+  await uncordonWorker(stack.orchestrator, one.id, 'test');
+  await waitFor(() => one.running === 1, { what: 'the claim' });
+  await uncordonWorker(stack.orchestrator, two.id, 'test');
+  await evictWorker(stack.orchestrator, one.id, 'test');
+  expect(await one.dismissed).toBe('evicted');
+  await waitFor(() => two.running === 1, { what: 'the other worker' });
+  await drainWorker(stack.orchestrator, { id: two.id, graceSeconds: 0, mode: 'PUT_BACK' }, 'test');
+  expect(await two.dismissed).toBe('drained');
+  const outcomes = db.selectFrom('build_attempts').select('outcome').where('build_id', '=', build.id);
+  expect((await outcomes.execute()).map(({ outcome }) => outcome)).toEqual(['RELEASED', 'RELEASED']);
+});
+
 test('the secrets of a build are told while its attempt runs, and its branch is the only one', async () => {
   const { build } = await start(FAR, script({ print: 'x' }));
   const store = harness.open(await harness.claim());
@@ -130,4 +116,48 @@ test('the secrets of a build are told while its attempt runs, and its branch is 
   await store.commit(1, 'FINISH', { conclusion: { status: 'COMPLETED', result: {} } });
   await expect(store.ask('secrets', { variable: null })).rejects.toThrow(SupersededError);
   expect(await stack.finished(build.id)).toMatchObject({ status: 'COMPLETED' });
+});
+
+test('a remote worker does not send its token in the clear, and says what is missing', async () => {
+  const environment = { PATH: process.env.PATH ?? '', SLIPWAY_DATA: stack.dataFolder, SLIPWAY_SANDBOX: 'none' };
+  const work = (server: string, more: Record<string, string> = {}) =>
+    runCommand(['work', '--server', server], { environment: { ...environment, ...more } });
+  const clear = await work('http://slipway.example.com', { SLIPWAY_TOKEN: 'slipway_secret' });
+  expect(clear).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('--allow-http') });
+  expect(clear.stderr).not.toContain('slipway_secret');
+  expect(await work(harness.url)).toMatchObject({ stderr: expect.stringContaining('--token-file') });
+  const refused = await work(harness.url, { SLIPWAY_TOKEN: harness.api.token.replace(/.$/, '') });
+  expect(refused.stderr).toContain('the scope work');
+});
+
+test('a body that is no entry, too large or too deep is refused, and the server lives on', async () => {
+  await start(FAR, script({ print: 'x' }));
+  const { id, attemptNo } = await harness.claim();
+  const path = `/worker/v1/workers/${harness.workerId}/builds/${id}/attempts/${attemptNo}`;
+  const headers = { authorization: `Bearer ${harness.token}`, 'content-type': 'application/json' };
+  const post = (body: string | Uint8Array<ArrayBuffer>, more = {}) =>
+    fetch(`${harness.url}${path}/entries/1/WRITE`, { method: 'POST', body, headers: { ...headers, ...more } });
+  const bomb = new Uint8Array(gzipSync(Buffer.alloc(80 * 1024 * 1024, 32), { level: 1 }));
+  expect((await post('{')).status).toBe(400);
+  expect((await post('{"changes": {"checkpoint": {"commit": {}}}}')).status).toBe(400);
+  expect((await post('['.repeat(200_000))).status).toBe(400);
+  expect((await post(bomb, { 'content-encoding': 'gzip' })).status).toBe(400);
+  const piece = (offset: string, size = 4) =>
+    fetch(`${harness.url}${path}/uploads/${id}?offset=${offset}`, { method: 'PUT', headers, body: 'x'.repeat(size) });
+  expect([(await piece('-1')).status, (await piece('x')).status, (await piece('1e12')).status]).toEqual([
+    413, 413, 413,
+  ]);
+  expect((await piece('0', 1024 * 1024 + 1)).status).toBe(413);
+  const outside = await fetch(`${harness.url}${path}/uploads/..%2F..%2Fx?offset=0`, {
+    method: 'PUT',
+    headers,
+    body: 'x',
+  });
+  expect(outside.status).toBe(404);
+  const store = harness.open({ id, attemptNo });
+  const file = { id, name: 'a', contentType: 'x' };
+  const lost = { file, content: { id, sizeBytes: 3, sha256: 'a'.repeat(64) } };
+  await expect(harness.connection.post(`${path.slice(10)}/entries/1/KEEP_ARTIFACT`, lost)).rejects.toThrow('not whole');
+  expect(await store.lastNumber()).toBe(0);
+  await store.commit(1, 'FINISH', { conclusion: { status: 'COMPLETED', result: {} } });
 });

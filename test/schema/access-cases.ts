@@ -23,6 +23,7 @@ const readTasks = { needs: ['tasks:read'], reach: 'project' } as const;
 const changeTasks = { needs: ['tasks:write'], reach: 'project' } as const;
 const work = { needs: ['work'], reach: 'project' } as const;
 const rule = { needs: ['admin'], reach: 'unlimited' } as const;
+const govern = { needs: ['workers'], reach: 'unlimited' } as const;
 
 const mutation = (call: string) => `mutation { result: ${call} { __typename ... on UserError { code message } } }`;
 const BUILD =
@@ -40,6 +41,12 @@ const QUERIES: readonly AccessCase[] = [
     source: () => '{ workers { nodes { running currentBuilds { totalCount nodes { id } } } } }',
   },
   { field: 'query workers', ...read, reach: 'everyone', source: () => '{ workers { nodes { id capacity } } }' },
+  {
+    field: 'query worker',
+    ...read,
+    source: ({ worker }) => `{ worker(id: "${worker}") { running history { nodes { attemptNo build { id } } } } }`,
+  },
+  { field: 'query enrolmentTokens', ...govern, source: () => '{ enrolmentTokens { nodes { id } } viewer { id } }' },
   { field: 'query agents', ...read, reach: 'everyone', source: () => '{ agents { name } }' },
   { field: 'query node', ...read, source: ({ ours }) => `{ node(id: "${ours.finished}") { id } }` },
   {
@@ -307,7 +314,45 @@ const MUTATIONS: readonly AccessCase[] = [
   },
 ];
 
+const onWorker = (name: string): AccessCase => ({
+  field: `mutation ${name}`,
+  ...govern,
+  source: ({ worker }) => mutation(`${name}(input: { id: "${worker}" })`),
+});
+
+const WORKERS: readonly AccessCase[] = [
+  onWorker('cordonWorker'),
+  onWorker('uncordonWorker'),
+  {
+    field: 'mutation drainWorker',
+    ...govern,
+    source: ({ worker }) => mutation(`drainWorker(input: { id: "${worker}", graceSeconds: -1 })`),
+  },
+  {
+    field: 'mutation evictWorker',
+    ...govern,
+    source: ({ idle }) => mutation(`evictWorker(input: { id: "${idle}" })`),
+  },
+  {
+    field: 'mutation createEnrolmentToken',
+    needs: ['workers', 'work'],
+    reach: 'unlimited',
+    source: () => mutation('createEnrolmentToken(input: { name: "" })'),
+  },
+  {
+    field: 'mutation revokeEnrolmentToken',
+    ...govern,
+    source: ({ enrolment }) => mutation(`revokeEnrolmentToken(input: { id: "${enrolment}" })`),
+  },
+];
+
 const SUBSCRIPTIONS: readonly AccessCase[] = [
+  {
+    field: 'subscription workerActivity',
+    ...read,
+    source: ({ worker }) =>
+      `subscription { workerActivity(workerId: "${worker}") { running currentBuilds { nodes { id } } } }`,
+  },
   {
     field: 'subscription buildProgress',
     ...read,
@@ -325,7 +370,7 @@ const SUBSCRIPTIONS: readonly AccessCase[] = [
   },
 ];
 
-export const ACCESS_CASES = [...QUERIES, ...TASKS, ...MUTATIONS, ...SUBSCRIPTIONS];
+export const ACCESS_CASES = [...QUERIES, ...TASKS, ...MUTATIONS, ...WORKERS, ...SUBSCRIPTIONS];
 
 /** A field of a type that is not a root -> what a token needs beside what led there. */
 export const NESTED_SCOPES: Readonly<Record<string, Scope>> = {
@@ -375,5 +420,7 @@ export const PATHS: Readonly<Record<string, Path>> = {
   'TaskClaim.task': 'same project',
   'TaskType.project': () => '{ taskTypes { project { id } } }',
   'Viewer.projects': () => '{ viewer { projects { id } } }',
+  'WorkerAttempt.build': ({ worker }) =>
+    `{ worker(id: "${worker}") { history { nodes { build { id project { id } } } } } }`,
   'Worker.currentBuilds': () => '{ workers { nodes { currentBuilds { nodes { id project { id } } } } } }',
 };

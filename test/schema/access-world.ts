@@ -2,6 +2,7 @@
 import { v7 } from 'uuid';
 import { insertArtifacts } from '../../src/artifacts/artifact.ts';
 import { createApiToken, revokeApiToken } from '../../src/auth/api-token.ts';
+import { createEnrolment } from '../../src/auth/enrolment.ts';
 import { sendMessage } from '../../src/builds/send-message.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { setCredential } from '../../src/credentials/set-credential.ts';
@@ -40,6 +41,9 @@ export interface World {
   readonly ours: Belongings;
   readonly theirs: Belongings;
   readonly worker: string;
+  /** A worker that runs nothing. */
+  readonly idle: string;
+  readonly enrolment: string;
   /** No longer works. */
   readonly revokedToken: string;
 }
@@ -55,7 +59,15 @@ export async function createWorld(stack: TestStack): Promise<World> {
   const rights = { scopes: ['admin'], projectIds: null, expiresAt: null, createdBy: 'test' } as const;
   const { id } = await createApiToken(orchestrator.db, { name: 'revoked', ...rights });
   await revokeApiToken(orchestrator.db, id, 'test');
-  return { ours, theirs, worker: toPublicId('worker', workerId), revokedToken: toPublicId('token', id) };
+  const enrolment = { name: 'worker', labels: null, projectIds: null, expiresInMinutes: 1 };
+  return {
+    ours,
+    theirs,
+    worker: toPublicId('worker', workerId),
+    idle: toPublicId('worker', await registerByHand(stack, 'elsewhere')),
+    enrolment: toPublicId('enrolment', (await createEnrolment(orchestrator.db, enrolment, 'test')).enrolment.id),
+    revokedToken: toPublicId('token', id),
+  };
 }
 
 async function createBelongings(

@@ -103,7 +103,7 @@ it('tells of every agent what it can do, and on which worker that lives', async 
   await markStopped(stack.orchestrator.db, [two]);
   await updateAgents(stack.orchestrator.db, one, [report('claude-code', { version: '2.0.0' })]);
   const later = await api.data(
-    '{ agents { workers { version } } workers(status: ONLINE) { nodes { providers { version } } } }',
+    '{ agents { workers { version } } workers(filter: { statuses: [ONLINE] }) { nodes { providers { version } } } }',
   );
   expect(later.agents[0].workers).toEqual([{ version: '2.0.0' }]);
   expect(later.workers.nodes).toEqual([{ providers: [{ version: '2.0.0' }] }]);

@@ -4,10 +4,12 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { schema } from '../../schema/index.ts';
 import { createApiToken } from '../../src/auth/api-token.ts';
+import { createEnrolment } from '../../src/auth/enrolment.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { setCredential } from '../../src/credentials/set-credential.ts';
 import type { AgentRequest } from '../../src/events/event.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
+import { cordonWorker } from '../../src/workers/administer-worker.ts';
 import { askByHand, question } from '../support/ask.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
@@ -40,6 +42,18 @@ async function newToken(): Promise<string> {
   return toPublicId('token', (await createApiToken(stack.orchestrator.db, { name: 'test', ...rights })).id);
 }
 
+async function newWorker({ cordoned = false } = {}): Promise<string> {
+  const id = await registerByHand(stack, v7());
+  if (cordoned) await cordonWorker(stack.orchestrator, id, 'test');
+  return toPublicId('worker', id);
+}
+
+async function newEnrolment(): Promise<string> {
+  const input = { name: 'test', labels: null, projectIds: null, expiresInMinutes: 1 };
+  const { enrolment } = await createEnrolment(stack.orchestrator.db, input, 'test');
+  return toPublicId('enrolment', enrolment.id);
+}
+
 async function newCredential(): Promise<string> {
   const { db } = stack.orchestrator;
   const { id: projectId } = await stack.createProject();
@@ -68,18 +82,24 @@ const EFFECTS: Readonly<Record<string, () => Promise<string>>> = {
   approveBuild: async () => `questionId: "${await newQuestion(PERMISSION)}"`,
   archiveProject: async () => `id: "${await newProject()}"`,
   cancelBuild: async () => `id: "${await newBuild({ finished: false })}"`,
+  cordonWorker: async () => `id: "${await newWorker()}"`,
   createAndBuild: async () => 'project: { name: "Made and built" }, spec: { prompt: "work" }, idempotencyKey: "1"',
   createApiToken: async () => `name: "made", scopes: ["builds:read"], projectIds: ["${await newProject()}"]`,
+  createEnrolmentToken: async () => `name: "made", labels: ["gpu"], projectIds: ["${await newProject()}"]`,
   createProject: async () => 'name: "Made"',
   deleteCredential: async () => `projectId: "${await newCredential()}", name: "npm"`,
+  drainWorker: async () => `id: "${await newWorker()}"`,
+  evictWorker: async () => `id: "${await newWorker()}"`,
   redeliverCallback: async () => `buildId: "${await newBuild({ finished: true })}"`,
   rejectBuild: async () => `questionId: "${await newQuestion(PERMISSION)}"`,
   retryBuild: async () => `id: "${await newBuild({ finished: true })}"`,
   revokeApiToken: async () => `id: "${await newToken()}"`,
+  revokeEnrolmentToken: async () => `id: "${await newEnrolment()}"`,
   rotateApiToken: async () => `id: "${await newToken()}"`,
   sendBuildMessage: async () => `buildId: "${await newBuild({ finished: false })}", text: "Hello."`,
   setCredential: async () => `projectId: "${await newProject()}", name: "npm", ${REGISTRY}`,
   startBuild: async () => `projectId: "${await newProject()}", spec: { prompt: "work" }`,
+  uncordonWorker: async () => `id: "${await newWorker({ cordoned: true })}"`,
   updateProject: async () => `id: "${await newProject()}", name: "Changed"`,
 };
 

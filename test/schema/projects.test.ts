@@ -246,7 +246,7 @@ describe('tokens', () => {
 describe('workers and the viewer', () => {
   it('are shown', async () => {
     const data = await api.data(`{ viewer { id name scopes projects { id } expiresAt }
-      workers(status: ONLINE) { nodes { id name status capacity running providers { provider } currentBuilds { totalCount } } } }`);
+      workers(filter: { statuses: [ONLINE] }) { nodes { id name status capacity running providers { provider } currentBuilds { totalCount } } } }`);
     expect(data).toMatchObject({
       viewer: {
         id: expect.stringMatching(/^token_/),

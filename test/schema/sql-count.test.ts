@@ -36,6 +36,8 @@ async function addProject(builds: number): Promise<void> {
     await askByHand(stack, build.id, { kind: 'QUESTION', questions: [question('What?')] });
     await finish(orchestrator, build.id);
     await orchestrator.db.updateTable('build_audit').set({ worker_id: workerId }).where('id', '=', build.id).execute();
+    const attempt = { build_id: build.id, attempt_no: 9, worker_id: workerId };
+    await orchestrator.db.insertInto('build_attempts').values(attempt).execute();
     const artifact = { buildId: build.id, contentType: 'text/plain', sizeBytes: 1, sha256: '' };
     const files = ['a', 'b', 'c'].map((name) => ({ ...artifact, id: v7(), name }));
     await orchestrator.db.transaction().execute((trx) => insertArtifacts(trx, files));
@@ -91,6 +93,11 @@ const OPERATIONS: [string, string, number][] = [
   [
     'workers with their builds',
     '{ workers(first: 20) { nodes { running currentBuilds(first: 10) { nodes { id } } } } }',
+    3,
+  ],
+  [
+    'workers with what they have run',
+    '{ workers(first: 20) { nodes { labels history(first: 10) { nodes { outcome build { id } } } } } }',
     3,
   ],
   ['agents', '{ agents { workers { worker { id name } version } drift { name } } }', 2],

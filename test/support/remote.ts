@@ -25,7 +25,8 @@ export async function openRemoteHarness(stack: TestStack) {
   const api = opened.use(await openTestApi(stack));
   const proxy = opened.use(await openTcpProxy(api.port));
   const url = `http://127.0.0.1:${proxy.port}`;
-  const connection = new Connection({ url, token: await makeWorkToken(stack) });
+  const token = await makeWorkToken(stack);
+  const connection = new Connection({ url, token });
   const workerId = v7();
   const coordinator = new ApiCoordinator(connection, workerId);
   const worker = { id: workerId, name: 'far away', place: 'elsewhere', version: '1', capacity: 9, agents: [] };
@@ -35,6 +36,7 @@ export async function openRemoteHarness(stack: TestStack) {
     api,
     proxy,
     url,
+    token,
     connection,
     coordinator,
     workerId,
