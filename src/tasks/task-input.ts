@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { buildSpecInput, plainText } from '../builds/build-spec.ts';
 import { jsonProblem } from '../std/json-problem.ts';
+import { workerLabel } from '../std/worker-label.ts';
 
 const MAX_PAYLOAD_BYTES = 256 * 1024;
 export const MAX_RESULT_BYTES = 64 * 1024;
@@ -26,10 +27,6 @@ const text = (max: number) => plainText(max).refine((value) => value.trim() !== 
 const taskTypeName = z
   .string()
   .regex(/^[a-z][a-z0-9._-]{0,62}$/, 'must begin with a-z and hold only a-z, 0-9 and . _ - (at most 63)');
-
-const workerLabel = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/=-]{0,127}$/, 'must hold only letters, digits and . _ : / = - (at most 128)');
 
 const workerLabels = z.array(workerLabel).max(MAX_WORKER_LABELS);
 
