@@ -151,18 +151,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const spent = await readSpendToday(db, projectIds);
       return projectIds.map((id) => spent.get(id) ?? new Error('a project that may be seen was not read'));
     }),
-    delivery: byId<Delivery>(
-      (ids) => findDeliveriesById(db, ids),
-      ({ projectId }) => seesProject(viewer, projectId),
-    ),
-    deliveries: grouped(
-      (buildIds) => findDeliveries(db, buildIds),
-      (delivery) => delivery.buildId ?? '',
-    ),
-    deliveryAttempts: grouped(
-      (ids) => findDeliveryAttempts(db, ids),
-      (attempt) => attempt.deliveryId,
-    ),
+    ...deliveryLoaders(db, viewer),
     ...talkLoaders(db, budget, ofVisibleBuild),
     ...taskLoaders(db, viewer, budget),
     builds: childPages(async ({ by, filter }, keyset, parents) => {
@@ -183,6 +172,23 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       for (const page of pages.values()) budget.spend(JSON.stringify(page).length);
       return pages;
     }),
+  };
+}
+
+function deliveryLoaders(db: Database, viewer: Viewer): Pick<Loaders, 'delivery' | 'deliveries' | 'deliveryAttempts'> {
+  return {
+    delivery: byId<Delivery>(
+      (ids) => findDeliveriesById(db, ids),
+      ({ projectId }) => seesProject(viewer, projectId),
+    ),
+    deliveries: grouped(
+      (buildIds) => findDeliveries(db, buildIds),
+      (delivery) => delivery.buildId ?? '',
+    ),
+    deliveryAttempts: grouped(
+      (ids) => findDeliveryAttempts(db, ids),
+      (attempt) => attempt.deliveryId,
+    ),
   };
 }
 
