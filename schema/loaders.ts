@@ -155,18 +155,7 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
       const spent = await readSpendToday(db, projectIds);
       return projectIds.map((id) => spent.get(id) ?? new Error('a project that may be seen was not read'));
     }),
-    delivery: byId<Delivery>(
-      (ids) => findDeliveriesById(db, ids),
-      ({ projectId }) => seesProject(viewer, projectId),
-    ),
-    deliveries: grouped(
-      (buildIds) => findDeliveries(db, buildIds),
-      (delivery) => delivery.buildId ?? '',
-    ),
-    deliveryAttempts: grouped(
-      (ids) => findDeliveryAttempts(db, ids),
-      (attempt) => attempt.deliveryId,
-    ),
+    ...deliveryLoaders(db, viewer),
     ...queueLoaders(db),
     ...talkLoaders(db, budget, ofVisibleBuild),
     ...taskLoaders(db, viewer, budget),
@@ -192,8 +181,25 @@ export function createLoaders(db: Database, viewer: Viewer, budget: ResponseBudg
   };
 }
 
+function deliveryLoaders(db: Database, viewer: Viewer): Pick<Loaders, 'delivery' | 'deliveries' | 'deliveryAttempts'> {
+  return {
+    delivery: byId<Delivery>(
+      (ids) => findDeliveriesById(db, ids),
+      ({ projectId }) => seesProject(viewer, projectId),
+    ),
+    deliveries: grouped(
+      (buildIds) => findDeliveries(db, buildIds),
+      (delivery) => delivery.buildId ?? '',
+    ),
+    deliveryAttempts: grouped(
+      (ids) => findDeliveryAttempts(db, ids),
+      (attempt) => attempt.deliveryId,
+    ),
+  };
+}
+
 /** A build is one only for who may read builds; whoever works on tasks reads them, too. */
-export function seesTask(viewer: Viewer, task: Pick<Task, 'projectId' | 'isBuild'>): boolean {
+function seesTask(viewer: Viewer, task: Pick<Task, 'projectId' | 'isBuild'>): boolean {
   if (!seesProject(viewer, task.projectId)) return false;
   return task.isBuild ? can(viewer, 'builds:read') : can(viewer, 'tasks:read') || can(viewer, 'work');
 }

@@ -26,7 +26,7 @@ export async function lockTask(trx: DatabaseTransaction, id: string): Promise<Ta
 }
 
 /** Does this lease hold? One that has run out does not, also when nobody has noticed yet. */
-export async function holdsLease(trx: DatabaseTransaction, row: TaskRow, leaseToken: string): Promise<boolean> {
+async function holdsLease(trx: DatabaseTransaction, row: TaskRow, leaseToken: string): Promise<boolean> {
   if (row.status !== 'RUNNING' || row.lease_token !== leaseToken.toLowerCase()) return false;
   const { rows } = await sql<{ holds: boolean }>`
     select ${row.lease_until}::timestamptz > clock_timestamp() as holds`.execute(trx);

@@ -4,7 +4,7 @@ import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { type Keyset, readChildPages } from '../database/keyset.ts';
 import { BUILD_EVENT_TYPES } from '../events/event.ts';
 
-export const TASK_EVENT_TYPES = [
+const TASK_EVENT_TYPES = [
   'QUEUED',
   'CLAIMED',
   'PROGRESS',

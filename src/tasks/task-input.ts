@@ -2,11 +2,12 @@
 import { z } from 'zod';
 import { buildSpecInput, plainText } from '../builds/build-spec.ts';
 import { jsonProblem } from '../std/json-problem.ts';
+import { workerLabel } from '../std/worker-label.ts';
 
-export const MAX_PAYLOAD_BYTES = 256 * 1024;
+const MAX_PAYLOAD_BYTES = 256 * 1024;
 export const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_PROGRESS_BYTES = 8 * 1024;
-export const MAX_SCHEMA_BYTES = 64 * 1024;
+const MAX_SCHEMA_BYTES = 64 * 1024;
 /** Seconds that a claim waits for a task, at most. */
 export const MAX_WAIT_SECONDS = 60;
 /** Tasks of one claim. */
@@ -23,20 +24,16 @@ function json(maxBytes: number) {
 
 const text = (max: number) => plainText(max).refine((value) => value.trim() !== '', 'must not be empty');
 
-export const taskTypeName = z
+const taskTypeName = z
   .string()
   .regex(/^[a-z][a-z0-9._-]{0,62}$/, 'must begin with a-z and hold only a-z, 0-9 and . _ - (at most 63)');
-
-export const workerLabel = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/=-]{0,127}$/, 'must hold only letters, digits and . _ : / = - (at most 128)');
 
 const workerLabels = z.array(workerLabel).max(MAX_WORKER_LABELS);
 
 const seconds = (max: number) => z.int().min(0).max(max);
 
 /** Seconds after the first failed attempt; each later one waits twice as long, up to the maximum. */
-export const retryRuleInput = z.strictObject({
+const retryRuleInput = z.strictObject({
   maxAttempts: z.int().min(1).max(100).nullish(),
   backoffSeconds: seconds(86_400).nullish(),
   maxBackoffSeconds: seconds(604_800).nullish(),

@@ -32,7 +32,7 @@ const builtIn = (name: string, schema: Readonly<Record<string, unknown>>): TaskT
 });
 
 /** What runs them says more exactly what they take. */
-export const BUILT_IN_TYPES: readonly TaskType[] = [
+const BUILT_IN_TYPES: readonly TaskType[] = [
   builtIn('build', { type: 'object', required: ['prompt'] }),
   builtIn('test', { type: 'object' }),
   builtIn('deploy', { type: 'object', required: ['environment'], properties: { environment: { type: 'string' } } }),

@@ -5,7 +5,7 @@ import type { AllTasksView, TasksTable } from '../database/task-tables.ts';
 import { TaskStateError } from '../errors.ts';
 import { toPublicId } from '../std/public-id.ts';
 
-export const TASK_STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
+const TASK_STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 
 /** The type of tasks that are builds. */
