@@ -229,8 +229,8 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
                      then greatest(t.turn, now_ready.turn + 0.0625) else t.turn end
     from (select t.project_id, t.pool_id, p.turn,
                  o.paused_at is null and (o.max_running is null or o.running < o.max_running)
-                   and exists (select from queue_lanes l
-                                where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready) as ready
+                   and coalesce((select true from queue_lanes l
+                                where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready limit 1), false) as ready
             from queue_turns t
             join queue_owners o on o.project_id = t.project_id
             join queue_pools p on p.id = t.pool_id
@@ -435,8 +435,8 @@ begin
      set turn = case when t.pool_id = any(p_pools) then greatest(t.turn, p_turn - p.ahead + 1 / v_owner.weight)
                      else t.turn end,
          ready = t.ready and (v_owner.max_running is null or v_owner.running < v_owner.max_running)
-                 and exists (select from queue_lanes l
-                              where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready)
+                 and coalesce((select true from queue_lanes l
+                              where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready limit 1), false)
     from queue_pools p
    where t.project_id = v.project_id and p.id = t.pool_id;
   return v;

@@ -5,7 +5,7 @@ import { jsonProblem } from '../std/json-problem.ts';
 import { workerLabel } from '../std/worker-label.ts';
 
 const MAX_PAYLOAD_BYTES = 256 * 1024;
-export const MAX_RESULT_BYTES = 64 * 1024;
+const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_PROGRESS_BYTES = 8 * 1024;
 const MAX_SCHEMA_BYTES = 64 * 1024;
 /** Seconds that a claim waits for a task, at most. */

@@ -31,7 +31,7 @@ function about(
   });
 }
 
-export async function claimAndCompare(asks: Asks, model: ReferenceQueue, world: QueueWorld): Promise<void> {
+async function claimAndCompare(asks: Asks, model: ReferenceQueue, world: QueueWorld): Promise<void> {
   const taken = await world.claim(asks);
   for (const index of taken) {
     const item = model.items.get(index);

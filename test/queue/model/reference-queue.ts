@@ -115,6 +115,6 @@ export class ReferenceQueue {
   }
 }
 
-export function rank(item: ModelItem): number {
+function rank(item: ModelItem): number {
   return item.addedAt - item.priority * SECONDS_PER_POINT;
 }
