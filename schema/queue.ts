@@ -3,7 +3,7 @@
 import type { Build } from '../src/builds/build.ts';
 import { setBuildPriority } from '../src/builds/set-build-priority.ts';
 import { BuildStateError, InvalidInputError, NotFoundError } from '../src/errors.ts';
-import { pauseQueue, resumeQueue, setKeyLimit, setQueueLimit } from '../src/queue/change-queue.ts';
+import { pauseProject, resumeProject, setKeyLimit, updateQueue } from '../src/queue/change-queue.ts';
 import { type KeyState, MAX_KEYS, type QueueSettings, readQueueSettings } from '../src/queue/read-queue.ts';
 import { builder } from './builder.ts';
 import { requireBuildId, requireProject, requireProjectId } from './ids.ts';
@@ -139,7 +139,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: PauseProjectInput, required: true, description: 'Which project.' }) },
     resolve: async (_root, { input }, { orchestrator, viewer }) => {
       const projectId = requireProjectId(viewer, input.id);
-      await pauseQueue(orchestrator, projectId, viewer.actor);
+      await pauseProject(orchestrator, projectId, viewer.actor);
       return { id: input.id };
     },
   }),
@@ -151,7 +151,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: ResumeProjectInput, required: true, description: 'Which project.' }) },
     resolve: async (_root, { input }, { orchestrator, viewer }) => {
       const projectId = requireProjectId(viewer, input.id);
-      await resumeQueue(orchestrator, projectId, viewer.actor);
+      await resumeProject(orchestrator, projectId, viewer.actor);
       return { id: input.id };
     },
   }),
@@ -174,10 +174,8 @@ builder.mutationFields((t) => ({
     authScopes: { $all: { scope: 'admin', allProjects: true } },
     errors: { types: [InvalidInputError] },
     args: { input: t.arg({ type: UpdateQueueInput, required: true, description: 'What to change.' }) },
-    resolve: async (_root, { input: { paused, maxRunning } }, { orchestrator, viewer }) => {
-      if (maxRunning !== undefined) await setQueueLimit(orchestrator, maxRunning, viewer.actor);
-      if (paused === true) await pauseQueue(orchestrator, null, viewer.actor);
-      if (paused === false) await resumeQueue(orchestrator, null, viewer.actor);
+    resolve: async (_root, { input }, { orchestrator, viewer }) => {
+      await updateQueue(orchestrator, input, viewer.actor);
       return readQueueSettings(orchestrator.db);
     },
   }),

@@ -16,6 +16,8 @@ export interface RetryBuildInput {
   /** Go on with the agent's session instead of beginning anew. */
   readonly resumeSession?: boolean | null | undefined;
   readonly idempotencyKey?: string | null | undefined;
+  /** The mutation's name, for the audit log; by default `retryBuild`. */
+  readonly action?: 'retryBuild' | 'retryBuilds';
 }
 
 /** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, BudgetExceededError, or BuildStateError while the build is not finished. */
@@ -49,7 +51,7 @@ export async function retryBuild(
     idempotencyKey,
     inputHash: idempotencyKey === null ? null : hashInput(deps, { retryOf: build.id, resumeSession }),
     actor,
-    action: 'retryBuild',
+    action: input.action ?? 'retryBuild',
     check() {
       const path = ['input', 'id'];
       refuseUnreachable(deps.config, project, path);

@@ -38,7 +38,8 @@ export async function retryBuilds(
     try {
       const { resumeSession } = input;
       // The key makes two calls at the same time start it once.
-      const { build } = await retryBuild(deps, { id, resumeSession, idempotencyKey: `retry:${id}` }, actor);
+      const retry = { id, resumeSession, idempotencyKey: `retry:${id}`, action: 'retryBuilds' } as const;
+      const { build } = await retryBuild(deps, retry, actor);
       changed.push(id);
       started.push(build.id);
       refusals = 0;

@@ -1,6 +1,5 @@
 /**
- * What people change about the queue. Each change is the last write of its transaction: nobody claims from there to its
- * end.
+ * What people change about the queue. Each change comes last in its transaction: nobody claims from there to its end.
  */
 import { sql } from 'kysely';
 import { type AuditEntry, audit } from '../database/audit.ts';
@@ -21,24 +20,35 @@ export interface ChangeQueueDeps {
 const MAX_KEY = 200;
 const MAX_LIMIT = 100_000;
 
-/** Nothing of the project starts any more, or nothing at all (null); what runs goes on. Doing it twice is fine. */
-export async function pauseQueue(deps: ChangeQueueDeps, projectId: string | null, actor: string): Promise<void> {
-  const action = projectId === null ? 'pauseQueue' : 'pauseProject';
-  await change(deps, { projectId, actor, action }, (trx) =>
-    sql`select queue_pause(${projectId}, ${actor})`.execute(trx),
-  );
+/** Nothing of the project starts any more; what runs goes on. Doing it twice is fine. Throws NotFoundError. */
+export async function pauseProject(deps: ChangeQueueDeps, projectId: string, actor: string): Promise<void> {
+  await change(deps, { projectId, actor, action: 'pauseProject' }, (trx) => pause(trx, projectId, actor));
 }
 
-export async function resumeQueue(deps: ChangeQueueDeps, projectId: string | null, actor: string): Promise<void> {
-  const action = projectId === null ? 'resumeQueue' : 'resumeProject';
-  await change(deps, { projectId, actor, action }, (trx) => sql`select queue_resume(${projectId})`.execute(trx));
+/** Doing it twice is fine. Throws NotFoundError. */
+export async function resumeProject(deps: ChangeQueueDeps, projectId: string, actor: string): Promise<void> {
+  await change(deps, { projectId, actor, action: 'resumeProject' }, (trx) => resume(trx, projectId));
 }
 
-/** Builds and tasks that run at the same time in all; null for any number. Throws InvalidInputError. */
-export async function setQueueLimit(deps: ChangeQueueDeps, maxRunning: number | null, actor: string): Promise<void> {
-  requireLimit(maxRunning, 0);
-  const entry = { projectId: null, actor, action: 'setQueueLimit', detail: { maxRunning } };
-  await change(deps, entry, (trx) => sql`select queue_limit(${maxRunning})`.execute(trx));
+export interface QueueChanges {
+  /** True: nothing starts any more; what runs goes on. Absent or null: as it was. */
+  readonly paused?: boolean | null | undefined;
+  /** Builds and tasks that run at the same time in all; null for any number. Absent: as it was. */
+  readonly maxRunning?: number | null | undefined;
+}
+
+/** All of it or nothing. Throws InvalidInputError. */
+export async function updateQueue(deps: ChangeQueueDeps, changes: QueueChanges, actor: string): Promise<void> {
+  const { maxRunning } = changes;
+  const paused = changes.paused ?? undefined;
+  if (maxRunning !== undefined) requireLimit(maxRunning, 0);
+  if (maxRunning === undefined && paused === undefined) return;
+  const detail = { ...(maxRunning === undefined ? {} : { maxRunning }), ...(paused === undefined ? {} : { paused }) };
+  await change(deps, { projectId: null, actor, action: 'updateQueue', detail }, async (trx) => {
+    if (maxRunning !== undefined) await sql`select queue_limit(${maxRunning})`.execute(trx);
+    if (paused === true) await pause(trx, null, actor);
+    if (paused === false) await resume(trx, null);
+  });
 }
 
 export interface KeyLimit {
@@ -59,6 +69,15 @@ export async function setKeyLimit(deps: ChangeQueueDeps, limit: KeyLimit, actor:
   }
   const entry = { projectId, actor, action: 'setKeyLimit', detail: { key, maxRunning } };
   await change(deps, entry, (trx) => sql`select queue_limit_key(${projectId}, ${key}, ${maxRunning})`.execute(trx));
+}
+
+/** Null: everything. */
+async function pause(trx: DatabaseTransaction, projectId: string | null, actor: string): Promise<void> {
+  await sql`select queue_pause(${projectId}, ${actor})`.execute(trx);
+}
+
+async function resume(trx: DatabaseTransaction, projectId: string | null): Promise<void> {
+  await sql`select queue_resume(${projectId})`.execute(trx);
 }
 
 function requireLimit(maxRunning: number | null, min: number): void {

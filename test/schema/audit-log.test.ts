@@ -4,17 +4,10 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { schema } from '../../schema/index.ts';
 import { createApiToken } from '../../src/auth/api-token.ts';
-import { createEnrolment } from '../../src/auth/enrolment.ts';
-import { startBuild } from '../../src/builds/start-build.ts';
-import { setCredential } from '../../src/credentials/set-credential.ts';
-import type { AgentRequest } from '../../src/events/event.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
-import { cordonWorker } from '../../src/workers/administer-worker.ts';
-import { askByHand, question } from '../support/ask.ts';
-import { claimByHand, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { Api, viewer } from './api.ts';
-import { finish } from './finish.ts';
+import { AUDIT_CASES, newTask, RECORDED_BY_TASKS } from './audit-cases.ts';
 
 let stack: TestStack;
 let api: Api;
@@ -24,84 +17,6 @@ beforeAll(async () => {
   api = new Api(stack.orchestrator);
 });
 afterAll(() => stack[Symbol.asyncDispose]());
-
-async function newProject(): Promise<string> {
-  return toPublicId('project', (await stack.createProject()).id);
-}
-
-async function newBuild({ finished }: { readonly finished: boolean }): Promise<string> {
-  const { id: projectId } = await stack.createProject();
-  const spec = { prompt: 'work', callbackUrl: 'http://127.0.0.1:9/' };
-  const { build } = await startBuild(stack.orchestrator, { projectId, spec }, 'test');
-  if (finished) await finish(stack.orchestrator, build.id);
-  return toPublicId('build', build.id);
-}
-
-async function newToken(): Promise<string> {
-  const rights = { scopes: ['builds:read'], projectIds: null, expiresAt: null, createdBy: 'test' } as const;
-  return toPublicId('token', (await createApiToken(stack.orchestrator.db, { name: 'test', ...rights })).id);
-}
-
-async function newWorker({ cordoned = false } = {}): Promise<string> {
-  const id = await registerByHand(stack, v7());
-  if (cordoned) await cordonWorker(stack.orchestrator, id, 'test');
-  return toPublicId('worker', id);
-}
-
-async function newEnrolment(): Promise<string> {
-  const input = { name: 'test', labels: null, projectIds: null, expiresInMinutes: 1 };
-  const { enrolment } = await createEnrolment(stack.orchestrator.db, input, 'test');
-  return toPublicId('enrolment', enrolment.id);
-}
-
-async function newCredential(): Promise<string> {
-  const { db } = stack.orchestrator;
-  const { id: projectId } = await stack.createProject();
-  const input = { projectId, name: 'npm', registry: { url: 'https://npm.example.com/', token: 'x'.repeat(20) } };
-  await db.transaction().execute((trx) => setCredential(trx, stack.orchestrator, { input, actor: 'test' }));
-  return toPublicId('project', projectId);
-}
-
-const REGISTRY = `registry: { url: "https://npm.example.com/", token: "${'x'.repeat(20)}" }`;
-
-/** A question of a build that runs. */
-async function newQuestion(request: AgentRequest): Promise<string> {
-  const projectId = (await stack.createProject()).id;
-  const input = { projectId, spec: { prompt: 'work', priority: 100 } };
-  const { build } = await startBuild(stack.orchestrator, input, 'test');
-  await claimByHand(stack, await registerByHand(stack));
-  return toPublicId('question', await askByHand(stack, build.id, request));
-}
-
-const PERMISSION: AgentRequest = { kind: 'PERMISSION', tool: 'Bash', input: null, description: null };
-
-/** For every mutation an input that it accepts. */
-const EFFECTS: Readonly<Record<string, () => Promise<string>>> = {
-  answerBuildQuestion: async () =>
-    `questionId: "${await newQuestion({ kind: 'QUESTION', questions: [question('What?')] })}", answers: [["That."]]`,
-  approveBuild: async () => `questionId: "${await newQuestion(PERMISSION)}"`,
-  archiveProject: async () => `id: "${await newProject()}"`,
-  cancelBuild: async () => `id: "${await newBuild({ finished: false })}"`,
-  cordonWorker: async () => `id: "${await newWorker()}"`,
-  createAndBuild: async () => 'project: { name: "Made and built" }, spec: { prompt: "work" }, idempotencyKey: "1"',
-  createApiToken: async () => `name: "made", scopes: ["builds:read"], projectIds: ["${await newProject()}"]`,
-  createEnrolmentToken: async () => `name: "made", labels: ["gpu"], projectIds: ["${await newProject()}"]`,
-  createProject: async () => 'name: "Made"',
-  deleteCredential: async () => `projectId: "${await newCredential()}", name: "npm"`,
-  drainWorker: async () => `id: "${await newWorker()}"`,
-  evictWorker: async () => `id: "${await newWorker()}"`,
-  redeliverCallback: async () => `buildId: "${await newBuild({ finished: true })}"`,
-  rejectBuild: async () => `questionId: "${await newQuestion(PERMISSION)}"`,
-  retryBuild: async () => `id: "${await newBuild({ finished: true })}"`,
-  revokeApiToken: async () => `id: "${await newToken()}"`,
-  revokeEnrolmentToken: async () => `id: "${await newEnrolment()}"`,
-  rotateApiToken: async () => `id: "${await newToken()}"`,
-  sendBuildMessage: async () => `buildId: "${await newBuild({ finished: false })}", text: "Hello."`,
-  setCredential: async () => `projectId: "${await newProject()}", name: "npm", ${REGISTRY}`,
-  startBuild: async () => `projectId: "${await newProject()}", spec: { prompt: "work" }`,
-  uncordonWorker: async () => `id: "${await newWorker({ cordoned: true })}"`,
-  updateProject: async () => `id: "${await newProject()}", name: "Changed"`,
-};
 
 /** Until it is disposed of, the audit log takes nothing. */
 async function refuseEntries(): Promise<AsyncDisposable> {
@@ -134,12 +49,13 @@ async function snapshot(): Promise<string> {
 
 describe('every mutation', () => {
   it('has a case', () => {
-    expect(Object.keys(EFFECTS)).toEqual(Object.keys(schema.getMutationType()?.getFields() ?? {}).toSorted());
+    const cases = [...Object.keys(AUDIT_CASES), ...RECORDED_BY_TASKS];
+    expect(cases.toSorted()).toEqual(Object.keys(schema.getMutationType()?.getFields() ?? {}).toSorted());
   });
 
-  it.each(Object.keys(EFFECTS))('%s does nothing that it cannot record, and records it once', async (name) => {
+  it.each(Object.keys(AUDIT_CASES))('%s does nothing that it cannot record, and records it once', async (name) => {
     const { db } = stack.orchestrator;
-    const source = `mutation { result: ${name}(input: { ${await EFFECTS[name]?.()} }) { __typename } }`;
+    const source = `mutation { result: ${name}(input: { ${await AUDIT_CASES[name]?.(stack)} }) { __typename } }`;
     const who = viewer();
     {
       await using _ = await refuseEntries();
@@ -155,6 +71,53 @@ describe('every mutation', () => {
     // Of createAndBuild the project and the build.
     expect(entries.map(({ action }) => action)).toEqual(name === 'createAndBuild' ? [name, name] : [name]);
     expect(JSON.stringify(entries)).not.toContain('x'.repeat(20));
+  });
+});
+
+describe("a worker's words on a task", () => {
+  it('are events of the task in place of entries', async () => {
+    const { type, task } = await newTask(stack);
+    const said: string[] = [];
+    const who = viewer();
+    const say = async (name: string, input: string, fields: string) => {
+      said.push(name);
+      const payload = `${name.charAt(0).toUpperCase()}${name.slice(1)}Payload`;
+      const source = `mutation { result: ${name}(input: { ${input} }) { ... on ${payload} { ${fields} } } }`;
+      return (await api.data(source, { viewer: who })).result;
+    };
+    const lease = async () => {
+      const { claim } = await say(
+        'claimTask',
+        `workerName: "w", types: ["${type}"]`,
+        'claim { task { id } leaseToken }',
+      );
+      expect(claim.task.id).toBe(task);
+      return `taskId: "${task}", leaseToken: "${claim.leaseToken}"`;
+    };
+    {
+      // A word that would write an entry fails.
+      await using _ = await refuseEntries();
+      const first = await lease();
+      await say('heartbeatTask', `${first}, progress: { percent: 1 }`, 'leaseUntil');
+      await say('releaseTask', first, 'task { id }');
+      await say('failTask', `${await lease()}, reason: "once"`, 'task { id }');
+      const { task: ended } = await say('completeTask', await lease(), 'task { status }');
+      expect(ended).toEqual({ status: 'COMPLETED' });
+    }
+    expect([...new Set(said)].toSorted()).toEqual(RECORDED_BY_TASKS);
+    const source = `{ task(id: "${task}") { events { nodes { type data } } } }`;
+    const { nodes } = (await api.data(source)).task.events;
+    const claimed = { type: 'CLAIMED', data: { claimedBy: 'test/w' } };
+    expect(nodes).toMatchObject([
+      { type: 'QUEUED' },
+      claimed,
+      { type: 'PROGRESS', data: { progress: { percent: 1 } } },
+      { type: 'RELEASED', data: { claimedBy: 'test/w' } },
+      claimed,
+      { type: 'RETRY_SCHEDULED', data: { reason: 'once' } },
+      claimed,
+      { type: 'FINISHED', data: { status: 'COMPLETED' } },
+    ]);
   });
 });
 

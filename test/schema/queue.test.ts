@@ -129,12 +129,13 @@ test('a build is given only to a worker that has its labels', async () => {
 test('what is changed is in the audit log', async () => {
   await send('pauseProject', { id: id() }, 'project { id }');
   await send('updateQueue', { maxRunning: 7 }, 'queue { maxRunning }');
-  await send('updateQueue', { maxRunning: null }, 'queue { maxRunning }');
+  await send('updateQueue', { maxRunning: null, paused: false }, 'queue { maxRunning }');
+  await send('updateQueue', { paused: null }, 'queue { maxRunning }');
   const { rows } = await sql<{ action: string; detail: unknown }>`
     select action, detail from audit_log order by id desc limit 3`.execute(stack.orchestrator.db);
   expect(rows).toEqual([
-    { action: 'setQueueLimit', detail: { maxRunning: null } },
-    { action: 'setQueueLimit', detail: { maxRunning: 7 } },
+    { action: 'updateQueue', detail: { maxRunning: null, paused: false } },
+    { action: 'updateQueue', detail: { maxRunning: 7 } },
     { action: 'pauseProject', detail: {} },
   ]);
 });
