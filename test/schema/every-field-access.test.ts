@@ -8,7 +8,8 @@ import { SCOPES, type Scope } from '../../src/auth/scope.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
-import { ACCESS_CASES, type AccessCase, NESTED_SCOPES, PATHS } from './access-cases.ts';
+import { ACCESS_CASES, type AccessCase, NESTED_SCOPES } from './access-cases.ts';
+import { PATHS } from './access-paths.ts';
 import { createWorld, OURS, type World } from './access-world.ts';
 import { type Answer, Api, viewer } from './api.ts';
 
@@ -178,8 +179,8 @@ describe('every node type', () => {
       BuildQuestion: { id: ours.question, reach: 'project' },
       CallbackDelivery: { id: ours.delivery, reach: 'project' },
       Project: { id: ours.project, reach: 'project' },
-      Task: { id: ours.task, reach: 'project' },
       Schedule: { id: ours.schedule, reach: 'project' },
+      Task: { id: ours.task, reach: 'project' },
       Worker: { id: worker, reach: 'everyone' },
     };
     expect(Object.keys(ids)).toEqual(nodeTypes.toSorted());
