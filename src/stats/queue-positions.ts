@@ -2,9 +2,10 @@
  * How many builds are claimed before one that waits: an estimate from the queue's counters, without walking through it.
  *
  * A project's item starts at the turn that the project has when its earlier ones have started: turn + before / weight.
- * Every other project has started by then what its own turn and weight allow, and at most what it has. That is exact while
- * nothing comes, nothing is held back by a limit, and one worker label asks for as much as another; beyond the first
- * MAX_COUNTED items of a project its own part is interpolated.
+ * Every other project has started by then what its own turn and weight allow, and at most what it has. Of projects of equal
+ * weight that is exact while nothing comes or is removed, nobody is held back (by a limit, or by who holds his project), and
+ * one worker that takes next serves the same pools as another; with weights it is off by less than one for each project.
+ * Beyond the first MAX_COUNTED items of a project its own part is interpolated.
  */
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
@@ -26,20 +27,30 @@ const RIVALS = sql`
     pools as materialized (
       select r.kind, r.needs, p.id from rivals r join queue_pools p on p.kind = r.kind and p.needs = r.other),
     waiting as materialized (
-      select kind, needs, project_id, sum(items) as items
-        from (select p.kind, p.needs, l.project_id, l.waiting as items
+      select kind, needs, project_id, pool_id, sum(sorted) as sorted, sum(sorted) + sum(new) as items
+        from (select p.kind, p.needs, l.project_id, l.pool_id, l.waiting as sorted, 0 as new
                 from pools p join queue_lanes l on l.pool_id = p.id where l.waiting > 0
               union all
-              select p.kind, p.needs, l.project_id, -count(*)
+              select p.kind, p.needs, l.project_id, l.pool_id, -count(*), 0
                 from pools p join queue_lanes l on l.pool_id = p.id join queue_removals g on g.lane_id = l.id and not g.ran
-               group by 1, 2, 3
+               group by 1, 2, 3, 4
               union all
-              select r.kind, r.needs, i.project_id, count(*)
-                from (select project_id, kind, needs from queue_items
+              select r.kind, r.needs, i.project_id, p.id, 0, count(*)
+                from (select project_id, kind, needs, gate from queue_items
                        where lane_id is null and ready_at <= clock_timestamp() order by ready_at limit ${MAX_NEW}) i
                 join rivals r on r.kind = i.kind and r.other = i.needs
-               group by 1, 2, 3) part
-       group by 1, 2, 3)`;
+                left join queue_gates g on g.gate = i.gate
+                left join queue_pools p on p.kind = i.kind and p.needs = i.needs and p.gate = coalesce(g.gate, '')
+               group by 1, 2, 3, 4) part
+       group by 1, 2, 3, 4)`;
+
+/**
+ * A project's turn, counted from the clock of the pool: the next claim makes that the same for all pools that its worker
+ * serves (queue_claim). Nobody starts before the clock, and who has nothing there yet that may start comes a little after it
+ * (queue_refresh). In a pool without a row of his, or one that is still to be made, his own turn is null, and not compared.
+ */
+const TURN = sql`
+    min(greatest(t.turn - p.turn, case when w.sorted > 0 and t.ready then 0 else 0.0625 end))`;
 
 /** Of those of these builds that are in the queue; 1 is next. */
 export async function readQueuePositions(db: Database, ids: readonly string[]): Promise<Map<string, number>> {
@@ -50,17 +61,13 @@ export async function readQueuePositions(db: Database, ids: readonly string[]): 
     shapes as materialized (select distinct kind, needs from targets),
     ${RIVALS},
     turns as materialized (
-      select w.kind, w.needs, w.project_id, w.items::float8 as items, coalesce(o.weight, 1) as weight,
-             coalesce(t.turn, (select min(q.turn + q.ahead) + 0.0625
-                                 from pools p join queue_pools q on q.id = p.id
-                                where p.kind = w.kind and p.needs = w.needs), 0) as turn
+      select w.kind, w.needs, w.project_id, sum(w.items)::float8 as items, coalesce(min(o.weight), 1) as weight, ${TURN} as turn
         from waiting w
         left join queue_owners o on o.project_id = w.project_id
-        left join (select p.kind, p.needs, t.project_id, min(t.turn + q.ahead) as turn
-                     from pools p join queue_pools q on q.id = p.id join queue_turns t on t.pool_id = p.id
-                    where t.ready group by 1, 2, 3) t
-          on t.kind = w.kind and t.needs = w.needs and t.project_id = w.project_id
-       where w.items > 0 and o.paused_at is null),
+        left join queue_pools p on p.id = w.pool_id
+        left join queue_turns t on t.pool_id = w.pool_id and t.project_id = w.project_id
+       where w.items > 0 and o.paused_at is null
+       group by 1, 2, 3),
     looked_at as materialized (
       select t.kind, t.needs, i.*
         from (select distinct kind, needs, project_id from targets) t cross join lateral (
