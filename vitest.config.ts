@@ -20,11 +20,17 @@ const FAULTS = [
   'test/builds/interrupted-attempts.test.ts',
   'test/builds/lost-workers.test.ts',
   'test/builds/lost-workspace.test.ts',
+  'test/builds/talk.test.ts',
   'test/database/embedded-postgres.test.ts',
   'test/e2e/many-clients.test.ts',
   'test/e2e/restarts.test.ts',
   'test/queue/queue-model.test.ts',
+  'test/remote/ledger.test.ts',
+  'test/remote/remote-worker.test.ts',
   'test/runtimes/kubernetes/kubernetes.test.ts',
+  'test/task-runs/run-tests.test.ts',
+  'test/telemetry/traces.test.ts',
+  'test/workers/administer-worker.test.ts',
   'test/faults/**/*.test.ts',
 ];
 
