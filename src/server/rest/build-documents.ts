@@ -60,6 +60,12 @@ const BUILD = /* GraphQL */ `
   fragment Build on Build {
     ...BuildSummary
     traceId
+    waitingReason { code message }
+    queuePosition
+    estimatedStartAt
+    supersededBy { id }
+    schedule { id name }
+    scheduledFor
     worker { id name }
     callbacks { id url status }
     spec {
@@ -81,6 +87,7 @@ const BUILD = /* GraphQL */ `
       resumeSessionOf
       runsOn
       concurrencyKey
+      supersede { by policy }
     }
     result {
       success
