@@ -187,7 +187,10 @@ describe('a reader that stops reading', () => {
 
 test('a build is picked up at once', async () => {
   // A worker without agents: it claims a build, and ends it before there is anything to run.
-  const worker = new Worker({ ...stack.orchestrator, agents: new Map() }, { name: 'claims', capacity: 4 });
+  const worker = new Worker(
+    { ...stack.orchestrator, agents: new Map() },
+    { name: 'claims', capacity: 4, labels: ['provider:scripted'] },
+  );
   await using _closed = worker;
   await worker.open();
   const project = await stack.createProject();
