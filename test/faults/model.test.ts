@@ -37,24 +37,24 @@ interface Mutant {
 const MUTANTS: readonly Mutant[] = [
   {
     name: 'the fence',
-    file: 'src/builds/ledger.ts',
+    file: 'src/builds/postgres-ledger.ts',
     from: `      .where('attempt_no', '=', attemptNo)
       .where('status', '=', 'RUNNING')
       .where('ledger_no', '=', number - 1)
-      .returning('last_line')`,
-    to: `      .returning('last_line')`,
+      .returning(['last_line', 'phase', 'usage'])`,
+    to: `      .returning(['last_line', 'phase', 'usage'])`,
   },
   {
     name: 'the push intent',
-    file: 'src/builds/ledger.ts',
-    from: '          push_intent_sha: intent.sha,\n',
+    file: 'src/builds/postgres-ledger.ts',
+    from: '        push_intent_sha: commit.sha,\n',
     to: '',
   },
   {
     name: 'the refusal of an intent after a cancel',
-    file: 'src/builds/ledger.ts',
-    from: `.where('cancel_requested_at', 'is', null)\n        .executeTakeFirst();\n      allowed`,
-    to: `.executeTakeFirst();\n      allowed`,
+    file: 'src/builds/postgres-ledger.ts',
+    from: `.where('cancel_requested_at', 'is', null)\n      .executeTakeFirst();\n    const allowed`,
+    to: `.executeTakeFirst();\n    const allowed`,
   },
   {
     name: 'the unique index of idempotency keys',
