@@ -8,7 +8,7 @@ import { runFailpointCase } from './run-failpoint-case.ts';
 
 /** Of test files that run side by side, and of cases in each: most of a case is waiting for a lease to run out. */
 const PARTS = 2;
-const CONCURRENCY = 14;
+const CONCURRENCY = 10;
 
 /** The tests of one part of the matrix, counted from 0. */
 export function testFailpoints(part: number): void {
