@@ -76,8 +76,9 @@ export async function applyManifests(
       if (manifest.kind === 'CustomResourceDefinition') kinds.expectNew();
     } catch (error) {
       options.signal.throwIfAborted();
-      // Nothing is changed yet, and later it may be reached.
-      if (!(error instanceof KubeError) || (done.length === 0 && error.retryable)) throw error;
+      // Nothing is changed yet, and later it may be reached. With 500 older servers refuse what is no such object.
+      const mayHelpLater = error instanceof KubeError && error.retryable && error.status !== 500;
+      if (!(error instanceof KubeError) || (done.length === 0 && mayHelpLater)) throw error;
       done.push(tell(manifest, manifest.namespace, 'FAILED', error.message));
     }
   }
