@@ -1,28 +1,27 @@
 /** Bots: each starts builds with keys of its own, asks again until it is answered, talks to some, cancels some, retries some. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, createClient } from '../../src/client/client.ts';
-import { ApiError } from '../../src/client/errors.ts';
+import type { Client } from '../../src/client/client.ts';
 import {
   CancelBuildDocument,
   RetryBuildDocument,
   SendBuildMessageDocument,
+  SetBuildPriorityDocument,
   StartBuildDocument,
 } from '../../src/client/generated.ts';
 import { type AskedBuild, type Recorder, uuidOf } from '../faults/history.ts';
 import { script } from '../support/script.ts';
 import { chooseAgent } from './agents.ts';
-import type { ChaosProject, Cluster } from './cluster.ts';
+import { Asker, pause } from './asker.ts';
+import type { Cluster } from './cluster.ts';
 import type { Monitor } from './monitor.ts';
+import type { ChaosProject } from './projects.ts';
 import type { Random } from './random.ts';
 
 const BOTS = 6;
 /** Builds that are waiting or running: more would only wait. */
 const MAX_UNFINISHED = 24;
-const ANSWER_WITHIN_MS = 8_000;
-const RETRY_PAUSE_MS = 300;
-/** A bot that is asked to stop still wants its last answer. */
-const LAST_ANSWER_MS = 20_000;
 const BRANCHES = ['main', 'main', 'next', 'docs', 'wild'];
+const PRIORITIES = [0, 0, 0, 0, 2, -2, 50];
+export const CONCURRENCY_KEYS = ['database', 'phone'];
 
 export interface BotOptions {
   readonly cluster: Cluster;
@@ -45,6 +44,7 @@ export interface BotCounts {
   retries: number;
   messages: number;
   messagesTooLate: number;
+  priorities: number;
   /** Code of an API error -> how often it was answered. CONNECTION: no answer at all. */
   readonly errors: Record<string, number>;
 }
@@ -65,6 +65,7 @@ export function startBots(options: BotOptions): Bots {
     retries: 0,
     messages: 0,
     messagesTooLate: 0,
+    priorities: 0,
     errors: {},
   };
   const bots = Array.from({ length: BOTS }, (_, index) =>
@@ -89,14 +90,13 @@ interface Shared {
 class Bot {
   readonly #options: BotOptions;
   readonly #shared: Shared;
-  readonly #clients: readonly Client[];
-  #deadline: number | null = null;
+  readonly #asker: Asker;
 
   constructor(options: BotOptions, shared: Shared) {
     this.#options = options;
     this.#shared = shared;
-    const { servers, token } = options.cluster;
-    this.#clients = servers.map(({ url }) => createClient({ url, token, fetch: impatientFetch }));
+    const { random, stopping, counts } = shared;
+    this.#asker = new Asker({ cluster: options.cluster, random, stopping, errors: counts.errors });
   }
 
   async run(): Promise<void> {
@@ -113,7 +113,7 @@ class Bot {
       await (failed ? this.#retryBuild(failed, key) : this.#startBuild(key));
       await pause(random.between(50, 400), stopping);
     }
-    await Promise.all(this.#clients.map((client) => client.close()));
+    await this.#asker[Symbol.asyncDispose]();
   }
 
   async #startBuild(idempotencyKey: string): Promise<void> {
@@ -126,6 +126,9 @@ class Bot {
       idempotencyKey,
       spec: {
         ...{ prompt, branch: random.pick(BRANCHES), labels: [{ key: 'agent', value: name }] },
+        priority: random.pick(PRIORITIES),
+        // Whoever waits for one that takes long would be taken for stuck.
+        concurrencyKey: name !== 'long' && random.chance(0.25) ? random.pick(CONCURRENCY_KEYS) : null,
         callbackUrl: random.chance(0.6) ? random.pick(callbackUrls) : null,
       },
     };
@@ -139,6 +142,7 @@ class Bot {
       counts.repeated += 1;
       await this.#accept(asked, send);
     }
+    if (random.chance(0.1)) await this.#moveBuild(publicId);
     if (random.chance(0.15)) await this.#tellBuild(publicId, idempotencyKey);
     if (random.chance(0.12)) await this.#cancelBuild(publicId);
   }
@@ -159,15 +163,25 @@ class Bot {
   /** The build's id; null when no answer came in time. */
   async #accept(asked: AskedBuild, send: (client: Client) => Promise<Started>): Promise<string | null> {
     const { recorder } = this.#options;
-    const answer = await this.#untilAnswered(send);
+    const answer = await this.#asker.untilAnswered(send);
     if (answer === null) return null;
     if (!('build' in answer)) {
       recorder.refused(asked);
-      this.#count(answer.code ?? answer.__typename);
+      this.#asker.count(answer.code ?? answer.__typename);
       return null;
     }
     recorder.accepted({ ...asked, buildId: uuidOf('build', answer.build.id) });
     return answer.build.id;
+  }
+
+  /** To another place in the queue, if it still waits. */
+  async #moveBuild(id: string): Promise<void> {
+    const { random, counts } = this.#shared;
+    const input = { id, priority: random.pick([-50, 10, 90]) };
+    const answer = await this.#asker.untilAnswered(
+      async (client) => (await client.request(SetBuildPriorityDocument, { input })).setBuildPriority,
+    );
+    if (answer?.__typename === 'SetBuildPriorityPayload') counts.priorities += 1;
   }
 
   /** One more file, in a turn of its own, or at once. */
@@ -177,7 +191,7 @@ class Bot {
     const path = `${idempotencyKey}-told.txt`;
     const text = script({ print: 'told' }, { write: { path, content: `${path}\n` } });
     const input = { buildId, text, mode: random.pick(['QUEUE', 'STEER', 'INTERRUPT'] as const), idempotencyKey };
-    const answer = await this.#untilAnswered(
+    const answer = await this.#asker.untilAnswered(
       async (client) => (await client.request(SendBuildMessageDocument, { input })).sendBuildMessage,
     );
     if (answer?.__typename === 'SendBuildMessagePayload') counts.messages += 1;
@@ -188,7 +202,7 @@ class Bot {
     const { random, counts, stopping } = this.#shared;
     await pause(random.between(0, 4_000), stopping);
     const input = { id: publicId, reason: 'the bot has changed its mind' };
-    const answer = await this.#untilAnswered(
+    const answer = await this.#asker.untilAnswered(
       async (client) => (await client.request(CancelBuildDocument, { input })).cancelBuild,
     );
     if (answer?.__typename === 'CancelBuildPayload') {
@@ -196,43 +210,8 @@ class Bot {
       this.#options.recorder.cancelled(uuidOf('build', publicId));
     } else if (answer) counts.cancelsTooLate += 1;
   }
-
-  /**
-   * Asks one server after the other; null when one has refused for good, which is counted, and when none has answered
-   * until some time after the bots were stopped.
-   */
-  async #untilAnswered<T>(send: (client: Client) => Promise<T>): Promise<T | null> {
-    const { random, stopping } = this.#shared;
-    for (;;) {
-      try {
-        return await send(random.pick(this.#clients));
-      } catch (error) {
-        const code = error instanceof ApiError ? error.code : 'CONNECTION';
-        this.#count(code);
-        if (error instanceof ApiError && !error.retryable && code !== 'RATE_LIMITED') return null;
-      }
-      if (stopping.aborted) this.#deadline ??= performance.now() + LAST_ANSWER_MS;
-      if (this.#deadline !== null && performance.now() > this.#deadline) return null;
-      await delay(RETRY_PAUSE_MS * (0.5 + Math.random()));
-    }
-  }
-
-  #count(code: string): void {
-    const { errors } = this.#shared.counts;
-    errors[code] = (errors[code] ?? 0) + 1;
-  }
 }
 
 type Started =
   | { readonly __typename: string; readonly build: { readonly id: string } }
   | { readonly __typename: string; readonly code?: string };
-
-/** A server that was stopped answers nobody. */
-const impatientFetch: typeof fetch = (input, init) => {
-  const patience = AbortSignal.timeout(ANSWER_WITHIN_MS);
-  return fetch(input, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, patience]) : patience });
-};
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await delay(milliseconds, undefined, { signal }).catch(() => {});
-}

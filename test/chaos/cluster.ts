@@ -1,37 +1,32 @@
-/** What a run plays against: Postgres, two servers, three workers, a git host, and the network between them. */
-import { execFile } from 'node:child_process';
+/** What a run plays against: Postgres, two servers, three workers beside it and a remote one, a git host, and the network between. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { createApiToken } from '../../src/auth/api-token.ts';
-import { createClient } from '../../src/client/client.ts';
-import { CreateProjectDocument } from '../../src/client/generated.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
+import { recordProviderKeys } from '../../src/queue/provider-keys.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { uuidOf } from '../faults/history.ts';
 import { findMarkedProcesses, type MarkedProcess } from '../faults/marked-processes.ts';
+import { watchQueue } from '../faults/queue-watch.ts';
 import { type GitServer, startGitServer } from '../support/git-server.ts';
 import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Clock, openClock } from './clock.ts';
 import { ChaosPostgres } from './postgres.ts';
+import { type ChaosProject, createProjects, KEY_VARIABLE } from './projects.ts';
 import { SlipwayNode } from './slipway-node.ts';
 
-const run = promisify(execFile);
-const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
-const PROJECTS = 4;
 const WAL_MEGABYTES = 320;
 const HOST_MEGABYTES = 192;
 const CAPACITY = 4;
 const START_LIMIT_MS = 60_000;
 
-/** A process and its way to the database. */
 export interface Member {
   readonly node: SlipwayNode;
-  readonly database: TcpProxy;
+  /** To the database; of the remote worker to its server. */
+  readonly way: TcpProxy;
   /** Null: its clock cannot be set. */
   readonly clock: Clock | null;
 }
@@ -41,15 +36,6 @@ export interface Server extends Member {
   readonly front: TcpProxy;
   /** Of the GraphQL endpoint behind `front`. */
   readonly url: string;
-}
-
-export interface ChaosProject {
-  /** UUID. */
-  readonly id: string;
-  readonly publicId: string;
-  readonly callbackSecret: string;
-  /** Of its bare repository. */
-  readonly path: string;
 }
 
 export interface Cluster {
@@ -80,7 +66,7 @@ export async function openCluster(folder: string, opened: AsyncDisposableStack):
   await mkdir(logs);
   const walDisk = opened.use(mountSmallDisk(WAL_MEGABYTES));
   const hostDisk = opened.use(mountSmallDisk(HOST_MEGABYTES));
-  const hosts = [join(folder, 'host-a'), hostDisk?.folder ?? join(folder, 'host-b')];
+  const hosts = [join(folder, 'host-a'), hostDisk?.folder ?? join(folder, 'host-b'), join(folder, 'host-far')];
   const options = {
     folder: join(folder, 'postgres'),
     log: join(logs, 'postgres.log'),
@@ -90,6 +76,7 @@ export async function openCluster(folder: string, opened: AsyncDisposableStack):
   const postgres = opened.use(await ChaosPostgres.open(options));
   const db = openDatabase({ url: postgres.url, poolSize: 4, name: 'oracle', logger: createLogger('silent') });
   opened.defer(() => db.destroy());
+  await watchQueue(db);
   const input = { name: 'chaos', scopes: ['admin'] as const, projectIds: null, expiresAt: null, createdBy: 'chaos' };
   const { token } = await createApiToken(db, input);
   const password = `git-${randomBytes(18).toString('hex')}`;
@@ -102,13 +89,23 @@ export async function openCluster(folder: string, opened: AsyncDisposableStack):
   const start = (command: 'serve' | 'work', index: number) =>
     openMember({ command, index, folder, logs, postgres, opened, clocks, environment: { masterKey, modelKey, hosts } });
   const servers = (await Promise.all([start('serve', 0), start('serve', 1)])) as Server[];
-  const workers = await Promise.all([0, 1, 2].map((index) => start('work', index)));
+  const near = await Promise.all([0, 1, 2].map((index) => start('work', index)));
+  const far = await openFarWorker({ folder, logs, opened, db, server: servers[0], modelKey });
+  const workers = [...near, far.member];
   await waitFor(() => [...servers, ...workers].every(({ node }) => node.ready), {
     deadlineMs: START_LIMIT_MS,
     what: 'the start',
   });
-  const projects = await createProjects({ git, password, url: servers[0]?.url ?? '', token });
-  const planted = [password, modelKey, ...projects.map(({ callbackSecret }) => callbackSecret.slice('whsec_'.length))];
+  await recordProviderKeys(db, [{ provider: 'scripted', variable: KEY_VARIABLE }]);
+  const apiKey = `key-${randomBytes(24).toString('hex')}`;
+  const projects = await createProjects({ git, password, apiKey, url: servers[0]?.url ?? '', token });
+  const planted = [
+    password,
+    modelKey,
+    apiKey,
+    far.token,
+    ...projects.map(({ callbackSecret }) => callbackSecret.slice('whsec_'.length)),
+  ];
   return {
     ...{ postgres, db, servers, workers, git, projects, token, logs, hosts, walDisk, hostDisk },
     skipped: [
@@ -139,10 +136,10 @@ async function openMember(options: {
 }): Promise<Member | Server> {
   const { command, index, logs, opened, postgres, environment } = options;
   const name = `${command === 'serve' ? 'server' : 'worker'}-${index + 1}`;
-  const database = opened.use(await openTcpProxy(postgres.port));
+  const way = opened.use(await openTcpProxy(postgres.port));
   const front = command === 'serve' ? opened.use(await openTcpProxy(0)) : null;
   const databaseUrl = new URL(postgres.url);
-  databaseUrl.port = String(database.port);
+  databaseUrl.port = String(way.port);
   const own = command === 'serve' ? index === 1 : index === 2;
   const clock =
     own && typeof options.clocks !== 'string' ? (options.clocks[command === 'serve' ? 0 : 1] ?? null) : null;
@@ -166,6 +163,7 @@ async function openMember(options: {
       SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
       SLIPWAY_LOCAL_REPOSITORIES: 'true',
       SLIPWAY_RATE_LIMIT: '0',
+      SLIPWAY_REMOTE_LEASE_SECONDS: '15',
       // One host with a sandbox, where there is one, and one without.
       SLIPWAY_SANDBOX: command === 'work' && index === 2 ? 'auto' : 'none',
       SLIPWAY_SANDBOX_PATHS: leakScriptPath(options.folder),
@@ -180,43 +178,41 @@ async function openMember(options: {
       : {}),
   });
   opened.use(node);
-  const member = { node, database, clock };
+  const member = { node, way, clock };
   return front ? { ...member, front, url: `http://127.0.0.1:${front.port}/graphql` } : member;
 }
 
-async function createProjects(options: {
-  git: GitServer;
-  password: string;
-  url: string;
-  token: string;
-}): Promise<ChaosProject[]> {
-  await using client = createClient({ url: options.url, token: options.token });
-  const projects: ChaosProject[] = [];
-  for (let number = 1; number <= PROJECTS; number += 1) {
-    const repository = await options.git.createRepository(`project-${number}`);
-    await commitFirst(repository.path);
-    const { createProject } = await client.request(CreateProjectDocument, {
-      input: {
-        name: `Project ${number}`,
-        repositoryUrl: repository.url,
-        gitCredentials: { username: 'bot', password: options.password },
-      },
-    });
-    if (createProject.__typename !== 'CreateProjectPayload' || !createProject.callbackSecret)
-      throw new Error(JSON.stringify(createProject));
-    const { project, callbackSecret } = createProject;
-    const id = uuidOf('project', project.id);
-    projects.push({ id, publicId: project.id, callbackSecret, path: repository.path });
-  }
-  return projects;
-}
-
-/** So that a branch which a build makes first is not the only one. */
-async function commitFirst(path: string): Promise<void> {
-  const identity = { GIT_AUTHOR_NAME: 'chaos', GIT_AUTHOR_EMAIL: 'chaos', GIT_COMMITTER_NAME: 'chaos' };
-  const env = { ...process.env, ...identity, GIT_COMMITTER_EMAIL: 'chaos', GIT_DIR: path };
-  const commit = await run('git', ['commit-tree', EMPTY_TREE, '-m', 'The beginning'], { env });
-  await run('git', ['update-ref', 'refs/heads/main', commit.stdout.trim()], { env });
+/** It reaches one server, over a network of its own, and has nothing of the database. */
+async function openFarWorker(options: {
+  folder: string;
+  logs: string;
+  opened: AsyncDisposableStack;
+  db: Database;
+  server: Server | undefined;
+  modelKey: string;
+}): Promise<{ member: Member; token: string }> {
+  const { folder, logs, opened, db, server, modelKey } = options;
+  if (!server) throw new Error('a remote worker needs a server');
+  const input = { name: 'far', scopes: ['work'] as const, projectIds: null, expiresAt: null, createdBy: 'chaos' };
+  const { token } = await createApiToken(db, input);
+  const way = opened.use(await openTcpProxy(server.front.port));
+  const node = new SlipwayNode({
+    ...{ name: 'worker-far', command: 'work', log: join(logs, 'worker-far.log') },
+    args: ['--server', `http://127.0.0.1:${way.port}`],
+    environment: {
+      SLIPWAY_TOKEN: token,
+      ANTHROPIC_API_KEY: modelKey,
+      SLIPWAY_DATA: join(folder, 'host-far'),
+      SLIPWAY_WORKER_NAME: 'worker-far',
+      SLIPWAY_WORKER_CAPACITY: String(CAPACITY),
+      SLIPWAY_DRAIN_SECONDS: '3',
+      SLIPWAY_LOCAL_REPOSITORIES: 'true',
+      SLIPWAY_SANDBOX: 'none',
+      SLIPWAY_LOG_LEVEL: 'info',
+    },
+  });
+  opened.use(node);
+  return { member: { node, way, clock: null }, token };
 }
 
 function leakScriptPath(folder: string): string {

@@ -5,34 +5,14 @@ import { signalGroup } from '../../src/runtimes/signal-group.ts';
 import type { GitServerMode } from '../support/git-server.ts';
 import type { TcpProxy, Trouble } from '../support/tcp-proxy.ts';
 import { type Cluster, findAgents, type Member } from './cluster.ts';
+import { type Fault, type FaultContext, SHORT_MS } from './fault.ts';
 import type { Random } from './random.ts';
 
-const SHORT_MS = [3_000, 8_000] as const;
 /** Beyond the lease of a worker. */
 const LONG_MS = [20_000, 28_000] as const;
 const CLOCK_JUMPS_SECONDS = [3_600, -3_600, 86_400, -86_400];
 
-export interface FaultContext {
-  readonly cluster: Cluster;
-  readonly random: Random;
-  /** Aborts when the time of faults is over. */
-  readonly signal: AbortSignal;
-  /** Waits, or less when the time of faults is over. */
-  hold(milliseconds: number): Promise<void>;
-}
-
-export interface Fault {
-  readonly name: string;
-  readonly weight: number;
-  /** What it needs for itself: two faults never have the same at a time. */
-  readonly target: (context: FaultContext) => string;
-  /** The target is what the one above gave. Resolves with false when there was nothing to break. */
-  readonly run: (context: FaultContext, target: string) => Promise<unknown>;
-  /** False where the machine cannot do it. */
-  readonly possible?: (cluster: Cluster) => boolean;
-}
-
-const FAULTS: readonly Fault[] = [
+export const FAULTS: readonly Fault[] = [
   { name: 'kill -9 of a server', weight: 3, target: aServer, run: killNode },
   { name: 'kill -9 of a worker', weight: 5, target: aWorker, run: killNode },
   { name: 'kill -9 of an agent', weight: 4, target: () => 'agent', run: (context) => signalAgent(context, 'SIGKILL') },
@@ -199,7 +179,7 @@ async function terminate({ cluster, random, hold }: FaultContext, pattern: strin
 }
 
 async function disturb({ cluster, random, hold }: FaultContext, name: string, trouble: Trouble): Promise<void> {
-  await between(memberOf(cluster, name).database, trouble, () => hold(random.between(...SHORT_MS)));
+  await between(memberOf(cluster, name).way, trouble, () => hold(random.between(...SHORT_MS)));
 }
 
 function delayDatabase(context: FaultContext, name: string): Promise<void> {
@@ -262,19 +242,23 @@ export interface FaultRun {
 const MAX_AT_ONCE = 3;
 const LOOK_EVERY_MS = 100;
 
+export interface PlayFaults {
+  readonly faults: readonly Fault[];
+  readonly random: Random;
+  readonly signal: AbortSignal;
+  readonly onFault: (text: string) => void;
+}
+
 /**
  * Plays faults, a new one every 3 to 8 s, until `signal` aborts; resolves when all of them are over. Which ones, on what
  * and for how long is the seed's alone; a fault whose target is busy waits for it.
  */
-export async function playFaults(
-  cluster: Cluster,
-  { random, signal, onFault }: { random: Random; signal: AbortSignal; onFault: (text: string) => void },
-): Promise<FaultRun> {
+export async function playFaults(cluster: Cluster, { faults, random, signal, onFault }: PlayFaults): Promise<FaultRun> {
   const counts: Record<string, number> = {};
   const problems: string[] = [];
   const active = new Map<string, Promise<void>>();
   const hold = (milliseconds: number) => delay(milliseconds, undefined, { signal }).catch(() => {});
-  const possible = FAULTS.filter((fault) => fault.possible?.(cluster) ?? true);
+  const possible = faults.filter((fault) => fault.possible?.(cluster) ?? true);
   const isFree = (target: string) => active.size < MAX_AT_ONCE && !active.has(target);
   for (let number = 1; !signal.aborted; number += 1) {
     const own = random.fork(`fault ${number}`);

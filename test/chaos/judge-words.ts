@@ -1,7 +1,7 @@
 /** The agents of a run count aloud: whoever reads a build's events must hear every number once and in its order. */
 import { sql } from 'kysely';
 import type { Database } from '../../src/database/database.ts';
-import type { Violation } from '../faults/oracle.ts';
+import type { Violation } from '../faults/promises.ts';
 
 /** What an agent said that was begun anew starts at 0 again. */
 export async function judgeWords(db: Database): Promise<Violation[]> {

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../../src/database/database.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
-import type { ChaosProject, Cluster } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import type { ChaosProject } from './projects.ts';
 
 const LOOK_EVERY_MS = 500;
 const MEASURE_EVERY = 10;
@@ -12,6 +13,8 @@ const MAX_FAILED = 20;
 export interface Monitor extends AsyncDisposable {
   /** Builds that were neither finished nor known to be when it was last looked. */
   readonly unfinished: number;
+  /** The same of tasks that are no builds. */
+  readonly unfinishedTasks: number;
   /** A build that has failed, each once; null when there is none. */
   takeFailed(): { readonly id: string; readonly project: ChaosProject } | null;
 }
@@ -19,7 +22,7 @@ export interface Monitor extends AsyncDisposable {
 export function startMonitor(cluster: Pick<Cluster, 'db' | 'projects' | 'servers' | 'workers'>): Monitor {
   const stopping = new AbortController();
   const taken = new Set<string>();
-  let unfinished = 0;
+  let unfinished = { builds: 0, tasks: 0 };
   let failed: readonly { id: string; project_id: string }[] = [];
   const look = async () => {
     const count = await countUnfinished(cluster.db);
@@ -45,7 +48,10 @@ export function startMonitor(cluster: Pick<Cluster, 'db' | 'projects' | 'servers
   const watching = watch();
   return {
     get unfinished() {
-      return unfinished;
+      return unfinished.builds;
+    },
+    get unfinishedTasks() {
+      return unfinished.tasks;
     },
     takeFailed() {
       const build = failed.find(({ id }) => !taken.has(id));
@@ -61,8 +67,9 @@ export function startMonitor(cluster: Pick<Cluster, 'db' | 'projects' | 'servers
   };
 }
 
-export async function countUnfinished(db: Database): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select count(*)::int as count from build_audit where finished_at is null`.execute(db);
-  return rows[0]?.count ?? 0;
+export async function countUnfinished(db: Database): Promise<{ readonly builds: number; readonly tasks: number }> {
+  const { rows } = await sql<{ builds: number; tasks: number }>`
+    select (select count(*)::int from build_audit where finished_at is null) as builds,
+           (select count(*)::int from tasks where finished_at is null) as tasks`.execute(db);
+  return rows[0] ?? { builds: 0, tasks: 0 };
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Cluster, findAgents } from './cluster.ts';
 import { countUnfinished } from './monitor.ts';
+import { freeQueue } from './queue-faults.ts';
 import type { Watchers } from './watchers.ts';
 
 const READY_WITHIN_MS = 60_000;
@@ -18,8 +19,8 @@ export async function restore(cluster: Cluster): Promise<void> {
   await cluster.postgres.start();
   cluster.git.mode = 'answer';
   cluster.git.release();
-  for (const { database, clock, node } of members) {
-    database.disturb(null);
+  for (const { way, clock, node } of members) {
+    way.disturb(null);
     await clock?.set(0);
     node.signal('SIGCONT');
   }
@@ -30,11 +31,15 @@ export async function restore(cluster: Cluster): Promise<void> {
     if (performance.now() > deadline) throw new Error(`${missing.join(', ')} did not come back`);
     await delay(LOOK_EVERY_MS);
   }
+  await freeQueue(cluster);
 }
 
 /** What is left to be done; empty when all is quiet. */
 async function findRest(cluster: Cluster, watchers: Watchers): Promise<string[]> {
   const unfinished = await countUnfinished(cluster.db);
+  // Else there would always be a build that has just begun.
+  await sql`
+    update schedules set next_run_at = null, paused_at = now() where next_run_at > now()`.execute(cluster.db);
   // The pauses between the tries of a callback are hours: they are taken as gone by.
   await sql`update deliveries set due_at = now() where status = 'PENDING' and due_at > now()`.execute(cluster.db);
   const { rows } = await sql<{ due: number }>`
@@ -43,7 +48,7 @@ async function findRest(cluster: Cluster, watchers: Watchers): Promise<string[]>
   const processes = await findAgents(cluster);
   const workspaces = (await Promise.all(cluster.hosts.map(openWorkspaces))).flat();
   const rest = {
-    ...{ builds: unfinished, callbacks: due, processes: processes.length, workspaces: workspaces.length },
+    ...{ ...unfinished, callbacks: due, processes: processes.length, workspaces: workspaces.length },
     watchers: watchers.unfinished.length,
   };
   return Object.entries(rest).flatMap(([name, count]) => (count > 0 ? [`${count} ${name}`] : []));

@@ -1,6 +1,8 @@
 /** What a run says of itself, for people and as JSON. */
-import { PROMISES, type PromiseName, type Verdict, type Violation } from '../faults/oracle.ts';
+import type { Verdict } from '../faults/oracle.ts';
+import { PROMISES, type PromiseName, type Violation } from '../faults/promises.ts';
 import type { BotCounts } from './bots.ts';
+import type { ChoreCounts } from './chores.ts';
 import type { Quiet } from './quiet.ts';
 
 export interface Report {
@@ -15,6 +17,7 @@ export interface Report {
   /** By reason, with one of the messages. */
   readonly failures: Readonly<Record<string, { readonly count: number; readonly example: string }>>;
   readonly bots: BotCounts;
+  readonly chores: ChoreCounts;
   readonly watchers: Readonly<Record<string, number>>;
   readonly faults: Readonly<Record<string, number>>;
   /** What this machine cannot do. */
@@ -30,7 +33,8 @@ export interface Report {
 const MAX_SHOWN = 20;
 
 export function describeReport(report: Report): string {
-  const { counts, bots, quiet } = report;
+  const { counts, bots, chores, quiet } = report;
+  const { longestWait } = counts;
   const byPromise = (Object.keys(PROMISES) as PromiseName[]).map((promise) => {
     const found = report.violations.filter((violation) => violation.promise === promise);
     return `  ${found.length === 0 ? 'kept  ' : 'BROKEN'} ${promise.padEnd(10)} ${PROMISES[promise]}${found.length > 0 ? `: ${found.length}` : ''}`;
@@ -44,6 +48,9 @@ export function describeReport(report: Report): string {
     ...Object.entries(report.failures).map(
       ([reason, { count, example }]) => `  ${String(count).padStart(4)} ${reason}: ${example}`,
     ),
+    `tasks: ${counts.tasks} (${list(counts.tasksByStatus)}); ${counts.taskAttempts} attempts, ${chores.claims} claims of claimants, ${chores.lostLeases} late words, ${chores.cancels} cancels; errors: ${list(chores.errors) || 'none'}`,
+    `queue: ${counts.claims} claims checked; passed over ${longestWait.ofProjects} times at most a project, ${longestWait.ofItems} an item; ${bots.priorities} priorities changed`,
+    `schedules: ${counts.fires} fires, ${counts.passedOver} times without a build, with a record`,
     `clients: ${bots.repeated} keys sent twice, ${bots.retries} retries, ${bots.cancels} cancels, ${bots.cancelsTooLate} too late, ${bots.messages} messages, ${bots.messagesTooLate} too late; errors: ${list(bots.errors) || 'none'}`,
     `watchers: ${list(report.watchers)}; ${counts.subscriptions} subscriptions; ${counts.deliveries} callbacks`,
     `faults: ${Object.values(report.faults).reduce((sum, count) => sum + count, 0)}`,
@@ -53,9 +60,13 @@ export function describeReport(report: Report): string {
     `memory (MiB, most): ${list(report.memory)}`,
     `after the faults: quiet after ${(quiet.tookMs / 1000).toFixed(1)} s${quiet.rest.length > 0 ? `, left: ${quiet.rest.join(', ')}` : ''}; longest wait of a build ${(counts.maxStuckMs / 1000).toFixed(1)} s`,
     ...(report.complete ? byPromise : ['not judged: the run was ended early']),
-    ...shown.map(({ promise, buildId, detail }) => `  ${promise}: ${buildId ? `build ${buildId}: ` : ''}${detail}`),
+    ...shown.map((violation) => `  ${violation.promise}: ${subjectOf(violation)}${violation.detail}`),
     ...(report.violations.length > MAX_SHOWN ? [`  and ${report.violations.length - MAX_SHOWN} more`] : []),
   ].join('\n');
+}
+
+function subjectOf({ buildId, taskId }: Violation): string {
+  return buildId ? `build ${buildId}: ` : taskId ? `task ${taskId}: ` : '';
 }
 
 function list(counts: Readonly<Record<string, number | undefined>>): string {

@@ -6,12 +6,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../../src/database/database.ts';
 import { Recorder, uuidOf } from '../faults/history.ts';
-import { judge, type Verdict, type Violation } from '../faults/oracle.ts';
+import { judge, type Verdict } from '../faults/oracle.ts';
+import type { Violation } from '../faults/promises.ts';
 import { type Bots, startBots } from './bots.ts';
+import { type Chores, startChores } from './chores.ts';
 import { type Cluster, openCluster } from './cluster.ts';
-import { type FaultRun, playFaults } from './faults.ts';
+import type { Fault } from './fault.ts';
+import { FAULTS, type FaultRun, playFaults } from './faults.ts';
 import { judgeWords } from './judge-words.ts';
 import { startMonitor } from './monitor.ts';
+import { QUEUE_FAULTS } from './queue-faults.ts';
 import { type Quiet, restore, waitForQuiet } from './quiet.ts';
 import { createRandom } from './random.ts';
 import { openReceivers } from './receivers.ts';
@@ -25,6 +29,8 @@ const NOTHING: Verdict = {
   violations: [],
   counts: {
     ...{ builds: 0, byStatus: {}, attempts: 0, events: 0, commits: 0, deliveries: 0, subscriptions: 0, maxStuckMs: 0 },
+    ...{ tasks: 0, tasksByStatus: {}, taskAttempts: 0, claims: 0, longestWait: { ofProjects: 0, ofItems: 0 } },
+    ...{ fires: 0, passedOver: 0 },
   },
 };
 
@@ -57,14 +63,14 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
   const isComplete = !options.signal.aborted;
   const verdict = isComplete ? await judgeRun(cluster, recorder, play) : NOTHING;
   const violations = isComplete ? [...verdict.violations, ...(await harnessViolations(cluster, play))] : [];
-  if (violations.length > 0) await keep(cluster, { folder: options.keepIn, violations });
-  const { bots, watchers, quiet, faults } = play;
+  if (violations.length > 0) await keep(cluster, { folder: options.keepIn, violations, recorder });
+  const { bots, chores, watchers, quiet, faults } = play;
   return {
     ...{ seed: options.seed, minutes: options.minutes, complete: isComplete, violations, quiet },
     tookSeconds: seconds(started),
     counts: verdict.counts,
     ...(await readOutcomes(cluster.db)),
-    ...{ bots: bots.counts, watchers: watchers.counts, faults: faults.counts },
+    ...{ bots: bots.counts, chores: chores.counts, watchers: watchers.counts, faults: faults.counts },
     ...{ skipped: cluster.skipped, problems: [...faults.problems, ...watchers.failures] },
     memory: Object.fromEntries(
       [...cluster.servers, ...cluster.workers].map(({ node }) => [node.name, Math.round(node.maxRss / 2 ** 20)]),
@@ -78,6 +84,7 @@ function seconds(since: number): number {
 
 interface Play {
   readonly bots: Bots;
+  readonly chores: Chores;
   readonly watchers: Watchers;
   readonly faults: FaultRun;
   readonly faultEndedAt: Date;
@@ -102,18 +109,29 @@ async function playRun(
     onBuild: watchers.offer,
   });
   opened.defer(() => bots.stop());
+  const chores = startChores({
+    ...{ cluster, recorder, monitor, callbackUrls: receivers.urls, random: random.fork('chores') },
+  });
+  opened.defer(() => chores.stop());
   const over = AbortSignal.any([signal, AbortSignal.timeout(options.minutes * 60_000)]);
-  const faults = await playFaults(cluster, { random: random.fork('faults'), signal: over, onFault: say });
+  const play = (faults: readonly Fault[], name: string) =>
+    playFaults(cluster, { faults, random: random.fork(name), signal: over, onFault: say });
+  const [machines, queue] = await Promise.all([play(FAULTS, 'faults'), play(QUEUE_FAULTS, 'queue faults')]);
+  const faults = {
+    counts: { ...machines.counts, ...queue.counts },
+    problems: [...machines.problems, ...queue.problems],
+  };
   say(`the faults are over: ${bots.counts.started} builds were asked for`);
   receivers.recover();
   await restore(cluster);
   const faultEndedAt = new Date();
-  if (!signal.aborted) await bots.stop();
+  if (!signal.aborted) await Promise.all([bots.stop(), chores.stopEnqueuing()]);
   const quiet = await waitForQuiet(cluster, watchers, signal);
   say(`quiet after ${(quiet.tookMs / 1000).toFixed(1)} s`);
+  await chores.stop();
   // What was delivered twice may still be on its way.
   await delay(signal.aborted ? 0 : 1_000);
-  return { bots, watchers, faults, faultEndedAt, quiet };
+  return { bots, chores, watchers, faults, faultEndedAt, quiet };
 }
 
 function judgeRun(cluster: Cluster, recorder: Recorder, { faultEndedAt }: Play): Promise<Verdict> {
@@ -128,7 +146,7 @@ function judgeRun(cluster: Cluster, recorder: Recorder, { faultEndedAt }: Play):
 }
 
 /** What only this harness can see. */
-async function harnessViolations(cluster: Cluster, { bots, watchers }: Play): Promise<Violation[]> {
+async function harnessViolations(cluster: Cluster, { bots, chores, watchers }: Play): Promise<Violation[]> {
   const unexpected = await cluster.db
     .selectFrom('build_audit')
     .select('id')
@@ -138,7 +156,8 @@ async function harnessViolations(cluster: Cluster, { bots, watchers }: Play): Pr
   return [
     ...(await judgeWords(cluster.db)),
     ...crashes.map((detail): Violation => ({ promise: 'alive', detail })),
-    ...Object.entries(bots.counts.errors)
+    ...[bots.counts.errors, chores.counts.errors]
+      .flatMap((errors) => Object.entries(errors))
       .filter(([code]) => !TEMPORARY.has(code))
       .map(([code, count]): Violation => ({ promise: 'alive', detail: `${count} answers of the API were ${code}` })),
     ...unexpected.map(({ id }): Violation => ({ promise: 'alive', buildId: id, detail: 'it failed as INTERNAL' })),
@@ -165,10 +184,10 @@ async function readOutcomes(db: Database): Promise<Pick<Report, 'agents' | 'fail
   return { agents, failures: Object.fromEntries(reasons.rows.map(({ reason, ...rest }) => [reason, rest])) };
 }
 
-/** The logs of all processes, and the rows of the builds that a violation names. */
+/** The logs of all processes, and the rows of the builds and tasks that a violation names. */
 async function keep(
   cluster: Cluster,
-  { folder, violations }: { folder: string; violations: readonly Violation[] },
+  { folder, violations, recorder }: { folder: string; violations: readonly Violation[]; recorder: Recorder },
 ): Promise<void> {
   await cp(cluster.logs, folder, { recursive: true });
   const ids = [...new Set(violations.flatMap(({ buildId }) => buildId ?? []))].slice(0, MAX_BUILDS_SHOWN);
@@ -181,4 +200,23 @@ async function keep(
         from build_audit b where id = ${id}`.execute(cluster.db);
     await writeFile(join(folder, `build-${id}.json`), JSON.stringify(rows[0] ?? null, null, 1));
   }
+  const tasks = [...new Set(violations.flatMap(({ taskId }) => taskId ?? []))].slice(0, MAX_BUILDS_SHOWN);
+  for (const id of tasks) {
+    const { rows } = await sql`
+      select to_jsonb(t) as task,
+             (select jsonb_agg(to_jsonb(e) order by seq) from task_events e where e.task_id = t.id) as events,
+             (select jsonb_agg(to_jsonb(d)) from deliveries d where d.task_id = t.id) as deliveries
+        from tasks t where id = ${id}`.execute(cluster.db);
+    const { claims, words } = tasksOf(recorder, id);
+    await writeFile(
+      join(folder, `task-${id}.json`),
+      JSON.stringify({ ...(rows[0] as object), claims, words }, null, 1),
+    );
+  }
+}
+
+/** What its claimants were told. */
+function tasksOf({ tasks }: Recorder, id: string) {
+  const isOwn = ({ taskId }: { readonly taskId: string }) => taskId === id;
+  return { claims: tasks.claims.filter(isOwn), words: tasks.words.filter(isOwn) };
 }

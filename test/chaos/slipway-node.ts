@@ -16,6 +16,8 @@ const TERM_LIMIT_MS = 60_000;
 export interface NodeOptions {
   readonly name: string;
   readonly command: 'serve' | 'work';
+  /** Of the command. */
+  readonly args?: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   /** Its stderr, appended. */
   readonly log: string;
@@ -112,10 +114,10 @@ export class SlipwayNode implements AsyncDisposable {
   }
 
   async #runOnce(): Promise<void> {
-    const { command, environment, log, name } = this.#options;
+    const { command, args = [], environment, log, name } = this.#options;
     this.#backAt = null;
     await using file = await open(log, 'a');
-    const child = spawn(process.execPath, [PROGRAM, command, '--json'], {
+    const child = spawn(process.execPath, [PROGRAM, command, '--json', ...args], {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', file.fd],
     });

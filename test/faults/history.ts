@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import type { CallbackPayload } from '../../src/callbacks/callback.ts';
 import { fromPublicId } from '../../src/std/public-id.ts';
+import { type TaskHistory, TaskRecorder } from './task-history.ts';
 
 export interface History {
   /** Answers that gave a build; one entry per answer, so a key that was sent twice may be here twice. */
@@ -17,6 +18,7 @@ export interface History {
   readonly subscriptions: readonly SubscriptionRecord[];
   /** Every request that reached a receiver, whatever it answered. */
   readonly deliveries: readonly DeliveryRecord[];
+  readonly tasks: TaskHistory;
 }
 
 export interface AskedBuild {
@@ -41,7 +43,8 @@ export interface SubscriptionRecord {
 export interface DeliveryRecord {
   /** The header `webhook-id`. */
   readonly webhookId: string;
-  readonly buildId: string;
+  /** Of the build or task that it reports. */
+  readonly subjectId: string;
   /** The signature is that of the build's project. */
   readonly verified: boolean;
   /** The receiver answered 2xx. */
@@ -59,6 +62,7 @@ export interface SubscriptionRecorder {
 
 /** Collects a history. Its memory grows with the number of builds and of the events that were watched. */
 export class Recorder {
+  readonly tasks = new TaskRecorder();
   readonly #asked = new Map<string, AskedBuild>();
   readonly #accepted: AcceptedBuild[] = [];
   readonly #cancelled: { buildId: string; at: number }[] = [];
@@ -74,6 +78,7 @@ export class Recorder {
       cancelled: this.#cancelled,
       subscriptions: this.#subscriptions,
       deliveries: this.#deliveries,
+      tasks: this.tasks,
     };
   }
 
@@ -116,7 +121,7 @@ function keyOf({ projectId, idempotencyKey }: AskedBuild): string {
 }
 
 /** The UUID in an id of the API. Throws when it is none of this type. */
-export function uuidOf(type: 'build' | 'project', publicId: string): string {
+export function uuidOf(type: 'build' | 'project' | 'task' | 'schedule', publicId: string): string {
   const uuid = fromPublicId(type, publicId);
   if (uuid === null) throw new Error(`${publicId} is not the id of a ${type}`);
   return uuid;
@@ -147,7 +152,7 @@ export function recordDelivery(
     readonly secretOf: (projectId: string) => string;
   },
 ): void {
-  const payload = JSON.parse(call.body) as CallbackPayload;
+  const payload = JSON.parse(call.body) as Pick<CallbackPayload, 'task_id' | 'project_id'> & Partial<CallbackPayload>;
   const webhookId = String(call.headers['webhook-id']);
   let verified = true;
   try {
@@ -156,6 +161,7 @@ export function recordDelivery(
   } catch {
     verified = false;
   }
-  const buildId = uuidOf('build', payload.build_id);
-  recorder.delivered({ webhookId, buildId, verified, accepted: call.accepted, at: Date.now() });
+  const { build_id: build, task_id: task } = payload;
+  const subjectId = build === undefined ? uuidOf('task', task) : uuidOf('build', build);
+  recorder.delivered({ webhookId, subjectId, verified, accepted: call.accepted, at: Date.now() });
 }

@@ -18,6 +18,8 @@ export interface BuildRecord {
   readonly intentSha: string | null;
   readonly pushedSha: string | null;
   readonly runAfter: Date | null;
+  /** A schedule has started it. */
+  readonly isScheduled: boolean;
   readonly callbackUrl: string | null;
   /** Of the result. */
   readonly publication: string | null;

@@ -20,7 +20,8 @@ import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type History, Recorder, recordDelivery, recordWatch } from './history.ts';
-import { type Evidence, judge, type PromiseName } from './oracle.ts';
+import { type Evidence, judge } from './oracle.ts';
+import type { PromiseName } from './promises.ts';
 
 const run = promisify(execFile);
 const PASSWORD = 'hunter2-hunter2-hunter2';
@@ -144,7 +145,7 @@ test('builds that do not end', async () => {
   const waiting = `insert into build_audit (id, project_id, number, source, spec, requested_by, created_at, last_seq)
     select '${crypto.randomUUID()}', project_id, 99, source, spec - 'callbackUrl', requested_by, now(), 0
       from build_audit where id = '${published}'`;
-  expect(await brokenBy(waiting)).toEqual(['stuck']);
+  expect(await brokenBy(waiting)).toEqual(['stuck', 'queue']);
   const late = `update build_events set at = at + interval '26 seconds' where build_id = '${published}'
     and type in ('AGENT_ACTIVITY', 'PHASE_CHANGED', 'GIT_COMMITTED', 'GIT_PUSHED', 'FINISHED')`;
   const { violations, counts } = await tampered(late, { faultEndedAt: new Date(Date.now() - 60_000) });

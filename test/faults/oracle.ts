@@ -1,43 +1,23 @@
 /**
  * The judge of every fault run: holds what clients, subscribers and receivers were told against the rows, the remotes
- * and the processes of this machine. It only reads. Agents of a run that is judged say something every few seconds, or
+ * and the processes of this machine. It only reads; what it says of limits, fairness and schedules has been seen by
+ * `watchQueue`, which the run has installed in its database. Agents of a run that is judged say something every few seconds, or
  * their silence is taken for a build that is stuck.
  */
 import { sql } from 'kysely';
-import { messageId } from '../../src/callbacks/delivery.ts';
 import type { Database } from '../../src/database/database.ts';
 import type { BuildStatus } from '../../src/events/vocabulary.ts';
 import { fromPublicId } from '../../src/std/public-id.ts';
 import { findLeaks } from './find-leaks.ts';
-import type { DeliveryRecord, History } from './history.ts';
+import type { History } from './history.ts';
+import { judgeCallbacks } from './judge-callbacks.ts';
+import { judgeQueue, type QueueVerdict } from './judge-queue.ts';
 import { type BuildRecord, judgeRecord, type RecordRow, readRecords } from './judge-record.ts';
+import { judgeSchedules } from './judge-schedules.ts';
+import { judgeTasks, type TaskRecord, type TaskVerdict } from './judge-tasks.ts';
 import { findMarkedProcesses } from './marked-processes.ts';
+import type { Violation } from './promises.ts';
 import { readRemoteCommits } from './remote-commits.ts';
-
-/** What is promised, one line of the verdict each. */
-export const PROMISES = {
-  lost: 'accepted builds exist, one per idempotency key',
-  stuck: 'every build ends, and none waits without reason',
-  ended: 'one end per build, and it is the last event',
-  commits: 'at most one commit per build on its remote, intended, and there when the build says so',
-  talk: 'what people tell a build that completes was delivered once, and no question outlives its build',
-  fence: 'nothing is written by a superseded attempt',
-  events: 'events are 1..N for every reader',
-  callbacks: 'every finished build is reported, under one id, signed',
-  processes: 'no process outlives its build',
-  cancelled: 'an acknowledged cancel lets no commit through',
-  secrets: 'planted secrets are in no stored byte',
-  alive: 'servers and workers stay up, and the API fails only for a reason it can name',
-} as const;
-
-export type PromiseName = keyof typeof PROMISES;
-
-export interface Violation {
-  readonly promise: PromiseName;
-  /** UUID. */
-  readonly buildId?: string;
-  readonly detail: string;
-}
 
 export interface Evidence {
   readonly db: Database;
@@ -66,6 +46,14 @@ export interface Verdict {
     readonly subscriptions: number;
     /** The longest that any build waited without reason after the faults. */
     readonly maxStuckMs: number;
+    readonly tasks: number;
+    readonly tasksByStatus: TaskVerdict['byStatus'];
+    readonly taskAttempts: number;
+    /** Claims of builds and tasks that were checked when they were made. */
+    readonly claims: number;
+    readonly longestWait: QueueVerdict['longestWait'];
+    readonly fires: number;
+    readonly passedOver: number;
   };
 }
 
@@ -74,31 +62,41 @@ const PATIENCE_MS = 25_000;
 
 interface Case extends Evidence {
   readonly builds: ReadonlyMap<string, BuildRecord>;
+  readonly tasks: readonly TaskRecord[];
 }
 
 export async function judge(evidence: Evidence): Promise<Verdict> {
-  const builds = new Map((await readBuilds(evidence.db)).map((build) => [build.id, build]));
-  const all: Case = { ...evidence, builds };
+  const { db, history } = evidence;
+  const builds = new Map((await readBuilds(db)).map((build) => [build.id, build]));
+  const tasks = await judgeTasks(db, history.tasks);
+  const all: Case = { ...evidence, builds, tasks: tasks.tasks };
   const records = await judgeRecords(all);
   const remotes = await judgeRemotes(all);
+  const queue = await judgeQueue(db);
+  const schedules = await judgeSchedules(db);
   const violations = [
     ...judgeAcceptance(all),
     ...records.violations,
     ...remotes.violations,
     ...judgeSubscriptions(all),
-    ...(await judgeCallbacks(all)),
+    ...tasks.violations,
+    ...(await judgeCallbacks(db, { deliveries: history.deliveries, subjects: reported(all) })),
+    ...queue.violations,
+    ...schedules.violations,
     ...(await judgeProcesses(all)),
     ...(await judgeSecrets(all)),
   ];
   const byStatus: Partial<Record<BuildStatus, number>> = {};
   for (const { status } of builds.values()) byStatus[status] = (byStatus[status] ?? 0) + 1;
-  const { deliveries, subscriptions } = evidence.history;
+  const { deliveries, subscriptions } = history;
   return {
     violations,
     counts: {
       ...{ builds: builds.size, byStatus, attempts: records.attempts, events: records.events },
       ...{ commits: remotes.commits, deliveries: deliveries.length, subscriptions: subscriptions.length },
-      maxStuckMs: records.maxStuckMs,
+      ...{ tasks: tasks.tasks.length, tasksByStatus: tasks.byStatus, taskAttempts: tasks.attempts },
+      ...{ claims: queue.claims, longestWait: queue.longestWait },
+      ...{ fires: schedules.fires, passedOver: schedules.passedOver, maxStuckMs: records.maxStuckMs },
     },
   };
 }
@@ -108,7 +106,7 @@ function readBuilds(db: Database): Promise<BuildRecord[]> {
     .selectFrom('build_audit')
     .select(['id', 'status', 'project_id as projectId', 'idempotency_key as idempotencyKey', 'attempt_no as attemptNo'])
     .select(['last_seq as lastSeq', 'last_line as lastLine', 'push_intent_sha as intentSha', 'pushed_sha as pushedSha'])
-    .select('run_after as runAfter')
+    .select(['run_after as runAfter', sql<boolean>`schedule_id is not null`.as('isScheduled')])
     .select([
       sql<string | null>`spec ->> 'callbackUrl'`.as('callbackUrl'),
       sql<string | null>`result ->> 'publication'`.as('publication'),
@@ -117,8 +115,15 @@ function readBuilds(db: Database): Promise<BuildRecord[]> {
     .execute();
 }
 
-function isOver({ status }: Pick<BuildRecord, 'status'>): boolean {
+function isOver({ status }: { readonly status: string }): boolean {
   return status !== 'PENDING' && status !== 'RUNNING';
+}
+
+function reported({ builds, tasks }: Case) {
+  return [
+    ...[...builds.values()].map((build) => ({ ...build, isTask: false, isOver: isOver(build) })),
+    ...tasks.map((task) => ({ ...task, isTask: true, isOver: isOver(task) })),
+  ];
 }
 
 /** Nothing that a client was told is missing, and nothing is there that nobody asked for. */
@@ -128,7 +133,8 @@ function judgeAcceptance({ history, builds }: Case): Violation[] {
     violations.push({ promise: 'lost', detail, ...(buildId ? { buildId } : {}) });
   const byKey = new Map<string, string[]>();
   for (const build of builds.values()) {
-    if (build.idempotencyKey === null) continue;
+    // A schedule gives its builds keys of its own.
+    if (build.idempotencyKey === null || build.isScheduled) continue;
     const key = `${build.projectId} ${build.idempotencyKey}`;
     byKey.set(key, [...(byKey.get(key) ?? []), build.id]);
   }
@@ -171,16 +177,14 @@ async function judgeRecords(all: Case) {
   return { violations, attempts, events, maxStuckMs };
 }
 
-/** When any build was claimed or ended after the faults, in milliseconds: while that goes on, waiting has a reason. */
+/** When a build or a task was claimed or ended after the faults, in milliseconds: while that goes on, waiting has a reason. */
 async function readMoves({ db, faultEndedAt }: Case): Promise<{ now: number; moves: readonly number[] }> {
   const { rows: clock } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
-  const rows = await db
-    .selectFrom('build_events')
-    .select('at')
-    .where('type', 'in', ['STARTED', 'FINISHED'])
-    .where('at', '>=', faultEndedAt)
-    .orderBy('at')
-    .execute();
+  const { rows } = await sql<{ at: Date }>`
+    select at from build_events where type in ('STARTED', 'FINISHED') and at >= ${faultEndedAt}
+    union all
+    select at from task_events where type in ('CLAIMED', 'FINISHED') and at >= ${faultEndedAt}
+    order by at`.execute(db);
   return { now: clock[0]?.now.getTime() ?? Date.now(), moves: rows.map(({ at }) => at.getTime()) };
 }
 
@@ -259,38 +263,14 @@ function judgeSubscriptions({ history, builds }: Case): Violation[] {
   });
 }
 
-async function judgeCallbacks({ db, history, builds }: Case): Promise<Violation[]> {
-  const rows = await db.selectFrom('deliveries').select(['id', 'build_id', 'kind', 'status']).execute();
-  const received = Map.groupBy(history.deliveries, ({ buildId }: DeliveryRecord) => buildId);
-  const outbox = Map.groupBy(rows, (row) => row.build_id);
-  const violations: Violation[] = [];
-  for (const build of builds.values()) {
-    const wrong = (detail: string) => violations.push({ promise: 'callbacks', buildId: build.id, detail });
-    const own = outbox.get(build.id) ?? [];
-    const calls = received.get(build.id) ?? [];
-    const wanted = isOver(build) && build.callbackUrl !== null ? 1 : 0;
-    if (own.length !== wanted) wrong(`${own.length} deliveries, where ${wanted} must be`);
-    if (calls.some(({ verified }) => !verified)) wrong('a callback without a right signature');
-    const ids = new Set(own.map(({ id }) => messageId(id)));
-    const strange = calls.find(({ webhookId }) => !ids.has(webhookId));
-    if (strange) wrong(`the webhook-id ${strange.webhookId}, where only ${[...ids]} may be`);
-    for (const { id, status } of own) {
-      const accepted = calls.some((call) => call.accepted && call.webhookId === messageId(id));
-      if (status !== 'DELIVERED') wrong(`its delivery is ${status}`);
-      else if (!accepted) wrong('its delivery is DELIVERED, and no receiver has accepted it');
-    }
-  }
-  for (const buildId of received.keys()) {
-    if (!builds.has(buildId)) violations.push({ promise: 'callbacks', buildId, detail: 'a callback of no build' });
-  }
-  return violations;
-}
-
-async function judgeProcesses({ builds }: Case): Promise<Violation[]> {
-  return (await findMarkedProcesses()).flatMap(({ pid, buildId }): Violation[] => {
-    const build = builds.get(buildId);
-    if (!build || !isOver(build)) return [];
-    return [{ promise: 'processes', buildId, detail: `process ${pid} is alive, and the build is ${build.status}` }];
+async function judgeProcesses({ builds, tasks }: Case): Promise<Violation[]> {
+  const byId = new Map(tasks.map((task) => [task.id, task]));
+  return (await findMarkedProcesses()).flatMap(({ pid, buildId: id }): Violation[] => {
+    const build = builds.get(id);
+    const owner = build ?? byId.get(id);
+    if (!owner || !isOver(owner)) return [];
+    const whose = build ? { buildId: id } : { taskId: id };
+    return [{ promise: 'processes', ...whose, detail: `process ${pid} is alive, and its owner is ${owner.status}` }];
   });
 }
 
