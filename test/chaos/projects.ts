@@ -17,7 +17,7 @@ const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 /** Of the projects: they stay as they are, the limits do not. */
 const WEIGHTS = [1, 2, 3, 1];
 /** Where the scripted agent would take its key, if it needed one. */
-export const KEY_VARIABLE = 'CHAOS_API_KEY';
+export const KEY_VARIABLE = 'OPENAI_API_KEY';
 export const CREDENTIAL = 'shared';
 
 /** By the project that has it; every minute, and more often by the fault "schedule due". */

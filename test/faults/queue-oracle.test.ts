@@ -349,7 +349,7 @@ test.each<[string, string, [string, string, string] | null]>([
   const seen = await undone(async (db) => {
     if (mutation) await mutate(db, ...mutation);
     await sql.raw(limit.replace('PROJECT', project.id)).execute(db);
-    await addTasks(db, project.id, { count: 3, key: limit.includes('key') ? 'k' : null });
+    await addTasks(db, project.id, { count: 3, key: limit.includes('limit_key') ? 'k' : null });
     return claimAndJudge(db, [3]);
   });
   expect(seen.includes('limits')).toBe(mutation !== null);
