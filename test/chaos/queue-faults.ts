@@ -30,7 +30,7 @@ export const QUEUE_FAULTS: readonly Fault[] = [
   },
   {
     ...{ name: 'limit of all', weight: 3, target: () => 'queue' },
-    run: (context) => change(context, SHORT_MS, limitAll(context.random.pick([1, 4, 8])), limitAll(null)),
+    run: (context) => change(context, SHORT_MS, limitAll(context.random.pick([2, 5, 9])), limitAll(null)),
   },
   {
     ...{ name: 'limit of a project', weight: 4, target: aProject },
@@ -46,7 +46,7 @@ export const QUEUE_FAULTS: readonly Fault[] = [
   },
   {
     ...{ name: 'limit of a credential', weight: 4, target: () => 'credential' },
-    run: (context) => change(context, SHORT_MS, limitCredential(context.random.pick([0, 2, 5])), limitCredential(null)),
+    run: (context) => change(context, PAUSE_MS, limitCredential(context.random.pick([0, 3, 6])), limitCredential(null)),
   },
   { name: 'a schedule is due', weight: 6, target: () => 'schedule', run: makeDue },
 ];
@@ -121,21 +121,18 @@ export async function freeQueue(cluster: Cluster): Promise<void> {
 /** One of them, at once, with times that were missed. */
 async function makeDue({ cluster, random, hold }: FaultContext): Promise<boolean> {
   const [minutes, place] = [random.pick(MISSED), random.next()];
-  const made = await cluster.db
-    .transaction()
-    .execute(async (trx) => {
-      const { rows } = await sql<{ id: string }>`
+  const made = await cluster.db.transaction().execute(async (trx) => {
+    const { rows } = await sql<{ id: string }>`
         select id from pgboss.job where name = 'schedules' and state = 'created'
          order by id offset floor(${place} * 3)::integer limit 1 for update skip locked`.execute(trx);
-      const id = rows[0]?.id;
-      if (id === undefined) return false;
-      await sql`
+    const id = rows[0]?.id;
+    if (id === undefined) return false;
+    await sql`
         update schedules set next_run_at = date_trunc('minute', now()) - make_interval(mins => ${minutes})
          where id = ${id} and next_run_at is not null`.execute(trx);
-      await sql`update pgboss.job set start_after = now() where name = 'schedules' and id = ${id}`.execute(trx);
-      return true;
-    })
-    .catch(() => false);
+    await sql`update pgboss.job set start_after = now() where name = 'schedules' and id = ${id}`.execute(trx);
+    return true;
+  });
   await hold(0);
   await delay(random.between(0, 1_000));
   return made;
