@@ -110,7 +110,7 @@ async function enqueueTasks(member: Member): Promise<void> {
 async function enqueueOne({ cluster, recorder, random, callbackUrls, counts, asker, stopping }: Member, key: string) {
   const { id: projectId, publicId } = random.pick(cluster.projects);
   const asked = { projectId, idempotencyKey: key };
-  const work = random.chance(0.2)
+  const work = random.chance(0.12)
     ? {
         type: 'test',
         leaseSeconds: TEST_LEASE_SECONDS,

@@ -20,8 +20,8 @@ const WEIGHTS = [1, 2, 3, 1];
 export const KEY_VARIABLE = 'OPENAI_API_KEY';
 export const CREDENTIAL = 'shared';
 
-/** By the project that has it; every minute, and more often by the fault "schedule due". */
-const SCHEDULES = [
+/** By the project that has it; every minute, and more often by the fault "a schedule is due". */
+export const SCHEDULES = [
   { overlap: 'QUEUE', catchUp: 'ALL' },
   { overlap: 'SKIP_IF_RUNNING', catchUp: 'LATEST' },
   { overlap: 'CANCEL_RUNNING', catchUp: 'NONE' },

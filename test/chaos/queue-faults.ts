@@ -1,5 +1,4 @@
 /** What operators do to the queue while everything is under load: pauses, limits that come and go, schedules that are due. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Client } from '../../src/client/client.ts';
 import {
@@ -10,11 +9,12 @@ import {
   UpdateProjectDocument,
   UpdateQueueDocument,
 } from '../../src/client/generated.ts';
+import { isTransient } from '../../src/database/transient.ts';
 import { Asker } from './asker.ts';
 import { CONCURRENCY_KEYS } from './bots.ts';
 import type { Cluster } from './cluster.ts';
 import { type Fault, type FaultContext, SHORT_MS } from './fault.ts';
-import { CREDENTIAL } from './projects.ts';
+import { CREDENTIAL, SCHEDULES } from './projects.ts';
 import { createRandom } from './random.ts';
 
 const PAUSE_MS = [1_000, 4_000] as const;
@@ -119,21 +119,23 @@ export async function freeQueue(cluster: Cluster): Promise<void> {
 }
 
 /** One of them, at once, with times that were missed. */
-async function makeDue({ cluster, random, hold }: FaultContext): Promise<boolean> {
-  const [minutes, place] = [random.pick(MISSED), random.next()];
-  const made = await cluster.db.transaction().execute(async (trx) => {
+async function makeDue({ cluster, random }: FaultContext): Promise<boolean> {
+  const [minutes, place] = [random.pick(MISSED), Math.floor(random.between(0, SCHEDULES.length))];
+  const work = cluster.db.transaction().execute(async (trx) => {
     const { rows } = await sql<{ id: string }>`
-        select id from pgboss.job where name = 'schedules' and state = 'created'
-         order by id offset floor(${place} * 3)::integer limit 1 for update skip locked`.execute(trx);
+      select id from pgboss.job where name = 'schedules' and state = 'created'
+       order by id offset ${place} limit 1 for update skip locked`.execute(trx);
     const id = rows[0]?.id;
     if (id === undefined) return false;
     await sql`
-        update schedules set next_run_at = date_trunc('minute', now()) - make_interval(mins => ${minutes})
-         where id = ${id} and next_run_at is not null`.execute(trx);
+      update schedules set next_run_at = date_trunc('minute', now()) - make_interval(mins => ${minutes})
+       where id = ${id} and next_run_at is not null`.execute(trx);
     await sql`update pgboss.job set start_after = now() where name = 'schedules' and id = ${id}`.execute(trx);
     return true;
   });
-  await hold(0);
-  await delay(random.between(0, 1_000));
-  return made;
+  return work.catch((error: unknown) => {
+    // Postgres is away.
+    if (!isTransient(error)) throw error;
+    return false;
+  });
 }
