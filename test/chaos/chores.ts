@@ -103,7 +103,7 @@ async function enqueueTasks(member: Member): Promise<void> {
   const { monitor, random, stopping, name } = member;
   for (let number = 1; !stopping.aborted; number += 1) {
     if (monitor.unfinishedTasks < MAX_UNFINISHED) await enqueueOne(member, `${name}-${number}`);
-    await pause(random.between(300, 1_500), stopping);
+    await pause(random.between(500, 2_500), stopping);
   }
 }
 

@@ -21,6 +21,7 @@ import { SlipwayNode } from './slipway-node.ts';
 const WAL_MEGABYTES = 320;
 const HOST_MEGABYTES = 192;
 const CAPACITY = 4;
+const FAR_CAPACITY = 2;
 const START_LIMIT_MS = 60_000;
 
 export interface Member {
@@ -204,7 +205,7 @@ async function openFarWorker(options: {
       ANTHROPIC_API_KEY: modelKey,
       SLIPWAY_DATA: join(folder, 'host-far'),
       SLIPWAY_WORKER_NAME: 'worker-far',
-      SLIPWAY_WORKER_CAPACITY: String(CAPACITY),
+      SLIPWAY_WORKER_CAPACITY: String(FAR_CAPACITY),
       SLIPWAY_DRAIN_SECONDS: '3',
       SLIPWAY_LOCAL_REPOSITORIES: 'true',
       SLIPWAY_SANDBOX: 'none',

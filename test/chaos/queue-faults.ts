@@ -17,7 +17,7 @@ import { type Fault, type FaultContext, SHORT_MS } from './fault.ts';
 import { CREDENTIAL, SCHEDULES } from './projects.ts';
 import { createRandom } from './random.ts';
 
-const PAUSE_MS = [1_000, 4_000] as const;
+const PAUSE_MS = [1_000, 3_000] as const;
 /** As if nobody had been there for so long, in minutes. */
 const MISSED = [0, 1, 3, 8];
 const HEAL_WITHIN_MS = 60_000;
@@ -25,11 +25,11 @@ const HEAL_WITHIN_MS = 60_000;
 export const QUEUE_FAULTS: readonly Fault[] = [
   { name: 'a project is paused', weight: 3, target: aProject, run: pauseProject },
   {
-    ...{ name: 'everything is paused', weight: 2, target: () => 'queue' },
+    ...{ name: 'everything is paused', weight: 1, target: () => 'queue' },
     run: (context) => change(context, PAUSE_MS, pauseAll(true), pauseAll(false)),
   },
   {
-    ...{ name: 'limit of all', weight: 3, target: () => 'queue' },
+    ...{ name: 'limit of all', weight: 2, target: () => 'queue' },
     run: (context) => change(context, SHORT_MS, limitAll(context.random.pick([2, 5, 9])), limitAll(null)),
   },
   {
