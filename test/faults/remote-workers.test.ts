@@ -63,19 +63,19 @@ async function startGated(stack: TestStack, git: GitServer, folder: string) {
   return { build, openGate, runCount };
 }
 
-/** A task of the type `test`, once it runs: its command waits for the same gate. */
+/** A task of the type `test`, once it runs: its command waits for a gate of its own. */
 async function startGatedTask(stack: TestStack, git: GitServer, folder: string) {
-  const runs = join(folder, 'task-runs');
+  const [gate, runs] = [join(folder, 'task-gate'), join(folder, 'task-runs')];
   const repository = await git.createRepository('tested');
   await commitAsPerson(repository.path, { 'a.txt': 'a' });
   const project = await stack.createProject({ repositoryUrl: repository.url });
-  const script = `echo run >> ${runs}; while [ ! -e ${join(folder, 'gate')} ]; do sleep 0.1; done; echo the end`;
+  const script = `echo run >> ${runs}; while [ ! -e ${gate} ]; do sleep 0.1; done; echo the end`;
   const payload = { command: ['sh', '-c', script] };
   const rule = { leaseSeconds: 5, retry: { backoffSeconds: 0 } };
   const id = await enqueueRun(stack, project, { type: 'test', payload, ...rule });
   const runCount = async () => (await readFile(runs, 'utf8').catch(() => '')).split('\n').filter(Boolean).length;
   await waitFor(async () => (await runCount()) === 1, { deadlineMs: 40_000, what: 'the test command' });
-  return { id, runCount };
+  return { id, runCount, openGate: () => writeFile(gate, '') };
 }
 
 const endsOf = async ({ orchestrator: { db } }: TestStack, id: string) =>
@@ -115,6 +115,7 @@ test('a minute of silence loses and repeats nothing: one attempt, one run of age
   await delay(60_000);
   expect(await health()).toEqual([503, 'server']);
   await rescueTasks(stack.orchestrator);
+  await task.openGate();
   harness.proxy.disturb({ kind: 'refuse' });
   harness.proxy.disturb(null);
   const ended = await stack.finished(build.id, 60_000);
@@ -132,7 +133,7 @@ test('of a remote worker that is killed in the middle of a test task another one
 }, async () => {
   const { stack, git, folder, startWorker } = await openWorld({ SLIPWAY_REMOTE_LEASE_SECONDS: '15' });
   const first = await startWorker('first');
-  const { id, runCount } = await startGatedTask(stack, git, folder);
+  const { id, runCount, openGate } = await startGatedTask(stack, git, folder);
   first.child.kill('SIGKILL');
   await first.ended;
   await startWorker('second');
@@ -141,7 +142,7 @@ test('of a remote worker that is killed in the middle of a test task another one
     return (await runCount()) === 2;
   };
   await waitFor(isRunAgain, { deadlineMs: 60_000, everyMs: 200, what: 'the other worker' });
-  await writeFile(join(folder, 'gate'), '');
+  await openGate();
   expect(await finishedTask(stack, id)).toMatchObject({ status: 'COMPLETED', attemptNo: 2, failures: 1 });
   expect([await runCount(), (await endsOf(stack, id)).length]).toEqual([2, 1]);
 });
