@@ -36,6 +36,7 @@ export interface TasksTable {
   lease_token: string | null;
   lease_until: Date | null;
   claimed_by: string | null;
+  claim_id: string | null;
   ended_lease: string | null;
   ended_by: 'COMPLETE' | 'FAIL' | 'RELEASE' | null;
   progress: NullableJson;

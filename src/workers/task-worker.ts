@@ -37,6 +37,8 @@ export interface TaskWorkerDeps extends RunTaskDeps {
 }
 
 export interface TaskWorkerOptions {
+  /** Of the worker that it belongs to. */
+  readonly id: string;
   readonly name: string;
   readonly labels: () => readonly string[];
   /** How many more may begin now, tasks of this worker not counted; 0 while nothing may. */
@@ -130,6 +132,7 @@ export class TaskWorker implements AsyncDisposable {
     const claimed = await this.#deps.desk.claim({
       claimant: 'worker',
       workerName: this.#options.name,
+      workerId: this.#options.id,
       types: [...RUN_TASK_TYPES],
       labels: [...this.#options.labels()],
       projectIds: null,

@@ -113,6 +113,7 @@ export class Worker implements AsyncDisposable {
     });
     if ('openCoordinator' in deps) return;
     this.#tasks = new TaskWorker(deps, {
+      id: this.id,
       name: this.name,
       labels: () => this.#claimLabels,
       places: () => this.#places(),
@@ -372,6 +373,8 @@ export class Worker implements AsyncDisposable {
   async #probe(): Promise<void> {
     this.#agents = await probeAgents(this.#deps.agents);
     await this.#coordinator.updateAgents(this.#agents);
+    // Of what waits some may need no more than it has now.
+    this.#claims?.wake();
   }
 
   async #recordDrift(): Promise<void> {
