@@ -38,6 +38,7 @@ export interface TasksTable {
   claimed_by: string | null;
   /** Null: a program of somebody has it, or nobody. */
   worker_id: string | null;
+  claim_id: string | null;
   ended_lease: string | null;
   ended_by: 'COMPLETE' | 'FAIL' | 'RELEASE' | null;
   progress: NullableJson;

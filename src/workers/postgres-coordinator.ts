@@ -6,7 +6,7 @@ import { LEASE_SECONDS } from '../builds/lease.ts';
 import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
 import { ensurePartitions } from '../database/partitions.ts';
-import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic } from '../events/topics.ts';
+import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic, workTopic } from '../events/topics.ts';
 import { recordDrift } from './agent-drift.ts';
 import type { Coordinator, Duties } from './coordinator.ts';
 import { findRemains } from './find-remains.ts';
@@ -100,7 +100,10 @@ export class PostgresCoordinator implements Coordinator {
   }
 
   onWork(wake: () => void) {
-    return this.#deps.hub.on(QUEUE_TOPIC, wake);
+    const offs = [QUEUE_TOPIC, workTopic(this.#self.id)].map((topic) => this.#deps.hub.on(topic, wake));
+    return () => {
+      for (const off of offs) off();
+    };
   }
 
   onTold(buildId: string, wake: () => void) {

@@ -42,9 +42,9 @@ export class PostgresTaskCoordinator implements TaskCoordinator {
   async claim({ labels, max, held }: ClaimTasks): Promise<readonly LeasedTask[]> {
     await this.#giveBackUnknown(held);
     if (!(await this.#anyWaits(labels))) return [];
-    const { workerName, projectIds } = this.#taker;
+    const { workerId, workerName, projectIds } = this.#taker;
     const wanted = { workerName, types: [...RUN_TASK_TYPES], labels: [...labels], max: Math.min(max, MAX_CLAIMED) };
-    const claimed = await this.#deps.desk.claim({ claimant: 'worker', projectIds, ...wanted });
+    const claimed = await this.#deps.desk.claim({ claimant: 'worker', workerId, projectIds, ...wanted });
     await this.#sign(claimed);
     return claimed.map((task) => this.#toLeased(task));
   }

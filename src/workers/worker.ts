@@ -375,6 +375,8 @@ export class Worker implements AsyncDisposable {
   async #probe(): Promise<void> {
     this.#agents = await probeAgents(this.#deps.agents);
     await this.#coordinator.updateAgents(this.#agents);
+    // Of what waits some may need no more than it has now.
+    this.#claims?.wake();
   }
 
   async #recordDrift(): Promise<void> {
