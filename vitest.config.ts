@@ -21,6 +21,7 @@ const FAULTS = [
   'test/builds/lost-workers.test.ts',
   'test/builds/lost-workspace.test.ts',
   'test/builds/talk.test.ts',
+  'test/database/upgrade.test.ts',
   'test/database/embedded-postgres.test.ts',
   'test/e2e/many-clients.test.ts',
   'test/e2e/restarts.test.ts',
