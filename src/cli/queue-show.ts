@@ -10,7 +10,7 @@ import {
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
-import { formatDuration, formatTable } from './format.ts';
+import { formatDuration } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, type Session, withSession } from './session.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -40,7 +40,10 @@ export function queueShow(io: Io, flags: QueueFlags): Promise<ExitCode> {
     const { byProject, byProvider } = queueStats;
     output.line(describe(queueStats));
     for (const line of reasons(queueStats)) output.line(`  ${line}`);
-    const table = (word: string, rows: string[][]) => output.line(`\n${formatTable([[word, ...HEAD], ...rows])}`);
+    const table = (word: string, rows: string[][]) => {
+      output.line('');
+      output.table([[word, ...HEAD], ...rows]);
+    };
     if (byProject.length > 0) {
       table(
         'PROJECT',
