@@ -28,13 +28,14 @@ export function formatTime(iso: string): string {
 }
 
 /** A cut cell has so many characters at least. */
-const MIN_WIDTH = 12;
+const MIN_WIDTH = 16;
 /** Ids and times are of no use without their ends. */
 const WHOLE = /^(?:[a-z]+_[0-9a-f]{32}|\d{4}-\d\d-\d\d .*)$/;
 
 /**
  * Columns side by side, two spaces between them. Where they are wider than `width` in all, the widest cells are cut, as
- * far as that leaves something to read; ids and times never are.
+ * far as that leaves something to read; ids and times never are. What does not fit even so goes on in a second line, and
+ * then uses it.
  */
 export function formatTable(rows: readonly (readonly string[])[], width = Number.POSITIVE_INFINITY): string {
   const widths: number[] = [];
@@ -46,7 +47,7 @@ export function formatTable(rows: readonly (readonly string[])[], width = Number
       least[i] = Math.max(least[i] ?? 0, needs);
     }
   }
-  shrink(widths, least, width - 2 * (widths.length - 1));
+  shrink(widths, least, width);
   return rows
     .map((row) =>
       row
@@ -57,14 +58,14 @@ export function formatTable(rows: readonly (readonly string[])[], width = Number
     .join('\n');
 }
 
-/** Takes from the widest first. */
-function shrink(widths: number[], least: readonly number[], room: number): void {
-  for (let over = widths.reduce((sum, width) => sum + width, 0) - room; over > 0; over -= 1) {
-    const spare = widths.map((width, i) => (width > (least[i] ?? 0) ? width : 0));
-    const widest = Math.max(...spare);
-    if (widest === 0) return;
-    const i = spare.lastIndexOf(widest);
-    widths[i] = widest - 1;
+/** Takes from the widest first. `least` in a whole number of lines. */
+function shrink(widths: number[], least: readonly number[], width: number): void {
+  const lengthOf = (columns: readonly number[]) => columns.reduce((sum, column) => sum + column + 2, -2);
+  const lines = Math.max(1, Math.ceil(lengthOf(least) / width));
+  for (let over = lengthOf(widths) - lines * width; over > 0; over -= 1) {
+    const spare = widths.map((column, i) => (column > (least[i] ?? 0) ? column : 0));
+    const widest = spare.lastIndexOf(Math.max(...spare));
+    widths[widest] = (widths[widest] ?? 0) - 1;
   }
 }
 

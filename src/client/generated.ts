@@ -1340,6 +1340,11 @@ export type ShowQueueQueryVariables = Exact<{
 
 export type ShowQueueQuery = { readonly queueStats: { readonly workersOnline: number, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly byProject: ReadonlyArray<{ readonly projectId: string, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly project: { readonly slug: string } | null }>, readonly byProvider: ReadonlyArray<{ readonly provider: string, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null }>, readonly byReason: ReadonlyArray<{ readonly code: WaitingReasonCode, readonly count: number }> } };
 
+export type ShowQueueSettingsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ShowQueueSettingsQuery = { readonly queue: { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null } };
+
 export type WatchQueueSubscriptionVariables = Exact<{
   projectId?: string | null | undefined;
 }>;
@@ -2867,6 +2872,17 @@ fragment QueueNow on QueueStats {
     count
   }
 }`) as unknown as TypedDocumentString<ShowQueueQuery, ShowQueueQueryVariables>;
+export const ShowQueueSettingsDocument = new TypedDocumentString(`
+    query ShowQueueSettings {
+  queue {
+    ...QueueSettingsFields
+  }
+}
+    fragment QueueSettingsFields on QueueSettings {
+  pausedAt
+  pausedBy
+  maxRunning
+}`) as unknown as TypedDocumentString<ShowQueueSettingsQuery, ShowQueueSettingsQueryVariables>;
 export const WatchQueueDocument = new TypedDocumentString(`
     subscription WatchQueue($projectId: ID) {
   queueActivity(projectId: $projectId) {

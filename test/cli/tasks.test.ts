@@ -129,6 +129,14 @@ test('the queue, a project and a key are held back and let go on, and say how th
   expect(paused.stdout).toMatch(/^Nothing starts: paused by token_\w+\.\nAt the same time: any number\.\n$/);
   expect(await waits(build)).toBe('PAUSED');
   expect(await json('queue', 'limit', '7')).toMatchObject({ maxRunning: 7, pausedAt: expect.any(String) });
+  expect((await slipway('queue')).stdout).toMatch(
+    /^Nothing starts: paused by token_\w+ since .*\nAt the same time run 7 at most\.\nBuilds {2}1 waiting · .*\n {2}PAUSED +1\nTasks /,
+  );
+  expect(await json('queue')).toMatchObject({ waiting: 1, settings: { maxRunning: 7 }, tasks: { running: 0 } });
+  const scopes = ['--scope', 'stats:read', '--scope', 'builds:read'];
+  const { token } = await json<{ token: string }>('token', 'create', 'viewer', ...scopes);
+  const viewed = await runCommand(['queue', '--json'], { environment: { ...environment, SLIPWAY_TOKEN: token } });
+  expect(JSON.parse(viewed.stdout)).toMatchObject({ waiting: 1, settings: { maxRunning: 7 }, tasks: null });
   expect((await slipway('queue', 'limit', 'none')).stdout).toContain('At the same time: any number.');
   expect((await slipway('queue', 'resume')).stdout).toContain('Work starts.');
   expect((await slipway('queue', 'limit', 'few')).stderr).toContain('whole number');

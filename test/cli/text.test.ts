@@ -54,8 +54,8 @@ test('a table is cut to the width of a terminal, the widest cells first; ids and
   expect(row).toContain(`…  2026-11-22 05:40:00  ${id}`);
   expect(row).toMatch(/^a worker of a long name {2}gpu,/);
   expect(head?.indexOf('AT')).toBe(row?.indexOf('2026'));
-  const narrow = formatTable(rows, 20).split('\n')[1];
-  expect(narrow).toBe(`a worker of…  gpu,gpu,gpu…  2026-11-22 05:40:00  ${id}`);
+  // What is never cut does not fit into 50: it goes on in a second line, and then uses it.
+  expect(formatTable(rows, 50).split('\n')[1]).toHaveLength(100);
   expect(formatTable(rows).split('\n')[1]).toContain('gpu,'.repeat(20));
 });
 
