@@ -27,6 +27,7 @@ const FAULTS = [
   'test/cli/doctor-kubernetes.test.ts',
   'test/cli/services.test.ts',
   'test/database/embedded-postgres.test.ts',
+  'test/database/upgrade.test.ts',
   'test/e2e/many-clients.test.ts',
   'test/e2e/restarts.test.ts',
   'test/git/hostile-work-tree.test.ts',

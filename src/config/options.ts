@@ -263,7 +263,13 @@ export const OPTIONS = {
     'SLIPWAY_KEEP_EVENTS_DAYS',
     integer(180, 0, 36_500),
     '180',
-    'Events of older builds are dropped, week by week; 0 keeps them for ever. Builds and their results stay.',
+    'Events of older builds and tasks are dropped; 0 keeps them for ever. Builds and their results stay.',
+  ),
+  keepTasksDays: option(
+    'SLIPWAY_KEEP_TASKS_DAYS',
+    integer(365, 0, 36_500),
+    '365',
+    'Tasks that ended longer ago are dropped, with their results and callbacks; 0 keeps them for ever. Tasks that are builds stay.',
   ),
   keepLogsDays: option(
     'SLIPWAY_KEEP_LOGS_DAYS',

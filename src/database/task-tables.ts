@@ -43,6 +43,7 @@ export interface TasksTable {
   ended_by: 'COMPLETE' | 'FAIL' | 'RELEASE' | null;
   progress: NullableJson;
   last_seq: Generated<number>;
+  dropped_seq: Generated<number>;
   cancel_requested_at: Date | null;
   cancel_reason: string | null;
   result: NullableJson;
