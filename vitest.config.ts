@@ -17,31 +17,53 @@ const AGENTS = [
 
 /** What is played with faults, and takes its time: the rest of the promises is in test/faults. */
 const FAULTS = [
+  'test/builds/budget.test.ts',
   'test/builds/interrupted-attempts.test.ts',
   'test/builds/lost-workers.test.ts',
   'test/builds/lost-workspace.test.ts',
   'test/builds/talk.test.ts',
+  'test/builds/wait-for-quota.test.ts',
+  'test/callbacks/deliver-callbacks.test.ts',
+  'test/cli/doctor-kubernetes.test.ts',
+  'test/cli/services.test.ts',
   'test/database/embedded-postgres.test.ts',
+  'test/database/upgrade.test.ts',
   'test/e2e/many-clients.test.ts',
   'test/e2e/restarts.test.ts',
+  'test/git/hostile-work-tree.test.ts',
+  'test/projects/built-in-templates.test.ts',
   'test/queue/queue-model.test.ts',
   'test/remote/ledger.test.ts',
   'test/remote/remote-worker.test.ts',
+  'test/remote/tasks.test.ts',
   'test/runtimes/kubernetes/kubernetes.test.ts',
+  'test/runtimes/supervisor.test.ts',
   'test/task-runs/run-tests.test.ts',
   'test/telemetry/traces.test.ts',
   'test/workers/administer-worker.test.ts',
+  'test/workers/heartbeat.test.ts',
   'test/faults/**/*.test.ts',
 ];
 
 /**
- * `npm test` runs the first project, `npm run agents` the second, with the real agents, `npm run faults` the third: the
- * promises under faults and hostile input, and `npm run test:kubernetes` the fourth, on the cluster that KUBECONFIG names.
+ * Files that keep nothing in a module: those of one process share what they import. Not those that start many programs,
+ * because a process that has grown forks slowly.
+ */
+const SHARING = [
+  ...['artifacts', 'auth', 'callbacks', 'client', 'config', 'credentials', 'database', 'events', 'queue', 'schedules'],
+  ...['schema', 'server', 'stats', 'std', 'tasks', 'telemetry'],
+].map((folder) => `test/${folder}/**/*.test.ts`);
+const ELSEWHERE = ['test/kubernetes/**', ...FAULTS, ...AGENTS];
+
+/**
+ * `npm test` runs `tests` and `tests-sharing`, `npm run agents` those with the real agents, `npm run faults` the promises under
+ * faults and hostile input, and `npm run test:kubernetes` what needs the cluster that KUBECONFIG names.
  */
 export default defineConfig({
   test: {
     projects: [
-      project('tests', ['test/**/*.test.ts'], { exclude: ['test/kubernetes/**', ...FAULTS, ...AGENTS] }),
+      project('tests', ['test/**/*.test.ts'], { exclude: [...ELSEWHERE, ...SHARING] }),
+      project('tests-sharing', SHARING, { exclude: ELSEWHERE, isolate: false }),
       project('agents', AGENTS),
       project('faults', FAULTS),
       project('kubernetes', ['test/kubernetes/**/*.test.ts'], { setup: ['test/support/cluster-ready.ts'] }),
@@ -54,9 +76,10 @@ export default defineConfig({
 interface ProjectOptions {
   readonly exclude?: string[];
   readonly setup?: readonly string[];
+  readonly isolate?: boolean;
 }
 
-function project(name: string, include: string[], { exclude = [], setup = [] }: ProjectOptions = {}) {
+function project(name: string, include: string[], { exclude = [], setup = [], isolate = true }: ProjectOptions = {}) {
   return {
     // graphql has a `development` export condition: without this, tests would load two copies of it.
     ssr: { resolve: { conditions: ['module', 'node'] } },
@@ -64,6 +87,7 @@ function project(name: string, include: string[], { exclude = [], setup = [] }: 
       name,
       include,
       exclude,
+      isolate,
       globalSetup: ['test/support/postgres.ts', ...setup],
       testTimeout: 60_000,
       hookTimeout: 60_000,

@@ -170,8 +170,9 @@ async function measureTurnover(db: Database, what: string, batch: number, backlo
 async function measureSizes(db: Database): Promise<void> {
   const sizes = values.quick ? [10, 1_000, 100_000] : [10, 1_000, 100_000, 1_000_000];
   for (const waiting of sizes) {
-    const rounds = ROUNDS * 1.2 + waiting;
-    await fill(db, { waiting: rounds, projects: Math.min(100, waiting) });
+    // What is measured never takes the last of them.
+    const enough = ROUNDS * 2.4 + waiting;
+    await fill(db, { waiting: enough, projects: Math.min(100, waiting) });
     await measureClaims(db, 'claim', 1, { waiting, projects: Math.min(100, waiting) });
     await measureTurnover(db, 'claim, end', 1, { waiting, projects: Math.min(100, waiting) });
   }

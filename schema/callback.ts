@@ -1,4 +1,5 @@
 /** The report of a finished build or task, and sending it again. */
+import { can } from '../src/auth/viewer.ts';
 import {
   type DELIVERY_STATUSES,
   type Delivery,
@@ -7,9 +8,10 @@ import {
   messageId,
 } from '../src/callbacks/delivery.ts';
 import { redeliverCallback } from '../src/callbacks/redeliver-callback.ts';
-import { NotFoundError } from '../src/errors.ts';
+import { ForbiddenError, NotFoundError, TaskStateError } from '../src/errors.ts';
+import { isTaskFinished } from '../src/tasks/task.ts';
 import { builder } from './builder.ts';
-import { requireBuildId } from './ids.ts';
+import { requireBuildId, requireTask } from './ids.ts';
 import { BuildRef, DeliveryRef, TaskRef } from './refs.ts';
 import { values } from './vocabulary.ts';
 
@@ -18,7 +20,7 @@ const DeliveryStatusEnum = builder.enumType('CallbackStatus', {
   values: values<DeliveryStatus>({
     PENDING: 'It will be tried, again perhaps.',
     DELIVERED: 'The receiver has accepted it.',
-    FAILED: 'It was given up; redeliverCallback starts anew.',
+    FAILED: 'It was given up; redeliverCallback or redeliverTaskCallback starts anew.',
   } satisfies Record<(typeof DELIVERY_STATUSES)[number], string>),
 });
 
@@ -76,6 +78,11 @@ const RedeliverCallbackInput = builder.inputType('RedeliverCallbackInput', {
   fields: (t) => ({ buildId: t.id({ required: true, description: 'The build that it reports.' }) }),
 });
 
+const RedeliverTaskCallbackInput = builder.inputType('RedeliverTaskCallbackInput', {
+  description: 'Which callback to send again.',
+  fields: (t) => ({ taskId: t.id({ required: true, description: 'The task that it reports.' }) }),
+});
+
 const RedeliverCallbackPayload = builder.objectRef<Delivery>('RedeliverCallbackPayload').implement({
   description: 'It will be sent again, with the same message id.',
   fields: (t) => ({
@@ -83,8 +90,15 @@ const RedeliverCallbackPayload = builder.objectRef<Delivery>('RedeliverCallbackP
   }),
 });
 
-builder.mutationField('redeliverCallback', (t) =>
-  t.field({
+const RedeliverTaskCallbackPayload = builder.objectRef<Delivery>('RedeliverTaskCallbackPayload').implement({
+  description: 'It will be sent again, with the same message id.',
+  fields: (t) => ({
+    delivery: t.field({ type: DeliveryRef, description: 'As it is now.', resolve: (delivery) => delivery }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  redeliverCallback: t.field({
     type: RedeliverCallbackPayload,
     description: "Send a finished build's callback again, whatever became of it.",
     authScopes: { scope: 'builds:write' },
@@ -95,4 +109,22 @@ builder.mutationField('redeliverCallback', (t) =>
       return redeliverCallback(context.orchestrator, { buildId }, context.viewer.actor);
     },
   }),
-);
+  redeliverTaskCallback: t.field({
+    type: RedeliverTaskCallbackPayload,
+    description:
+      "Send the callback of a task that has ended again, whatever became of it. A build's needs builds:write, too.",
+    authScopes: { scope: 'tasks:write' },
+    errors: { types: [NotFoundError, TaskStateError] },
+    args: { input: t.arg({ type: RedeliverTaskCallbackInput, required: true, description: 'Which callback.' }) },
+    resolve: async (_root, { input }, context) => {
+      const { id, isBuild, status } = await requireTask(context, input.taskId);
+      const { orchestrator, viewer } = context;
+      if (isBuild && !can(viewer, 'builds:write')) throw new ForbiddenError('builds:write');
+      if (isBuild) return redeliverCallback(orchestrator, { buildId: id }, viewer.actor);
+      // Of one that was requeued the last report is no longer true.
+      if (!isTaskFinished(status))
+        throw new TaskStateError(status, 'The task has not ended: there is nothing to report.');
+      return redeliverCallback(orchestrator, { taskId: id }, viewer.actor);
+    },
+  }),
+}));

@@ -23,8 +23,8 @@ export async function redeliverCallback(
 ): Promise<Delivery> {
   const subject =
     'buildId' in input
-      ? ({ column: 'build_id', type: 'build', id: input.buildId } as const)
-      : ({ column: 'task_id', type: 'task', id: input.taskId } as const);
+      ? ({ column: 'build_id', type: 'build', id: input.buildId, action: 'redeliverCallback' } as const)
+      : ({ column: 'task_id', type: 'task', id: input.taskId, action: 'redeliverTaskCallback' } as const);
   const row = await deps.db.transaction().execute(async (trx) => {
     const redelivered = await trx
       .updateTable('deliveries')
@@ -35,7 +35,7 @@ export async function redeliverCallback(
     if (!redelivered) throw new NotFoundError(`callback of ${subject.type}`, toPublicId(subject.type, subject.id));
     await audit(trx, {
       actor,
-      action: 'redeliverCallback',
+      action: subject.action,
       subjectType: 'delivery',
       subjectId: redelivered.id,
       projectId: redelivered.project_id,

@@ -2,7 +2,7 @@ import { type AuditRowFragment, ListAuditDocument } from '../client/generated.ts
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, type Session, withSession } from './session.ts';
 
@@ -24,7 +24,7 @@ export function auditList(io: Io, flags: AuditListFlags): Promise<ExitCode> {
     const filter = await filterOf(session, flags);
     const { auditLog } = await client.request(ListAuditDocument, { first: flags.limit, filter });
     if (output.json) output.value(auditLog.nodes);
-    else if (auditLog.nodes.length > 0) output.line(formatTable([HEAD, ...auditLog.nodes.map(toRow)]));
+    else if (auditLog.nodes.length > 0) output.table([HEAD, ...auditLog.nodes.map(toRow)]);
     else output.note('There are no such entries.');
     return EXIT.done;
   });

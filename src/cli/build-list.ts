@@ -2,7 +2,7 @@ import { type BuildRowFragment, ListBuildsDocument } from '../client/generated.t
 import { type BuildFilterFlags, filterOf } from './build-filter.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
-import { formatDuration, formatTable, formatTime } from './format.ts';
+import { formatDuration, formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { withSession } from './session.ts';
 
@@ -16,7 +16,7 @@ export function buildList(io: Io, flags: BuildListFlags): Promise<ExitCode> {
     const filter = await filterOf(session, flags);
     const { builds } = await client.request(ListBuildsDocument, { first: flags.limit, filter });
     if (output.json) output.value(builds.nodes);
-    else if (builds.nodes.length > 0) output.line(formatTable([HEAD, ...builds.nodes.map(toRow)]));
+    else if (builds.nodes.length > 0) output.table([HEAD, ...builds.nodes.map(toRow)]);
     else output.note('There are no such builds.');
     return EXIT.done;
   });

@@ -6,7 +6,7 @@ import {
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, type Session, withSession } from './session.ts';
 
@@ -29,7 +29,7 @@ export function credentialList(io: Io, flags: CredentialListFlags): Promise<Exit
       one.keyId,
     ]);
     if (output.json) output.value(credentials);
-    else output.line(formatTable([HEAD, ...rows]));
+    else output.table([HEAD, ...rows]);
     return EXIT.done;
   });
 }

@@ -76,6 +76,12 @@ export function defineBuildCommands(program: Command, run: Run): void {
       run(async (io) => (await import('./build-retry.ts')).buildRetry(io, id, flags)),
     );
 
+  clientFlags(build.command('redeliver').argument('<build>', BUILD_ARGUMENT))
+    .description('send the callback of a build again that has ended, whatever became of it')
+    .action((id: string, flags: ClientFlags) =>
+      run(async (io) => (await import('./redeliver.ts')).buildRedeliver(io, id, flags)),
+    );
+
   defineBulkCommands(build, run);
   defineTalkCommands(build, run);
 }

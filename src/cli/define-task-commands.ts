@@ -5,6 +5,7 @@ import type { ClientFlags } from './session.ts';
 import type { TaskCancelFlags } from './task-change.ts';
 import type { TaskEnqueueFlags } from './task-enqueue.ts';
 import type { TaskListFlags } from './task-list.ts';
+import type { TaskStatsFlags } from './task-stats.ts';
 import type { TaskTypeFlags, TaskTypeSetFlags } from './task-type.ts';
 import type { TaskWatchFlags } from './task-watch.ts';
 import type { TaskWorkFlags } from './task-work.ts';
@@ -44,6 +45,18 @@ export function defineTaskCommands(program: Command, run: Run): void {
     .action((id: string, flags: ClientFlags) =>
       run(async (io) => (await import('./task-change.ts')).taskRequeue(io, id, flags)),
     );
+
+  clientFlags(task.command('redeliver').argument('<task>', TASK))
+    .description('send the callback of a task again that has ended, whatever became of it')
+    .action((id: string, flags: ClientFlags) =>
+      run(async (io) => (await import('./redeliver.ts')).taskRedeliver(io, id, flags)),
+    );
+
+  clientFlags(task.command('stats'))
+    .description('say how many tasks wait, run and have failed, and how long they wait')
+    .option('-p, --project <project>', `only of this project: ${PROJECT}`)
+    .option('-t, --type <type>', 'only of this type')
+    .action((flags: TaskStatsFlags) => run(async (io) => (await import('./task-stats.ts')).taskStats(io, flags)));
 
   clientFlags(task.command('watch').argument('<task>', TASK))
     .description('show what happens to a task until its end; the exit code says how it ended')

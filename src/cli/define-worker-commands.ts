@@ -5,6 +5,7 @@ import type { ClientFlags } from './session.ts';
 import type { WorkerDrainFlags } from './worker-drain.ts';
 import type { WorkerEnrolFlags } from './worker-enrol.ts';
 import type { WorkerEnrolTokenFlags } from './worker-enrol-token.ts';
+import type { WorkerEnrolmentsFlags } from './worker-enrolments.ts';
 import type { WorkerListFlags } from './worker-list.ts';
 import type { WorkerOrder } from './worker-order.ts';
 import type { WorkerShowFlags } from './worker-show.ts';
@@ -51,7 +52,10 @@ export function defineWorkerCommands(program: Command, run: Run): void {
     .action((name: string, flags: WorkerDrainFlags) =>
       run(async (io) => (await import('./worker-drain.ts')).workerDrain(io, name, flags)),
     );
+  defineEnrolmentCommands(worker, run);
+}
 
+function defineEnrolmentCommands(worker: Command, run: Run): void {
   clientFlags(worker.command('enrol-token').argument('[name]', 'what it is for', 'worker'))
     .description('make a one-time token for a worker of another machine and print it, once')
     .option('--label <label>', 'what the worker is good for, whatever it says itself; may be repeated', texts)
@@ -61,6 +65,20 @@ export function defineWorkerCommands(program: Command, run: Run): void {
     )
     .action((name: string, flags: WorkerEnrolTokenFlags) =>
       run(async (io) => (await import('./worker-enrol-token.ts')).workerEnrolToken(io, name, flags)),
+    );
+
+  clientFlags(worker.command('enrolments'))
+    .description('list the one-time tokens that wait for their worker, newest first')
+    .option('--all', 'also those that were used or revoked, or have expired')
+    .addOption(limitOption())
+    .action((flags: WorkerEnrolmentsFlags) =>
+      run(async (io) => (await import('./worker-enrolments.ts')).workerEnrolments(io, flags)),
+    );
+
+  clientFlags(worker.command('revoke-enrolment').argument('<enrolment>', 'its id: enrolment_…'))
+    .description('make a one-time token useless, at once and for good')
+    .action((id: string, flags: ClientFlags) =>
+      run(async (io) => (await import('./worker-enrolments.ts')).workerRevokeEnrolment(io, id, flags)),
     );
 
   jsonFlag(worker.command('enrol'))

@@ -27,16 +27,48 @@ export function formatTime(iso: string): string {
   return new Date(iso).toLocaleString('sv-SE');
 }
 
-/** Columns side by side, two spaces between them. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
+/** A cut cell has so many characters at least. */
+const MIN_WIDTH = 16;
+/** Ids and times are of no use without their ends. */
+const WHOLE = /^(?:[a-z]+_[0-9a-f]{32}|\d{4}-\d\d-\d\d .*)$/;
+
+/**
+ * Columns side by side, two spaces between them. Where they are wider than `width` in all, the widest cells are cut, as
+ * far as that leaves something to read; ids and times never are. What does not fit even so goes on in a second line, and
+ * then uses it.
+ */
+export function formatTable(rows: readonly (readonly string[])[], width = Number.POSITIVE_INFINITY): string {
   const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  const least: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+      const needs = WHOLE.test(cell) || row === rows[0] ? cell.length : Math.min(cell.length, MIN_WIDTH);
+      least[i] = Math.max(least[i] ?? 0, needs);
+    }
+  }
+  shrink(widths, least, width);
   return rows
     .map((row) =>
       row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .map((cell, i) => cut(cell, widths[i] ?? 0).padEnd(widths[i] ?? 0))
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** Takes from the widest first. `least` in a whole number of lines. */
+function shrink(widths: number[], least: readonly number[], width: number): void {
+  const lengthOf = (columns: readonly number[]) => columns.reduce((sum, column) => sum + column + 2, -2);
+  const lines = Math.max(1, Math.ceil(lengthOf(least) / width));
+  for (let over = lengthOf(widths) - lines * width; over > 0; over -= 1) {
+    const spare = widths.map((column, i) => (column > (least[i] ?? 0) ? column : 0));
+    const widest = spare.lastIndexOf(Math.max(...spare));
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+}
+
+function cut(cell: string, width: number): string {
+  return cell.length > width ? `${cell.slice(0, width - 1)}…` : cell;
 }

@@ -1,7 +1,7 @@
 import { ListProjectsDocument } from '../client/generated.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, withSession } from './session.ts';
 
@@ -27,7 +27,7 @@ export function projectList(io: Io, flags: ProjectListFlags): Promise<ExitCode> 
       project.id,
     ]);
     if (output.json) output.value(projects.nodes);
-    else if (rows.length > 0) output.line(formatTable([HEAD, ...rows]));
+    else if (rows.length > 0) output.table([HEAD, ...rows]);
     else output.note('There are no such projects. Make one: slipway project create NAME');
     return EXIT.done;
   });

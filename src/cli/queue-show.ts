@@ -1,16 +1,20 @@
 /** The state of the queue, once or as it changes. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConnectionError } from '../client/errors.ts';
+import { ApiError, ConnectionError } from '../client/errors.ts';
 import {
   type QueueFiguresFieldsFragment,
   type QueueNowFragment,
+  type QueueSettingsFieldsFragment,
   ShowQueueDocument,
+  ShowQueueSettingsDocument,
+  ShowTaskStatsDocument,
+  type ShowTaskStatsQuery,
   WatchQueueDocument,
 } from '../client/generated.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
-import { formatDuration, formatTable } from './format.ts';
+import { formatDuration, formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, type Session, withSession } from './session.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -30,17 +34,26 @@ export function queueShow(io: Io, flags: QueueFlags): Promise<ExitCode> {
   return withSession(io, flags, async (session) => {
     const project = flags.project ? await findProject(session, flags.project) : null;
     if (flags.watch) return watch(session, project?.id ?? null);
+    const { client, output } = session;
     const filter = project && { projectId: project.id };
-    const { queueStats } = await session.client.request(ShowQueueDocument, { filter, first: flags.limit });
-    const { output } = session;
+    const [{ queueStats }, settings, tasks] = await Promise.all([
+      client.request(ShowQueueDocument, { filter, first: flags.limit }),
+      ifAllowed(client.request(ShowQueueSettingsDocument, {})),
+      ifAllowed(client.request(ShowTaskStatsDocument, { projectId: project?.id ?? null })),
+    ]);
     if (output.json) {
-      output.value(queueStats);
+      output.value({ ...queueStats, settings: settings?.queue ?? null, tasks: tasks?.taskStats ?? null });
       return EXIT.done;
     }
     const { byProject, byProvider } = queueStats;
-    output.line(describe(queueStats));
+    for (const line of settings ? describeSettings(settings.queue) : []) output.line(line);
+    output.line(`Builds  ${describe(queueStats)}`);
     for (const line of reasons(queueStats)) output.line(`  ${line}`);
-    const table = (word: string, rows: string[][]) => output.line(`\n${formatTable([[word, ...HEAD], ...rows])}`);
+    if (tasks) output.line(`Tasks   ${describeTasks(tasks.taskStats)}`);
+    const table = (word: string, rows: string[][]) => {
+      output.line('');
+      output.table([[word, ...HEAD], ...rows]);
+    };
     if (byProject.length > 0) {
       table(
         'PROJECT',
@@ -56,10 +69,37 @@ export function queueShow(io: Io, flags: QueueFlags): Promise<ExitCode> {
   });
 }
 
+/** Null for what this token has no right to. */
+async function ifAllowed<T>(answer: Promise<T>): Promise<T | null> {
+  return answer.catch((error: unknown) => {
+    if (error instanceof ApiError && error.notAllowed) return null;
+    throw error;
+  });
+}
+
+/** What holds all back. */
+function describeSettings({ pausedAt, pausedBy, maxRunning }: QueueSettingsFieldsFragment): string[] {
+  return [
+    ...(pausedAt === null ? [] : [`Nothing starts: paused by ${pausedBy} since ${formatTime(pausedAt)}.`]),
+    ...(maxRunning === null ? [] : [`At the same time run ${maxRunning} at most.`]),
+  ];
+}
+
+function describeTasks({ waiting, delayed, running, dead, oldestReadyAt }: ShowTaskStatsQuery['taskStats']): string {
+  const parts = [`${waiting} waiting`, `${delayed} for later`, `${running} running`, `${dead} failed`];
+  if (oldestReadyAt !== null) parts.push(`oldest ${age(oldestReadyAt)}`);
+  return parts.join(' · ');
+}
+
 function describe(queue: QueueNowFragment): string {
   const { waiting, scheduled, running, workersOnline, oldestQueuedAt, throughputPerMinute, waitP50Ms, waitP95Ms } =
     queue;
-  const parts = [`${waiting} waiting`, `${scheduled} for later`, `${running} running`, `${workersOnline} workers`];
+  const parts = [
+    `${waiting} waiting`,
+    `${scheduled} for later`,
+    `${running} running`,
+    `${workersOnline} ${workersOnline === 1 ? 'worker' : 'workers'}`,
+  ];
   if (oldestQueuedAt !== null) parts.push(`oldest ${age(oldestQueuedAt)}`);
   parts.push(`${throughputPerMinute.toFixed(1)} a minute`);
   if (waitP50Ms !== null && waitP95Ms !== null) {

@@ -2,7 +2,7 @@ import type { ScheduleFieldsFragment } from '../client/generated.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { readSchedules } from './find-schedule.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, withSession } from './session.ts';
 
@@ -17,7 +17,7 @@ export function scheduleList(io: Io, flags: ScheduleListFlags): Promise<ExitCode
     const { output } = session;
     const schedules = await readSchedules(session, flags.project);
     if (output.json) output.value(schedules);
-    else if (schedules.length > 0) output.line(formatTable([HEAD, ...schedules.map(toRow)]));
+    else if (schedules.length > 0) output.table([HEAD, ...schedules.map(toRow)]);
     else output.note('The project has no schedules.');
     return EXIT.done;
   });

@@ -1,7 +1,7 @@
 import { ShowNextRunsDocument } from '../client/generated.ts';
 import { oneLine } from './clean-text.ts';
-import { CliError, EXIT, type ExitCode } from './exit-code.ts';
-import { findScheduleId, type ScheduleFlags } from './find-schedule.ts';
+import { EXIT, type ExitCode } from './exit-code.ts';
+import { findScheduleId, noSchedule, type ScheduleFlags } from './find-schedule.ts';
 import type { Io } from './io.ts';
 import { withSession } from './session.ts';
 
@@ -14,8 +14,7 @@ export function scheduleNext(io: Io, reference: string, flags: ScheduleNextFlags
     const { client, output } = session;
     const id = await findScheduleId(session, reference, flags);
     const { schedule } = await client.request(ShowNextRunsDocument, { id, first: flags.limit });
-    if (!schedule)
-      throw new CliError(`There is no schedule ${id}, or this token may not see it.`, { code: 'NOT_FOUND' });
+    if (!schedule) throw noSchedule(id);
     if (output.json) output.value(schedule.nextRuns);
     else for (const at of schedule.nextRuns) output.line(at);
     if (schedule.paused) output.note(`It is paused: ${oneLine(schedule.pausedReason ?? 'nobody said why', 200)}`);

@@ -2,7 +2,7 @@ import { ListTasksDocument, type TaskRowFragment, type TaskStatus } from '../cli
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import type { Pair } from './parse-option.ts';
 import { type ClientFlags, withSession } from './session.ts';
@@ -29,7 +29,7 @@ export function taskList(io: Io, flags: TaskListFlags): Promise<ExitCode> {
     };
     const { tasks } = await client.request(ListTasksDocument, { first: flags.limit, filter });
     if (output.json) output.value(tasks.nodes);
-    else if (tasks.nodes.length > 0) output.line(formatTable([HEAD, ...tasks.nodes.map(toRow)]));
+    else if (tasks.nodes.length > 0) output.table([HEAD, ...tasks.nodes.map(toRow)]);
     else output.note('There are no such tasks.');
     return EXIT.done;
   });

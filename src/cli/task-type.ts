@@ -3,7 +3,6 @@ import { DeleteTaskTypeDocument, ListTaskTypesDocument, SetTaskTypeDocument } fr
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { findProject } from './find-project.ts';
-import { formatTable } from './format.ts';
 import type { Io } from './io.ts';
 import { readAll } from './read-all.ts';
 import { accepted } from './refusal.ts';
@@ -46,7 +45,7 @@ export function taskTypeList(io: Io, flags: TaskTypeFlags): Promise<ExitCode> {
       oneLine(JSON.stringify(schema), 80),
     ]);
     if (output.json) output.value(taskTypes);
-    else output.line(formatTable([['TYPE', 'PROJECT', 'SCHEMA'], ...rows]));
+    else output.table([['TYPE', 'PROJECT', 'SCHEMA'], ...rows]);
     return EXIT.done;
   });
 }

@@ -1,7 +1,7 @@
 import { ListTokensDocument } from '../client/generated.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, withSession } from './session.ts';
 
@@ -26,7 +26,7 @@ export function tokenList(io: Io, flags: TokenListFlags): Promise<ExitCode> {
       token.id,
     ]);
     if (output.json) output.value(apiTokens.nodes);
-    else if (rows.length > 0) output.line(formatTable([HEAD, ...rows]));
+    else if (rows.length > 0) output.table([HEAD, ...rows]);
     else output.note('There are no such tokens.');
     return EXIT.done;
   });

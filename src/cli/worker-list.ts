@@ -1,7 +1,7 @@
 import { ListWorkersDocument } from '../client/generated.ts';
 import { oneLine } from './clean-text.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
-import { formatTable, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import type { Io } from './io.ts';
 import { type ClientFlags, withSession } from './session.ts';
 
@@ -28,7 +28,7 @@ export function workerList(io: Io, flags: WorkerListFlags): Promise<ExitCode> {
       worker.id,
     ]);
     if (output.json) output.value(nodes);
-    else if (rows.length > 0) output.line(formatTable([HEAD, ...rows]));
+    else if (rows.length > 0) output.table([HEAD, ...rows]);
     else output.note('There are no such workers.');
     return EXIT.done;
   });

@@ -21,7 +21,10 @@ export function workerShow(io: Io, reference: string, flags: WorkerShowFlags): P
     if (output.json) output.value({ ...worker, history: worker.history.nodes });
     else {
       output.line(formatTable(factsOf(worker)));
-      if (worker.history.nodes.length > 0) output.line(`\n${formatTable(attemptsOf(worker))}`);
+      if (worker.history.nodes.length > 0) {
+        output.line('');
+        output.table(attemptsOf(worker));
+      }
     }
     return EXIT.done;
   });

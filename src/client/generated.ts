@@ -261,7 +261,7 @@ export type CallbackSigningInput = {
 export type CallbackStatus =
   /** The receiver has accepted it. */
   | 'DELIVERED'
-  /** It was given up; redeliverCallback starts anew. */
+  /** It was given up; redeliverCallback or redeliverTaskCallback starts anew. */
   | 'FAILED'
   /** It will be tried, again perhaps. */
   | 'PENDING';
@@ -482,6 +482,17 @@ export type EnqueueTaskInput = {
   /** `build`, `test`, `deploy`, or a type of your own: see setTaskType. `build` needs `builds:write`, too. */
   readonly type: string;
 };
+
+/** What became of an enrolment token. */
+export type EnrolmentState =
+  /** Nobody came in time. */
+  | 'EXPIRED'
+  /** It waits for its worker. */
+  | 'OPEN'
+  /** It was revoked before anybody came. */
+  | 'REVOKED'
+  /** A worker has come with it. It is of no more use. */
+  | 'USED';
 
 /** Which worker loses what it runs. */
 export type EvictWorkerInput = {
@@ -789,6 +800,18 @@ export type QueueStatsFilter = {
   readonly provider?: ReadonlyArray<string> | null | undefined;
 };
 
+/** Which callback to send again. */
+export type RedeliverCallbackInput = {
+  /** The build that it reports. */
+  readonly buildId: string;
+};
+
+/** Which callback to send again. */
+export type RedeliverTaskCallbackInput = {
+  /** The task that it reports. */
+  readonly taskId: string;
+};
+
 /** For package managers that read an .npmrc: it is in the agent's home while a build runs. */
 export type RegistryInput = {
   /** The token. */
@@ -856,6 +879,12 @@ export type RetryBuildsInput = {
 /** Which token to revoke. */
 export type RevokeApiTokenInput = {
   /** Its id: `token_…`. */
+  readonly id: string;
+};
+
+/** Which enrolment token to revoke. */
+export type RevokeEnrolmentTokenInput = {
+  /** Its id: `enrolment_…`. */
   readonly id: string;
 };
 
@@ -1087,6 +1116,26 @@ export type UpdateQueueInput = {
   readonly paused?: boolean | null | undefined;
 };
 
+/** What to change; what is absent or null stays. */
+export type UpdateScheduleInput = {
+  /** What is done about times that were missed. */
+  readonly catchUp?: ScheduleCatchUp | null | undefined;
+  /** How far back a time is caught up: 300 to 2592000. */
+  readonly catchUpSeconds?: number | null | undefined;
+  /** When it is due: minute, hour, day of the month, month, day of the week, as in `30 6 * * MON-FRI`; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. A time that the clocks pass over is due at the shift, one that comes twice is due once; what is due every hour goes on every hour. */
+  readonly cron?: string | null | undefined;
+  /** The schedule. */
+  readonly id: string;
+  /** What it is called: at most 100 characters, unique in its project. */
+  readonly name?: string | null | undefined;
+  /** What is done while an earlier build of it waits or runs. */
+  readonly overlap?: ScheduleOverlap | null | undefined;
+  /** What its builds are to do, without runAfter: at most 128 KiB. It takes the place of the earlier one. */
+  readonly spec?: BuildSpecInput | null | undefined;
+  /** Whose clocks that means, such as `Europe/Berlin`. */
+  readonly timeZone?: string | null | undefined;
+};
+
 /** A value for a variable that the template declares. */
 export type VariableInput = {
   /** As the template declares it. */
@@ -1292,6 +1341,11 @@ export type ShowQueueQueryVariables = Exact<{
 
 
 export type ShowQueueQuery = { readonly queueStats: { readonly workersOnline: number, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly byProject: ReadonlyArray<{ readonly projectId: string, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null, readonly project: { readonly slug: string } | null }>, readonly byProvider: ReadonlyArray<{ readonly provider: string, readonly waiting: number, readonly scheduled: number, readonly running: number, readonly oldestQueuedAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null }>, readonly byReason: ReadonlyArray<{ readonly code: WaitingReasonCode, readonly count: number }> } };
+
+export type ShowQueueSettingsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ShowQueueSettingsQuery = { readonly queue: { readonly pausedAt: string | null, readonly pausedBy: string | null, readonly maxRunning: number | null } };
 
 export type WatchQueueSubscriptionVariables = Exact<{
   projectId?: string | null | undefined;
@@ -1679,6 +1733,26 @@ export type CreateEnrolmentTokenMutation = { readonly createEnrolmentToken:
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
    };
 
+export type EnrolmentRowFragment = { readonly id: string, readonly name: string, readonly state: EnrolmentState, readonly labels: ReadonlyArray<string> | null, readonly projectIds: ReadonlyArray<string> | null, readonly createdBy: string, readonly createdAt: string, readonly expiresAt: string, readonly usedAt: string | null, readonly workerName: string | null, readonly apiTokenId: string | null };
+
+export type ListEnrolmentsQueryVariables = Exact<{
+  first: number;
+  onlyOpen: boolean;
+}>;
+
+
+export type ListEnrolmentsQuery = { readonly enrolmentTokens: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: EnrolmentState, readonly labels: ReadonlyArray<string> | null, readonly projectIds: ReadonlyArray<string> | null, readonly createdBy: string, readonly createdAt: string, readonly expiresAt: string, readonly usedAt: string | null, readonly workerName: string | null, readonly apiTokenId: string | null }> } };
+
+export type RevokeEnrolmentMutationVariables = Exact<{
+  input: RevokeEnrolmentTokenInput;
+}>;
+
+
+export type RevokeEnrolmentMutation = { readonly revokeEnrolmentToken:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RevokeEnrolmentTokenPayload', readonly enrolmentToken: { readonly id: string, readonly name: string, readonly state: EnrolmentState, readonly labels: ReadonlyArray<string> | null, readonly projectIds: ReadonlyArray<string> | null, readonly createdBy: string, readonly createdAt: string, readonly expiresAt: string, readonly usedAt: string | null, readonly workerName: string | null, readonly apiTokenId: string | null } }
+   };
+
 export type TaskRowFragment = { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null };
 
 export type EnqueueTaskMutationVariables = Exact<{
@@ -1734,6 +1808,37 @@ export type RequeueTaskMutation = { readonly requeueTask:
     | { readonly __typename: 'RequeueTaskPayload', readonly task: { readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } }
     | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
    };
+
+export type RedeliverTaskCallbackMutationVariables = Exact<{
+  input: RedeliverTaskCallbackInput;
+}>;
+
+
+export type RedeliverTaskCallbackMutation = { readonly redeliverTaskCallback:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RedeliverTaskCallbackPayload', readonly delivery: { readonly id: string, readonly messageId: string, readonly url: string, readonly status: CallbackStatus } }
+    | { readonly __typename: 'TaskStateError', readonly code: string, readonly message: string }
+   };
+
+export type RedeliverCallbackMutationVariables = Exact<{
+  input: RedeliverCallbackInput;
+}>;
+
+
+export type RedeliverCallbackMutation = { readonly redeliverCallback:
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'RedeliverCallbackPayload', readonly delivery: { readonly id: string, readonly messageId: string, readonly url: string, readonly status: CallbackStatus } }
+   };
+
+export type DeliveryRowFragment = { readonly id: string, readonly messageId: string, readonly url: string, readonly status: CallbackStatus };
+
+export type ShowTaskStatsQueryVariables = Exact<{
+  projectId?: string | null | undefined;
+  type?: string | null | undefined;
+}>;
+
+
+export type ShowTaskStatsQuery = { readonly taskStats: { readonly waiting: number, readonly delayed: number, readonly running: number, readonly dead: number, readonly oldestReadyAt: string | null, readonly throughputPerMinute: number, readonly waitP50Ms: number | null, readonly waitP95Ms: number | null } };
 
 export type WatchTaskSubscriptionVariables = Exact<{
   taskId: string;
@@ -1883,6 +1988,18 @@ export type CreateScheduleMutation = { readonly createSchedule:
     | { readonly __typename: 'CreateSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
     | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
     | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+   };
+
+export type UpdateScheduleMutationVariables = Exact<{
+  input: UpdateScheduleInput;
+}>;
+
+
+export type UpdateScheduleMutation = { readonly updateSchedule:
+    | { readonly __typename: 'ConflictError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'InvalidInputError', readonly code: string, readonly message: string, readonly issues: ReadonlyArray<{ readonly path: ReadonlyArray<string>, readonly message: string }> }
+    | { readonly __typename: 'NotFoundError', readonly code: string, readonly message: string }
+    | { readonly __typename: 'UpdateSchedulePayload', readonly schedule: { readonly id: string, readonly name: string, readonly cron: string, readonly timeZone: string, readonly spec: unknown, readonly overlap: ScheduleOverlap, readonly catchUp: ScheduleCatchUp, readonly catchUpSeconds: number, readonly paused: boolean, readonly pausedReason: string | null, readonly nextRunAt: string | null, readonly lastRunAt: string | null, readonly lastSkippedAt: string | null, readonly lastSkippedReason: string | null, readonly lastError: string | null, readonly project: { readonly id: string, readonly slug: string }, readonly lastBuild: { readonly id: string, readonly number: number, readonly status: BuildStatus } | null } }
    };
 
 export type PauseScheduleMutationVariables = Exact<{
@@ -2307,6 +2424,21 @@ export const WorkerRowFragmentDoc = new TypedDocumentString(`
   evictedAt
 }
     `, {"fragmentName":"WorkerRow"}) as unknown as TypedDocumentString<WorkerRowFragment, unknown>;
+export const EnrolmentRowFragmentDoc = new TypedDocumentString(`
+    fragment EnrolmentRow on EnrolmentToken {
+  id
+  name
+  state
+  labels
+  projectIds
+  createdBy
+  createdAt
+  expiresAt
+  usedAt
+  workerName
+  apiTokenId
+}
+    `, {"fragmentName":"EnrolmentRow"}) as unknown as TypedDocumentString<EnrolmentRowFragment, unknown>;
 export const TaskRowFragmentDoc = new TypedDocumentString(`
     fragment TaskRow on Task {
   id
@@ -2328,6 +2460,14 @@ export const TaskRowFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"TaskRow"}) as unknown as TypedDocumentString<TaskRowFragment, unknown>;
+export const DeliveryRowFragmentDoc = new TypedDocumentString(`
+    fragment DeliveryRow on CallbackDelivery {
+  id
+  messageId
+  url
+  status
+}
+    `, {"fragmentName":"DeliveryRow"}) as unknown as TypedDocumentString<DeliveryRowFragment, unknown>;
 export const TaskTypeRowFragmentDoc = new TypedDocumentString(`
     fragment TaskTypeRow on TaskType {
   name
@@ -2734,6 +2874,17 @@ fragment QueueNow on QueueStats {
     count
   }
 }`) as unknown as TypedDocumentString<ShowQueueQuery, ShowQueueQueryVariables>;
+export const ShowQueueSettingsDocument = new TypedDocumentString(`
+    query ShowQueueSettings {
+  queue {
+    ...QueueSettingsFields
+  }
+}
+    fragment QueueSettingsFields on QueueSettings {
+  pausedAt
+  pausedBy
+  maxRunning
+}`) as unknown as TypedDocumentString<ShowQueueSettingsQuery, ShowQueueSettingsQueryVariables>;
 export const WatchQueueDocument = new TypedDocumentString(`
     subscription WatchQueue($projectId: ID) {
   queueActivity(projectId: $projectId) {
@@ -3924,6 +4075,55 @@ export const CreateEnrolmentTokenDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<CreateEnrolmentTokenMutation, CreateEnrolmentTokenMutationVariables>;
+export const ListEnrolmentsDocument = new TypedDocumentString(`
+    query ListEnrolments($first: Int!, $onlyOpen: Boolean!) {
+  enrolmentTokens(first: $first, onlyOpen: $onlyOpen) {
+    nodes {
+      ...EnrolmentRow
+    }
+  }
+}
+    fragment EnrolmentRow on EnrolmentToken {
+  id
+  name
+  state
+  labels
+  projectIds
+  createdBy
+  createdAt
+  expiresAt
+  usedAt
+  workerName
+  apiTokenId
+}`) as unknown as TypedDocumentString<ListEnrolmentsQuery, ListEnrolmentsQueryVariables>;
+export const RevokeEnrolmentDocument = new TypedDocumentString(`
+    mutation RevokeEnrolment($input: RevokeEnrolmentTokenInput!) {
+  revokeEnrolmentToken(input: $input) {
+    __typename
+    ... on RevokeEnrolmentTokenPayload {
+      enrolmentToken {
+        ...EnrolmentRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment EnrolmentRow on EnrolmentToken {
+  id
+  name
+  state
+  labels
+  projectIds
+  createdBy
+  createdAt
+  expiresAt
+  usedAt
+  workerName
+  apiTokenId
+}`) as unknown as TypedDocumentString<RevokeEnrolmentMutation, RevokeEnrolmentMutationVariables>;
 export const EnqueueTaskDocument = new TypedDocumentString(`
     mutation EnqueueTask($input: EnqueueTaskInput!) {
   enqueueTask(input: $input) {
@@ -4103,6 +4303,62 @@ export const RequeueTaskDocument = new TypedDocumentString(`
     retryable
   }
 }`) as unknown as TypedDocumentString<RequeueTaskMutation, RequeueTaskMutationVariables>;
+export const RedeliverTaskCallbackDocument = new TypedDocumentString(`
+    mutation RedeliverTaskCallback($input: RedeliverTaskCallbackInput!) {
+  redeliverTaskCallback(input: $input) {
+    __typename
+    ... on RedeliverTaskCallbackPayload {
+      delivery {
+        ...DeliveryRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment DeliveryRow on CallbackDelivery {
+  id
+  messageId
+  url
+  status
+}`) as unknown as TypedDocumentString<RedeliverTaskCallbackMutation, RedeliverTaskCallbackMutationVariables>;
+export const RedeliverCallbackDocument = new TypedDocumentString(`
+    mutation RedeliverCallback($input: RedeliverCallbackInput!) {
+  redeliverCallback(input: $input) {
+    __typename
+    ... on RedeliverCallbackPayload {
+      delivery {
+        ...DeliveryRow
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+  }
+}
+    fragment DeliveryRow on CallbackDelivery {
+  id
+  messageId
+  url
+  status
+}`) as unknown as TypedDocumentString<RedeliverCallbackMutation, RedeliverCallbackMutationVariables>;
+export const ShowTaskStatsDocument = new TypedDocumentString(`
+    query ShowTaskStats($projectId: ID, $type: String) {
+  taskStats(projectId: $projectId, type: $type) {
+    waiting
+    delayed
+    running
+    dead
+    oldestReadyAt
+    throughputPerMinute
+    waitP50Ms
+    waitP95Ms
+  }
+}
+    `) as unknown as TypedDocumentString<ShowTaskStatsQuery, ShowTaskStatsQueryVariables>;
 export const WatchTaskDocument = new TypedDocumentString(`
     subscription WatchTask($taskId: ID!, $after: String) {
   taskProgress(taskId: $taskId, after: $after) {
@@ -4450,6 +4706,53 @@ export const CreateScheduleDocument = new TypedDocumentString(`
   lastSkippedReason
   lastError
 }`) as unknown as TypedDocumentString<CreateScheduleMutation, CreateScheduleMutationVariables>;
+export const UpdateScheduleDocument = new TypedDocumentString(`
+    mutation UpdateSchedule($input: UpdateScheduleInput!) {
+  updateSchedule(input: $input) {
+    __typename
+    ... on UpdateSchedulePayload {
+      schedule {
+        ...ScheduleFields
+      }
+    }
+    ... on UserError {
+      code
+      message
+    }
+    ... on InvalidInputError {
+      issues {
+        path
+        message
+      }
+    }
+  }
+}
+    fragment ScheduleFields on Schedule {
+  id
+  name
+  project {
+    id
+    slug
+  }
+  cron
+  timeZone
+  spec
+  overlap
+  catchUp
+  catchUpSeconds
+  paused
+  pausedReason
+  nextRunAt
+  lastRunAt
+  lastBuild {
+    id
+    number
+    status
+  }
+  lastSkippedAt
+  lastSkippedReason
+  lastError
+}`) as unknown as TypedDocumentString<UpdateScheduleMutation, UpdateScheduleMutationVariables>;
 export const PauseScheduleDocument = new TypedDocumentString(`
     mutation PauseSchedule($input: PauseScheduleInput!) {
   pauseSchedule(input: $input) {

@@ -36,11 +36,14 @@ export interface TasksTable {
   lease_token: string | null;
   lease_until: Date | null;
   claimed_by: string | null;
+  /** Null: a program of somebody has it, or nobody. */
+  worker_id: string | null;
   claim_id: string | null;
   ended_lease: string | null;
   ended_by: 'COMPLETE' | 'FAIL' | 'RELEASE' | null;
   progress: NullableJson;
   last_seq: Generated<number>;
+  dropped_seq: Generated<number>;
   cancel_requested_at: Date | null;
   cancel_reason: string | null;
   result: NullableJson;

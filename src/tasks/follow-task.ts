@@ -10,12 +10,13 @@ const PAGE = 200;
 
 /**
  * Each event after `after` once and in order; ends after the end of the task, also where a requeued task has ended before:
- * only the last one is the end. Whoever has the last event of a finished task is told so at once.
+ * only the last one is the end. Whoever has the last event of a finished task is told so at once, and so is whoever asks
+ * for events that are kept no longer.
  */
-export function followTask(
+export async function followTask(
   { db, hub }: { readonly db: Database; readonly hub: EventHub },
   { task, after }: { readonly task: Task; readonly after: number },
-): AsyncIterableIterator<TaskEvent> {
+): Promise<AsyncIterableIterator<TaskEvent>> {
   let last: number | null = isTaskFinished(task.status) ? task.lastSeq : null;
   const { id, isBuild } = task;
   const events = follow<TaskEvent>({
@@ -33,6 +34,12 @@ export function followTask(
     isLast: ({ type, seq }) => type === 'FINISHED' && (isBuild || (last !== null && seq >= last)),
     after,
   });
-  if (last !== null && after >= last) void events.return?.();
+  if (last !== null && !(await isLastKept(db, task, after))) await events.return?.();
   return events;
+}
+
+/** Is there a last event behind the cursor? */
+async function isLastKept(db: Database, { id, isBuild, lastSeq }: Task, cursor: number): Promise<boolean> {
+  if (cursor >= lastSeq) return false;
+  return (await readTaskEvents(db, { taskId: id, isBuild, after: lastSeq - 1, limit: 1 })).length > 0;
 }

@@ -7,7 +7,7 @@ import { restoreQueued } from '../builds/restore-queued.ts';
 import type { RunBuildDeps } from '../builds/running-build.ts';
 import { forgetEndedGrace } from '../credentials/signing-secrets.ts';
 import { ensurePartitions } from '../database/partitions.ts';
-import { dropOld } from '../database/retention.ts';
+import { dropOld, dropOldTasks, forgetUnusedEnrolments } from '../database/retention.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Coordinator, Left } from './coordinator.ts';
 
@@ -33,6 +33,11 @@ export async function keepHouse(deps: HouseDeps): Promise<void> {
     if (dropped.length > 0) deps.logger.info({ dropped }, 'events and logs of old builds were dropped');
     for (const problem of problems) deps.logger.warn({ problem }, 'old events or logs could not be dropped');
   });
+  await attempt(deps, 'old tasks', async () => {
+    const { tasks } = await dropOldTasks(deps.db, deps.config);
+    if (tasks > 0) deps.logger.info({ tasks }, 'old tasks were dropped');
+  });
+  await attempt(deps, 'enrolments', () => forgetUnusedEnrolments(deps.db));
   await attempt(deps, 'callback secrets', () => forgetEndedGrace(deps.db));
   await attempt(deps, 'quota pauses', () => forgetEndedPauses(deps.db));
   await attempt(deps, 'queue', () => deps.queue.tidy(deps.db));

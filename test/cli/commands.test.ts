@@ -153,7 +153,8 @@ test('the exit code says how a build ended: 3 failed, 2 cancelled', async () => 
 test('the queue is shown, once and as it changes, and a build that waits says why', async () => {
   const id = await startLater();
   const { stdout } = await slipway('queue', '-p', 'boats');
-  expect(stdout).toMatch(/^0 waiting · \d+ for later · 0 running · 1 workers · \d+\.\d a minute · waits \d/);
+  expect(stdout).toMatch(/^Builds {2}0 waiting · \d+ for later · 0 running · 1 worker · \d+\.\d a minute · waits \d/);
+  expect(stdout).toMatch(/\nTasks {3}0 waiting · 0 for later · 0 running · 0 failed\n/);
   expect(stdout).toMatch(/\n {2}RUN_AFTER +\d+\n/);
   expect(stdout).toMatch(/\nPROJECT +WAITING +LATER .*\nboats +0 +\d+ +0 +- .*\n\nAGENT .*\nscripted /);
   const all = await json<{ scheduled: number; byProject: { project: { slug: string } }[] }>('queue', '-n', '1');

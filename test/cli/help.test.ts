@@ -30,11 +30,13 @@ test('every command is there', () => {
       'build priority',
       'build retry',
     ],
-    ...['build cancel-many', 'build retry-many'],
+    ...['build redeliver', 'build cancel-many', 'build retry-many'],
     ...['build tell', 'build answer', 'build approve', 'build reject'],
-    ...['task enqueue', 'task list', 'task show', 'task cancel', 'task requeue', 'task watch', 'task work'],
+    ...['task enqueue', 'task list', 'task show', 'task cancel', 'task requeue', 'task redeliver', 'task stats'],
+    ...['task watch', 'task work'],
     ...['task-type set', 'task-type list', 'task-type delete'],
-    ...['schedule create', 'schedule list', 'schedule next', 'schedule pause', 'schedule resume', 'schedule delete'],
+    ...['schedule create', 'schedule update', 'schedule list', 'schedule show', 'schedule next'],
+    ...['schedule pause', 'schedule resume', 'schedule delete'],
     ...['queue show', 'queue pause', 'queue resume', 'queue limit'],
     ...['token create', 'token list', 'token rotate', 'token revoke'],
     ...[
@@ -46,7 +48,7 @@ test('every command is there', () => {
       'agents',
     ],
     ...['worker list', 'worker show', 'worker cordon', 'worker uncordon', 'worker evict', 'worker drain'],
-    ...['worker enrol-token', 'worker enrol', 'audit list'],
+    ...['worker enrol-token', 'worker enrolments', 'worker revoke-enrolment', 'worker enrol', 'audit list'],
     'help',
   ]);
 });

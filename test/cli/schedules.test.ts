@@ -57,6 +57,56 @@ test('a schedule is made, listed, paused, resumed and deleted', async () => {
   expect((await slipway('schedule', 'list', '-p', 'boats')).stderr).toContain('no schedules');
 });
 
+test('of a schedule is changed what is said, and the rest stays', async () => {
+  const create = ['schedule', 'create', 'weekly', '-p', 'boats', '--cron', '@weekly', '--overlap', 'QUEUE'];
+  const id = (await slipway(...create, '--branch', 'main', '-l', 'team=web', 'Tidy up.')).stdout.trim();
+  const update = (...args: readonly string[]) => json<object>('schedule', 'update', 'weekly', '-p', 'boats', ...args);
+  const spec = { prompt: 'Tidy up.', branch: 'main', labels: [{ key: 'team', value: 'web' }] };
+  const rule = {
+    cron: '30 6 * * *',
+    overlap: 'QUEUE',
+    timeZone: 'Asia/Tokyo',
+    catchUp: 'LATEST',
+    catchUpSeconds: 7_200,
+  };
+  const ruled = [
+    '--cron',
+    '30 6 * * *',
+    '--time-zone',
+    'Asia/Tokyo',
+    '--catch-up',
+    'LATEST',
+    '--catch-up-within',
+    '2h',
+  ];
+  expect(await update(...ruled)).toMatchObject({ id, name: 'weekly', ...rule, spec });
+  const said = { ...spec, branch: 'next', runsOn: ['gpu'], concurrencyKey: 'site' };
+  expect(await update('--branch', 'next', '--runs-on', 'gpu', '--concurrency-key', 'site')).toMatchObject({
+    ...rule,
+    spec: said,
+  });
+  const renamed = await slipway('schedule', 'update', id, '--name', 'daily', 'Tidy up more.');
+  expect(renamed.stdout).toMatch(/^daily is changed, and due next at \d{4}-/);
+  const shown = (await slipway('schedule', 'show', 'daily', '-p', 'boats')).stdout;
+  expect(shown).toMatch(/When +30 6 \* \* \* \(Asia\/Tokyo\)\n/);
+  expect(shown).toMatch(/Prompt +Tidy up more\.\nSpec +\{.*"branch":"next".*\}\n/);
+  expect(await json('schedule', 'show', id)).toMatchObject({
+    name: 'daily',
+    ...rule,
+    spec: { ...said, prompt: 'Tidy up more.' },
+  });
+
+  const nothing = await slipway('schedule', 'update', id);
+  expect([nothing.exitCode, nothing.stderr]).toEqual([1, expect.stringContaining('Say what to change.')]);
+  expect((await slipway('schedule', 'update', id, '--cron', 'never')).stderr).toContain('input.cron');
+  const unknown = `schedule_${'0'.repeat(32)}`;
+  for (const command of ['show', 'update', 'next']) {
+    const flags = command === 'update' ? ['--cron', '@daily'] : [];
+    const { exitCode, stderr } = await slipway('schedule', command, unknown, ...flags);
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining(`There is no schedule ${unknown}`)]);
+  }
+});
+
 test('what is wrong with a schedule is said', async () => {
   const seconds = await slipway('schedule', 'create', 'x', '-p', 'boats', '--cron', '* * * * * *', 'Work.');
   expect(seconds).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('seconds are not possible') });

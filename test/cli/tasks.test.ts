@@ -93,3 +93,66 @@ test('a running program ends when its task is cancelled, or its worker is told t
     stdout: expect.stringContaining(`${other}  attempt 1  PENDING`),
   });
 });
+
+test('tasks are counted, and a callback is sent again', async () => {
+  const url = 'http://127.0.0.1:9/hook';
+  const id = await enqueue('deploy', '--payload', '{"environment":"b"}', '--callback-url', url);
+  expect(await json('task', 'stats', '-p', 'boats', '-t', 'deploy')).toMatchObject({ waiting: 2, running: 0 });
+  expect((await slipway('task', 'stats', '-p', 'boats', '-t', 'deploy')).stdout).toMatch(
+    /^Waiting +2\n.*\nOldest +waits for /s,
+  );
+  const early = await slipway('task', 'redeliver', id);
+  expect([early.exitCode, early.stderr]).toEqual([1, expect.stringContaining('has not ended')]);
+  await slipway('task', 'cancel', id);
+  const again = await slipway('task', 'redeliver', id);
+  expect(again.stdout).toMatch(/^msg_\w+ will be sent to http:\/\/127\.0\.0\.1:9\/hook again\.\n$/);
+  expect(await json('task', 'redeliver', id)).toMatchObject({ url, status: 'PENDING' });
+
+  const build = (
+    await slipway('build', 'start', '-p', 'boats', '--run-after', '2099-01-01', '--callback-url', url, 'Work.')
+  ).stdout.trim();
+  const none = await slipway('build', 'redeliver', build);
+  expect([none.exitCode, none.stderr]).toEqual([1, expect.stringContaining(`There is no ${build} with a callback.`)]);
+  await slipway('build', 'cancel', build);
+  expect(await json('build', 'redeliver', build)).toMatchObject({ url, status: 'PENDING' });
+  expect(await json('task', 'redeliver', build.replace('build', 'task'))).toMatchObject({ url });
+});
+
+test('the queue, a project and a key are held back and let go on, and say how they are', async () => {
+  const waits = async (id: string) =>
+    (await json<{ waitingReason: { code: string } | null }>('build', 'show', id)).waitingReason?.code;
+  const start = ['build', 'start', '-p', 'boats', '--concurrency-key', 'site', '--priority', '3', 'Work.'];
+  const build = (await slipway(...start)).stdout.trim();
+  expect(await waits(build)).toBe('NO_WORKER');
+
+  const paused = await slipway('queue', 'pause');
+  expect(paused.stdout).toMatch(/^Nothing starts: paused by token_\w+\.\nAt the same time: any number\.\n$/);
+  expect(await waits(build)).toBe('PAUSED');
+  expect(await json('queue', 'limit', '7')).toMatchObject({ maxRunning: 7, pausedAt: expect.any(String) });
+  expect((await slipway('queue')).stdout).toMatch(
+    /^Nothing starts: paused by token_\w+ since .*\nAt the same time run 7 at most\.\nBuilds {2}1 waiting · .*\n {2}PAUSED +1\nTasks /,
+  );
+  expect(await json('queue')).toMatchObject({ waiting: 1, settings: { maxRunning: 7 }, tasks: { running: 0 } });
+  const scopes = ['--scope', 'stats:read', '--scope', 'builds:read'];
+  const { token } = await json<{ token: string }>('token', 'create', 'viewer', ...scopes);
+  const viewed = await runCommand(['queue', '--json'], { environment: { ...environment, SLIPWAY_TOKEN: token } });
+  expect(JSON.parse(viewed.stdout)).toMatchObject({ waiting: 1, settings: { maxRunning: 7 }, tasks: null });
+  expect((await slipway('queue', 'limit', 'none')).stdout).toContain('At the same time: any number.');
+  expect((await slipway('queue', 'resume')).stdout).toContain('Work starts.');
+  expect((await slipway('queue', 'limit', 'few')).stderr).toContain('whole number');
+
+  expect((await slipway('project', 'pause', 'boats')).stdout).toContain('Nothing of boats starts.');
+  expect(await waits(build)).toBe('PROJECT_PAUSED');
+  expect((await slipway('project', 'resume', 'boats')).stdout).toContain('boats starts its work.');
+  const limited = await slipway('project', 'limit', 'boats', '--running', '4', '--per-key', '2', '--weight', '1.5');
+  expect(limited.stdout).toContain('At the same time: 4, 2 of a key. Weight: 1.5.');
+  const any = await json('project', 'limit', 'boats', '--running', 'none');
+  expect(any).toMatchObject({ settings: { queue: { maxRunning: null, maxRunningPerKey: 2, weight: 1.5 } } });
+  const key = ['project', 'limit', 'boats', '--key', 'site'];
+  expect((await slipway(...key, '--running', '3')).stdout).toContain('\n  site: 3\n');
+  expect((await slipway(...key)).stderr).toContain('--running');
+  expect((await slipway('project', 'limit', 'boats')).stderr).toContain('Say what to change');
+
+  expect((await slipway('build', 'priority', build, '9')).stdout).toBe(`${build} has the priority 9.\n`);
+  expect((await slipway('project', 'pause', 'ships')).stderr).toContain('There is no project ships');
+});

@@ -43,6 +43,22 @@ test('numbers and tables for people', () => {
   ).toBe('A     LONG\nwide  x\n');
 });
 
+test('a table is cut to the width of a terminal, the widest cells first; ids and times are not', () => {
+  const id = `task_${'0'.repeat(32)}`;
+  const rows = [
+    ['NAME', 'LABELS', 'AT', 'ID'],
+    ['a worker of a long name', 'gpu,'.repeat(20), '2026-11-22 05:40:00', id],
+  ];
+  const [head, row] = formatTable(rows, 110).split('\n');
+  expect(row).toHaveLength(110);
+  expect(row).toContain(`…  2026-11-22 05:40:00  ${id}`);
+  expect(row).toMatch(/^a worker of a long name {2}gpu,/);
+  expect(head?.indexOf('AT')).toBe(row?.indexOf('2026'));
+  // What is never cut does not fit into 50: it goes on in a second line, and then uses it.
+  expect(formatTable(rows, 50).split('\n')[1]).toHaveLength(100);
+  expect(formatTable(rows).split('\n')[1]).toContain('gpu,'.repeat(20));
+});
+
 test.each([
   ['Red', false, ['Red']],
   ['red', false, ['Red']],

@@ -148,3 +148,31 @@ test('who runs the command again after its answer was lost gets the same token',
   expect(exitCode, stderr).toBe(0);
   expect(await readFile(file, 'utf8')).toBe(`${token}\n`);
 });
+
+test('one-time tokens are listed and revoked', async () => {
+  const enrolments = async (...args: readonly string[]) =>
+    JSON.parse((await slipway(['enrolments', '--json', ...args])).stdout) as {
+      id: string;
+      name: string;
+      state: string;
+    }[];
+  for (const { id } of await enrolments()) await slipway(['revoke-enrolment', id]);
+  expect((await slipway(['enrolments'])).stderr).toContain('No enrolment waits');
+  await slipway(['enrol-token', 'unwanted', '--label', 'gpu']);
+  const [open] = await enrolments();
+  expect(open).toMatchObject({ name: 'unwanted', state: 'OPEN', labels: ['gpu'], projectIds: null });
+  const id = open?.id ?? '';
+  expect((await slipway(['enrolments'])).stdout).toMatch(
+    /^NAME .*\nunwanted +OPEN +\d{4}-.* gpu +all +- +enrolment_\w{32}\n$/,
+  );
+  expect((await slipway(['revoke-enrolment', id])).stdout).toBe(`${id} (unwanted) is of no use any more.\n`);
+  expect(await enrolments()).toEqual([]);
+  expect((await enrolments('--all')).find((one) => one.id === id)).toMatchObject({ state: 'REVOKED' });
+
+  const used = (await enrolments('--all')).find(({ state }) => state === 'USED')?.id ?? '';
+  const late = await slipway(['revoke-enrolment', used]);
+  expect(late).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('has come with') });
+  expect(late.stderr).toMatch(/slipway token revoke token_\w{32}/);
+  const unknown = await slipway(['revoke-enrolment', 'enrolment_x']);
+  expect([unknown.exitCode, unknown.stderr]).toEqual([1, expect.stringContaining('enrolment_x')]);
+});

@@ -1,14 +1,18 @@
-/** What is too old goes, week by week; what belongs to a build that is not finished stays. */
+/** What is too old goes; what belongs to a build or a task that is not finished stays. */
 import { sql } from 'kysely';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { dropOld } from '../../src/database/retention.ts';
+import { v7 } from 'uuid';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import { dropOld, dropOldTasks, forgetUnusedEnrolments } from '../../src/database/retention.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
+import { cancelTask, requeueTask } from '../../src/tasks/change-task.ts';
 import { Api } from '../schema/api.ts';
 import { addOldBuilds } from '../support/old-builds.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { checkQueue } from '../support/queue.ts';
+import { TaskBench } from '../tasks/task-bench.ts';
 
 const DAY_MS = 24 * 3_600_000;
-const RETENTION = { keepEventsDays: 100, keepLogsDays: 50 };
+const RETENTION = { keepEventsDays: 100, keepLogsDays: 50, keepTasksDays: 200 };
 
 let stack: TestStack;
 let projectId: string;
@@ -104,4 +108,104 @@ test('whoever follows a build whose events are gone is told that there is nothin
       source.includes('buildLog') ? [{ buildLog: { finished: true } }] : [],
     );
   }
+});
+
+describe('of tasks', () => {
+  /** Of each task what is kept: its events, or nothing of it. */
+  async function kept(ids: readonly string[]): Promise<(number | null)[]> {
+    const { rows } = await sql<{ id: string; n: number }>`
+      select t.id, (select count(*)::int from task_events e where e.task_id = t.id) as n from tasks t`.execute(
+      stack.orchestrator.db,
+    );
+    return ids.map((id) => rows.find((row) => row.id === id)?.n ?? null);
+  }
+
+  const age = (id: string, days: number) =>
+    sql`update tasks set finished_at = ${daysAgo(days)} where id = ${id}`.execute(stack.orchestrator.db);
+
+  it('events go first, then the task with its callback; what waits, or is still to be reported, stays', async () => {
+    const { db } = stack.orchestrator;
+    const bench = new TaskBench(stack);
+    const type = await bench.newType();
+    const end = async (days: number, callbackUrl: string | null = null) => {
+      const { task } = await bench.enqueue(type, { callbackUrl });
+      await cancelTask(stack.orchestrator, { id: task.id }, 'test');
+      await age(task.id, days);
+      return task.id;
+    };
+    const url = 'https://example.com/hook';
+    const ids = [await end(3), await end(130), await end(230), await end(230, url), await end(230, url)];
+    const waits = (await bench.enqueue(type)).task.id;
+    const reported = ids[3] ?? '';
+    await sql`update deliveries set status = 'DELIVERED', due_at = null, delivered_at = now() where task_id = ${reported}`.execute(
+      db,
+    );
+    await sql`insert into delivery_attempts (delivery_id, attempt_no, at, duration_ms)
+      select id, 1, now(), 1 from deliveries where task_id = ${reported}`.execute(db);
+
+    expect(await dropOldTasks(db, { keepEventsDays: 0, keepTasksDays: 0 })).toEqual({ tasks: 0 });
+    expect(await kept([...ids, waits])).toEqual([3, 3, 3, 3, 3, 1]);
+    expect(await dropOldTasks(db, RETENTION)).toEqual({ tasks: 2 });
+    expect(await kept([...ids, waits])).toEqual([3, 0, null, null, 0, 1]);
+    expect(await dropOldTasks(db, { keepEventsDays: 0, keepTasksDays: 100 })).toEqual({ tasks: 1 });
+    expect(await kept([...ids, waits])).toEqual([3, null, null, null, 0, 1]);
+    await checkQueue(db);
+  });
+
+  it('whoever follows one whose events are gone is told so; requeued, it goes on behind them', async () => {
+    const { db } = stack.orchestrator;
+    const bench = new TaskBench(stack);
+    const { task } = await bench.enqueue(await bench.newType());
+    await cancelTask(stack.orchestrator, { id: task.id }, 'test');
+    await age(task.id, 130);
+    await dropOldTasks(db, RETENTION);
+    const source = `subscription { taskProgress(taskId: "${toPublicId('task', task.id)}") { cursor type } }`;
+    const stream = await new Api(stack.orchestrator).subscribe(source);
+    if ('errors' in stream) throw new Error(JSON.stringify(stream.errors));
+    expect(await Array.fromAsync(stream)).toEqual([]);
+
+    await requeueTask(stack.orchestrator, { id: task.id }, 'test');
+    await dropOldTasks(db, RETENTION);
+    expect(await bench.eventsOf(task.id)).toEqual(['4 REQUEUED']);
+    await cancelTask(stack.orchestrator, { id: task.id }, 'test');
+    await age(task.id, 130);
+    await dropOldTasks(db, RETENTION);
+    expect(await bench.eventsOf(task.id)).toEqual([]);
+  });
+
+  it('a task of very many events loses them in bounded steps', async () => {
+    const { db } = stack.orchestrator;
+    const bench = new TaskBench(stack);
+    const { task } = await bench.enqueue(await bench.newType());
+    const many = JSON.stringify(Array.from({ length: 250 }, () => ({ type: 'PROGRESS', data: {} })));
+    await sql`select append_task_events(${task.id}, ${many}::jsonb)`.execute(db);
+    await cancelTask(stack.orchestrator, { id: task.id }, 'test');
+    await age(task.id, 230);
+    const left = [];
+    for (let pass = 0; pass < 3; pass += 1) {
+      await dropOldTasks(db, RETENTION);
+      left.push(...(await kept([task.id])));
+    }
+    expect(left).toEqual([153, 53, null]);
+  });
+});
+
+test('enrolments that nobody came with are forgotten; used ones stay', async () => {
+  const { db } = stack.orchestrator;
+  const add = async (days: number, tokenId: string | null = null) => {
+    const id = v7();
+    const expires = daysAgo(days);
+    await sql`insert into worker_enrolments (id, name, hash, created_by, expires_at, used_at, nonce_hash, token_id, worker)
+      values (${id}, 'w', ${Buffer.from(id)}, 'test', ${expires}, ${tokenId && expires}, ${tokenId && Buffer.from(id)},
+              ${tokenId}, ${tokenId && '{}'}::jsonb)`.execute(db);
+    return id;
+  };
+  const tokenId = v7();
+  await sql`insert into api_tokens (id, name, hash, scopes, created_by)
+    values (${tokenId}, 'w', ${Buffer.from(tokenId)}, '{work}', 'test')`.execute(db);
+  await add(31);
+  const stay = [await add(29), await add(31, tokenId)];
+  await forgetUnusedEnrolments(db);
+  const rows = await db.selectFrom('worker_enrolments').select('id').orderBy('id').execute();
+  expect(rows.map(({ id }) => id)).toEqual(stay);
 });

@@ -115,7 +115,7 @@ async function createBelongings(
   const wanted = { type: taskType, payload: `${mark} payload`, labels: [{ key: 'mark', value: mark }] };
   const { task } = await enqueueTask(
     orchestrator,
-    { projectId: projectUuid, task: wanted, idempotencyKey: 'task' },
+    { projectId: projectUuid, task: { ...wanted, callbackUrl: 'http://127.0.0.1:9/' }, idempotencyKey: 'task' },
     'test',
   );
   const mine = { claimant: mark, projectIds: [projectUuid], workerName: mark, types: [taskType] };

@@ -149,6 +149,7 @@ export const AUDIT_CASES: Readonly<Record<string, (stack: TestStack) => Promise<
   pauseProject: async (stack) => `id: "${await newProject(stack)}"`,
   pauseSchedule: async (stack) => `id: "${await newSchedule(stack)}", reason: "not now"`,
   redeliverCallback: async (stack) => `buildId: "${(await newBuild(stack, { finished: true })).build}"`,
+  redeliverTaskCallback: async (stack) => `taskId: "${(await newTask(stack, { cancelled: true })).task}"`,
   rejectBuild: async (stack) => `questionId: "${await newQuestion(stack, PERMISSION)}"`,
   requeueTask: async (stack) => `id: "${(await newTask(stack, { cancelled: true })).task}"`,
   resumeProject: async (stack) => `id: "${await newProject(stack, { paused: true })}"`,

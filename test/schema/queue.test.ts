@@ -86,7 +86,7 @@ test.each(['projects', 'queue_items', 'build_audit'])(
       await sql`select 1 from ${sql.table(table)} where id = ${held} for no key update`.execute(trx);
       hub.announce(QUEUE_TOPIC);
       await waitFor(() => told.looks() > 2, { what: 'a worker that is told to look again' });
-      const about = { workerId: told.id, buildIds: [] };
+      const about = { workerId: told.id, topics: new Map(), takesTasks: false };
       const hint = await hints.next(about, { ms: 60_000, gone: new AbortController().signal });
       expect([hint.work, told.claimed]).toEqual([true, []]);
     });

@@ -51,6 +51,11 @@ export const TASK_CASES: readonly AccessCase[] = [
     source: ({ ours }) => mutation(`requeueTask(input: { id: "${ours.task}" })`),
   },
   {
+    field: 'mutation redeliverTaskCallback',
+    ...changeTasks,
+    source: ({ ours }) => mutation(`redeliverTaskCallback(input: { taskId: "${ours.task}" })`),
+  },
+  {
     field: 'mutation setTaskType',
     ...changeTasks,
     source: ({ ours }) => mutation(`setTaskType(input: { projectId: "${ours.project}", name: "", schema: 1 })`),

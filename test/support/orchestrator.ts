@@ -9,7 +9,7 @@ import { createProject, type ProjectInput } from '../../src/projects/create-proj
 import type { Project } from '../../src/projects/project.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { Worker } from '../../src/workers/worker.ts';
-import { openTestDatabase } from './database.ts';
+import { openTestDatabase, type TestDatabase } from './database.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface TestStack extends AsyncDisposable {
@@ -23,10 +23,13 @@ export interface TestStack extends AsyncDisposable {
   finished(buildId: string, deadlineMs?: number): Promise<Build>;
 }
 
-/** `environment` overrides options, by their variables. */
-export async function openTestStack(environment: Readonly<Record<string, string>> = {}): Promise<TestStack> {
+/** `environment` overrides options, by their variables. `openDatabase`: another database than a new one, migrated. */
+export async function openTestStack(
+  environment: Readonly<Record<string, string>> = {},
+  openDatabase: () => Promise<TestDatabase> = openTestDatabase,
+): Promise<TestStack> {
   await using opened = new AsyncDisposableStack();
-  const database = opened.use(await openTestDatabase());
+  const database = opened.use(await openDatabase());
   const dataFolder = await mkdtemp(join(tmpdir(), 'slipway-stack-'));
   opened.defer(() => rm(dataFolder, { recursive: true, force: true, maxRetries: 5 }));
   const config = readConfig({

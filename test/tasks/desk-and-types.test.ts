@@ -268,7 +268,7 @@ describe('who follows a task', () => {
 
   async function collect(id: string, after: number): Promise<string[]> {
     const types: string[] = [];
-    for await (const { type } of followTask(stack.orchestrator, { task: await bench.read(id), after }))
+    for await (const { type } of await followTask(stack.orchestrator, { task: await bench.read(id), after }))
       types.push(type);
     return types;
   }

@@ -2,6 +2,7 @@
  * Runs a command once, however often it is asked for: who has lost the connection asks again with the same id, and is
  * given what became of it. Its answer is in a file that only this container sees.
  */
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -54,7 +55,7 @@ export async function killCommand(folder: string, id: string): Promise<void> {
 
 /** False when another process has it. The file is whole when it is there. */
 async function claim(files: CommandFiles): Promise<boolean> {
-  const draft = `${files.process}.${process.pid}`;
+  const draft = `${files.process}.${randomUUID()}`;
   await writeFile(draft, `${process.pid} ${await readProcessStart(process.pid)}\n`, { mode: 0o600 });
   try {
     await link(draft, files.process);
