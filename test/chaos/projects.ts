@@ -58,6 +58,8 @@ export async function createProjects(options: CreateProjects): Promise<ChaosProj
     const spec = {
       prompt: script({ print: 'by the clock' }, { run: 'echo $SLIPWAY_BUILD_ID > scheduled-$SLIPWAY_BUILD_ID.txt' }),
       labels: [{ key: 'agent', value: 'scheduled' }],
+      // What is caught up would else be pushed to one branch by all at once.
+      ...{ branch: 'clock', concurrencyKey: 'clock' },
     };
     const projectId = projects[index]?.publicId ?? '';
     const input = { projectId, name: `${rule.overlap} ${rule.catchUp}`, cron: '* * * * *', spec, ...rule };

@@ -19,7 +19,7 @@ import { createRandom } from './random.ts';
 
 const PAUSE_MS = [1_000, 3_000] as const;
 /** As if nobody had been there for so long, in minutes. */
-const MISSED = [0, 1, 3, 8];
+const MISSED = [0, 1, 3, 6];
 const HEAL_WITHIN_MS = 60_000;
 
 export const QUEUE_FAULTS: readonly Fault[] = [
