@@ -122,6 +122,8 @@ test('a deploy command has the credential of its environment, which its result d
     failure: { reason: 'COMMAND_FAILED: sh ended with exit code 3.', retryable: false },
     result: { status: 'FAILED', url: null, exitCode: 3, output: expect.stringContaining('elsewhere has  at') },
   });
+  const told = await withCommand('fail', () => deploy({}, 'staging'));
+  expect(told.result.output).toContain('staging has [redacted] at');
 });
 
 test('manifests are applied in the right order, and are deployed when they are rolled out', async () => {
