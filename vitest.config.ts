@@ -35,6 +35,7 @@ const FAULTS = [
   'test/queue/queue-model.test.ts',
   'test/remote/ledger.test.ts',
   'test/remote/remote-worker.test.ts',
+  'test/remote/tasks.test.ts',
   'test/runtimes/kubernetes/kubernetes.test.ts',
   'test/runtimes/supervisor.test.ts',
   'test/task-runs/run-tests.test.ts',

@@ -1,7 +1,8 @@
 /**
- * `node bench/claims.ts [--quick]`: what it costs to claim, add and remove, with how much waiting, how many projects, keys
+ * `node bench/claims.ts [--quick] [--only PART]`: what it costs to claim, add and remove, with how much waiting, how many projects, keys
  * and limits; beside a plain table with FOR UPDATE SKIP LOCKED and pg-boss' fetch in the same run, on an embedded Postgres
- * with its usual durability. Prints a table in Markdown, then the same as JSON.
+ * with its usual durability. Prints a table in Markdown, then the same as JSON. Parts: plain, sizes, limits, credentials,
+ * adds, boss.
  */
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -17,7 +18,9 @@ import { MIGRATION_LIMITS } from '../src/database/session-settings.ts';
 import { migrateQueue } from '../src/queue/queue.ts';
 import { createLogger } from '../src/telemetry/logger.ts';
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
 const ROUNDS = values.quick ? 40 : 300;
 const logger = createLogger('error');
 
@@ -86,15 +89,21 @@ interface Backlog {
   readonly limits?: boolean;
   /** All but one item for each other project are of the first one. */
   readonly isHot?: boolean;
+  /** Each project has a credential of its own, with a limit that holds nothing back. */
+  readonly isGated?: boolean;
 }
 
 const TABLES =
   'queue_items, queue_removals, queue_owners, queue_turns, queue_lanes, queue_keys, queue_gates, credentials';
 
 /** Fills the empty queue, and sorts all in. */
-async function fill(db: Database, { waiting, projects, keys = 0, limits = false, isHot = false }: Backlog) {
+async function fill(
+  db: Database,
+  { waiting, projects, keys = 0, limits = false, isHot = false, isGated = false }: Backlog,
+) {
   await sql.raw(`truncate ${TABLES}; update queue_state set running = 0, max_running = null`).execute(db);
   await sql`delete from queue_pools`.execute(db);
+  await sql`delete from queue_shapes`.execute(db);
   await sql`delete from projects`.execute(db);
   await sql`insert into projects (id, slug, name, default_branch, created_by)
     select md5(n::text)::uuid, 'p-' || n, 'P', 'main', 'bench' from generate_series(0, ${projects - 1}::int) n`.execute(
@@ -109,12 +118,16 @@ async function fill(db: Database, { waiting, projects, keys = 0, limits = false,
       db,
     );
   }
+  if (isGated) {
+    await sql`insert into queue_gates (gate, max_running) select id::text, 1000000000 from projects`.execute(db);
+  }
   const variable = limits ? 'KEY' : '';
   const projectOf = isHot
     ? sql`md5(greatest(0, n - ${waiting - projects}::int)::text)::uuid`
     : sql`md5((n % ${projects}::int)::text)::uuid`;
   await sql`insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
-    select gen_random_uuid(), 'task:a', project_id, key, ${variable}::text, queue_gate_of(project_id, ${variable}), '{}', 0,
+    select gen_random_uuid(), 'task:a', project_id, key, ${variable}::text,
+           case when ${isGated} then project_id::text else queue_gate_of(project_id, ${variable}) end, '{}', 0,
            now() + n * interval '1 millisecond', now()
       from (select n, ${projectOf} as project_id,
                    case when ${keys}::int = 0 then '' else 'key-' || n % greatest(1, ${keys}::int) end as key
@@ -154,7 +167,7 @@ async function measureTurnover(db: Database, what: string, batch: number, backlo
   });
 }
 
-async function measureOurs(db: Database): Promise<void> {
+async function measureSizes(db: Database): Promise<void> {
   const sizes = values.quick ? [10, 1_000, 100_000] : [10, 1_000, 100_000, 1_000_000];
   for (const waiting of sizes) {
     // What is measured never takes the last of them.
@@ -163,6 +176,9 @@ async function measureOurs(db: Database): Promise<void> {
     await measureClaims(db, 'claim', 1, { waiting, projects: Math.min(100, waiting) });
     await measureTurnover(db, 'claim, end', 1, { waiting, projects: Math.min(100, waiting) });
   }
+}
+
+async function measureLimits(db: Database): Promise<void> {
   const most = values.quick ? 20_000 : 200_000;
   for (const projects of [1, 100, 10_000]) {
     await fill(db, { waiting: most, projects });
@@ -180,7 +196,17 @@ async function measureOurs(db: Database): Promise<void> {
   await fill(db, { waiting: 100_000, projects: 10, keys: 100 });
   await measureTurnover(db, 'claim, end, one of a key at a time', 1, { waiting: 100_000, projects: 10 });
   await measureClaims(db, 'claim of nothing, all keys busy', 1, { waiting: 100_000, projects: 10 });
-  await measureAdds(db);
+}
+
+/** As many limited credentials as projects. */
+async function measureCredentials(db: Database): Promise<void> {
+  const waiting = values.quick ? 12_000 : 60_000;
+  for (const projects of [10, 1_000, 10_000]) {
+    await fill(db, { waiting, projects, isGated: true });
+    await measureClaims(db, 'claim, a limited credential each', 1, { waiting, projects });
+    await measureTurnover(db, 'claim, end, a limited credential each', 1, { waiting, projects });
+    await measureClaims(db, 'claim, a limited credential each', 64, { waiting, projects });
+  }
 }
 
 async function measureAdds(db: Database): Promise<void> {
@@ -288,9 +314,13 @@ try {
   await migrate(db);
   await migrateQueue({ db, logger });
   serverPid = (await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db)).rows[0]?.pid ?? 0;
-  await measurePlain(db);
-  await measureOurs(db);
-  await measureBoss(db);
+  const parts = {
+    ...{ plain: measurePlain, sizes: measureSizes, limits: measureLimits, credentials: measureCredentials },
+    ...{ adds: measureAdds, boss: measureBoss },
+  };
+  for (const [name, part] of Object.entries(parts)) {
+    if (values.only === undefined || values.only === name) await part(db);
+  }
   await db.destroy();
 } finally {
   await rm(folder, { recursive: true, force: true });

@@ -1,7 +1,9 @@
 /** Setting and deleting credentials. What is given here is sealed at once and never given back. */
 import type { Credential } from '../src/credentials/credential.ts';
 import { deleteCredential, limitCredential, setCredential } from '../src/credentials/set-credential.ts';
+import type { DatabaseTransaction } from '../src/database/database.ts';
 import { ConflictError, InvalidInputError, NotFoundError } from '../src/errors.ts';
+import { QUEUE_TOPIC } from '../src/events/topics.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { CredentialRef } from './credential.ts';
@@ -142,6 +144,16 @@ async function scopeId(context: Context, projectId: string | null | undefined): 
   return typeof projectId === 'string' ? (await requireProject(context, projectId)).id : null;
 }
 
+/** What another credential, or its limit, has held back may start after the commit. */
+async function change(
+  { orchestrator: { db, hub } }: Context,
+  work: (trx: DatabaseTransaction) => Promise<Credential>,
+): Promise<Credential> {
+  const credential = await db.transaction().execute(work);
+  if (credential.kind === 'MODEL_API_KEY') hub.announce(QUEUE_TOPIC);
+  return credential;
+}
+
 builder.mutationFields((t) => ({
   setCredential: t.field({
     type: SetCredentialPayload,
@@ -153,9 +165,7 @@ builder.mutationFields((t) => ({
     resolve: async (_root, { input: { projectId, ...given } }, context) => {
       const { orchestrator, viewer } = context;
       const input = { ...given, projectId: await scopeId(context, projectId) };
-      return orchestrator.db
-        .transaction()
-        .execute((trx) => setCredential(trx, orchestrator, { input, actor: viewer.actor }));
+      return change(context, (trx) => setCredential(trx, orchestrator, { input, actor: viewer.actor }));
     },
   }),
   setCredentialLimit: t.field({
@@ -167,11 +177,8 @@ builder.mutationFields((t) => ({
     errors: { types: [InvalidInputError, NotFoundError] },
     args: { input: t.arg({ type: SetCredentialLimitInput, required: true, description: 'The limit.' }) },
     resolve: async (_root, { input: { projectId, name, maxRunning } }, context) => {
-      const { orchestrator, viewer } = context;
-      const scope = { projectId: await scopeId(context, projectId), name, actor: viewer.actor };
-      return orchestrator.db
-        .transaction()
-        .execute((trx) => limitCredential(trx, { ...scope, maxRunning: maxRunning ?? null }));
+      const scope = { projectId: await scopeId(context, projectId), name, actor: context.viewer.actor };
+      return change(context, (trx) => limitCredential(trx, { ...scope, maxRunning: maxRunning ?? null }));
     },
   }),
   deleteCredential: t.field({
@@ -181,9 +188,8 @@ builder.mutationFields((t) => ({
     errors: { types: [NotFoundError] },
     args: { input: t.arg({ type: DeleteCredentialInput, required: true, description: 'Which credential.' }) },
     resolve: async (_root, { input: { projectId, name } }, context) => {
-      const { orchestrator, viewer } = context;
-      const scope = { projectId: await scopeId(context, projectId), name, actor: viewer.actor };
-      return orchestrator.db.transaction().execute((trx) => deleteCredential(trx, scope));
+      const scope = { projectId: await scopeId(context, projectId), name, actor: context.viewer.actor };
+      return change(context, (trx) => deleteCredential(trx, scope));
     },
   }),
 }));

@@ -1,5 +1,6 @@
 /** Changes to projects. */
 import { ConflictError, InvalidInputError, NotFoundError } from '../src/errors.ts';
+import { QUEUE_TOPIC } from '../src/events/topics.ts';
 import { archiveProject, type ProjectChanges, updateProject } from '../src/projects/change-project.ts';
 import { createProject, type ProjectInput } from '../src/projects/create-project.ts';
 import type { Project } from '../src/projects/project.ts';
@@ -188,9 +189,12 @@ builder.mutationFields((t) => ({
     authScopes: { scope: 'projects:write' },
     errors: { types: [InvalidInputError, NotFoundError] },
     args: { input: t.arg({ type: UpdateProjectInput, required: true, description: 'What to change.' }) },
-    resolve: (_root, { input: { id, ...input } }, { orchestrator, viewer }) => {
+    resolve: async (_root, { input: { id, ...input } }, { orchestrator, viewer }) => {
       const changes = { ...input, name: input.name ?? undefined };
-      return updateProject(orchestrator, { id: requireProjectId(viewer, id), changes }, viewer.actor);
+      const project = await updateProject(orchestrator, { id: requireProjectId(viewer, id), changes }, viewer.actor);
+      // What its limits have held back may start.
+      if (input.settings && 'queue' in input.settings) orchestrator.hub.announce(QUEUE_TOPIC);
+      return project;
     },
   }),
   archiveProject: t.field({

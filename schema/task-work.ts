@@ -35,6 +35,11 @@ const ClaimTaskInput = builder.inputType('ClaimTaskInput', {
       description: `Wait so long for a task when there is none: 0 to ${MAX_WAIT_SECONDS}, by default 0.`,
     }),
     max: t.int({ description: 'Tasks, at most: 1 to 50, by default 1.' }),
+    claimId: t.string({
+      description:
+        'A new one for each claim, such as a UUID, at most 100 bytes: the same worker that asks again with it, because the ' +
+        'answer was lost, is given the tasks of that claim whose leases hold, and no others.',
+    }),
   }),
 });
 

@@ -91,7 +91,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
-  const desk = opened.use(new TaskDesk({ db, queue, hub, logger }));
+  const desk = opened.use(new TaskDesk({ db, queue, hub, logger, telemetry }));
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
   const keys = [...agents.values()].flatMap(({ name, modelKey }) =>

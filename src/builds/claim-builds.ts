@@ -4,12 +4,13 @@ import { sql } from 'kysely';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { eventRows } from '../events/append-events.ts';
-import { eventsTopic, projectTopic, QUEUE_TOPIC, WORKERS_TOPIC } from '../events/topics.ts';
+import { eventsTopic, projectTopic, QUEUE_TOPIC, WORKERS_TOPIC, workTopic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type ClaimedBuild, toBuild } from './build.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerDeps } from './postgres-ledger.ts';
+import type { ReportDeps } from './report-end.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 export interface Claimer {
@@ -28,22 +29,35 @@ const STAGGER_SECONDS = 20;
 const HELD = 'The key of its agent is at its rate limit: the build waits with the others that use it.';
 
 /**
- * Up to `limit` builds that are now this worker's; none when nothing is ready. One statement, because nobody else claims
+ * Up to `limit` builds that are now this worker's; none when nothing is ready, or the worker takes nothing. One statement, because nobody else claims
  * until it has been committed: a worker that stops in the middle must not stop the others.
  */
-export async function claimBuilds(deps: LedgerDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
+export async function claimBuilds(
+  deps: LedgerDeps & Pick<ReportDeps, 'telemetry'>,
+  claimer: Claimer,
+  limit: number,
+): Promise<ClaimedBuild[]> {
   const { workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS } = claimer;
   const started = eventRows([
     { type: 'STARTED', data: { workerId, workerName } },
     { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
   ]);
   const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
-  const { rows } = await sql<Selectable<BuildAuditTable>>`
+  const { rows: given } = await sql<Selectable<BuildAuditTable>>`
     select * from claim_builds(${workerId}, ${[...labels]}::text[], ${limit}, ${projectIds && [...projectIds]}::uuid[],
                                ${leaseSeconds}, ${STAGGER_SECONDS}, ${started}::jsonb, ${held}::jsonb)`.execute(
     deps.db,
   );
+  // The last one has no id when something was passed over.
+  const rows = given.filter(({ id }) => id !== null);
+  deps.queue.again.claimed(workerId, rows.length < given.length, () => deps.hub.announce(workTopic(workerId)));
   const claimed = rows.filter(({ status }) => status === 'RUNNING');
+  // Of later attempts nobody knows since when they could start.
+  for (const { attempt_no, created_at, run_after, started_at } of claimed) {
+    if (attempt_no > 1 || !started_at) continue;
+    const since = Math.max(created_at.getTime(), run_after?.getTime() ?? 0);
+    deps.telemetry.queueWaits.observe(Math.max(0, started_at.getTime() - since) / 1_000, { kind: 'build' });
+  }
   if (claimed.length > 0) await failpoint('claim.committed');
   if (claimed.length > 0) deps.hub.announce(WORKERS_TOPIC);
   // What was held has made room for others: the claim is repeated at once.

@@ -96,7 +96,7 @@ function loginOf({ value }: OpenedCredential): GitCredentials {
   return gitCredentials.parse(JSON.parse(value));
 }
 
-function loginSecrets({ username, password }: GitCredentials): readonly string[] {
+export function loginSecrets({ username, password }: GitCredentials): readonly string[] {
   return username.length >= MIN_TOKEN_LENGTH ? [password, username] : [password];
 }
 

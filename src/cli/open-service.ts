@@ -5,14 +5,15 @@ import { DeafError } from '../events/event-hub.ts';
 import { type Orchestrator, openOrchestrator } from '../orchestrator.ts';
 import type { Sandbox } from '../runtimes/sandbox.ts';
 import { Scheduler } from '../schedules/scheduler.ts';
-import type { HealthServer } from '../server/health-server.ts';
 import type { OpenServer } from '../server/http-server.ts';
+import type { HealthServer } from '../server/probe-server.ts';
 import { TaskKeeper } from '../tasks/task-keeper.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DrainMode } from '../workers/drain-mode.ts';
 import type { Dismissal } from '../workers/orders.ts';
 import { Worker } from '../workers/worker.ts';
 import { CliError } from './exit-code.ts';
+import { explainPort } from './explain-port.ts';
 
 export interface ServiceOptions {
   readonly config: Config;
@@ -123,22 +124,4 @@ async function openHealth(orchestrator: Orchestrator, draining: AbortSignal): Pr
   return openHealthServer({ orchestrator, host, port, draining }).catch((error: unknown) =>
     explainPort(error, { host, port, option: 'SLIPWAY_WORKER_PORT' }),
   );
-}
-
-function explainPort(error: unknown, { host, port, option }: { host: string; port: number; option: string }): never {
-  const { code } = error as NodeJS.ErrnoException;
-  const place = `${host}:${port}`;
-  if (code === 'EADDRINUSE') {
-    throw new CliError(`${place} is in use by another program.`, {
-      code,
-      hints: [`Choose another port with ${option}, or 0 for a free one.`],
-    });
-  }
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    throw new CliError(`Cannot listen on ${place} (${code}).`, {
-      code,
-      hints: [`Choose another address or port with SLIPWAY_HOST and ${option}.`],
-    });
-  }
-  throw error;
 }

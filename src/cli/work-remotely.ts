@@ -3,10 +3,14 @@ import { type Config, readConfig } from '../config/config.ts';
 import { openAgents, openRuntime } from '../orchestrator.ts';
 import { ServerRefusedError } from '../remote/connection.ts';
 import { openRemoteWorker } from '../remote/open-remote-worker.ts';
+import type { HealthServer } from '../server/probe-server.ts';
+import type { RemoteHealthOptions } from '../server/remote-health.ts';
 import { armFailpoints } from '../std/failpoint.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
+import type { DrainMode } from '../workers/drain-mode.ts';
 import { CliError, type ExitCode } from './exit-code.ts';
+import { explainPort } from './explain-port.ts';
 import type { Io } from './io.ts';
 import { createOutput } from './output.ts';
 import { requireSandbox, withoutSandbox } from './require-sandbox.ts';
@@ -38,16 +42,42 @@ export async function workRemotely(io: Io, flags: RemoteFlags & { readonly serve
   const telemetry = opened.use(await openTelemetry(config, logger));
   const runtime = await openRuntime(opened, { config, logger, sandbox, instance: noInstance });
   const machine = { config, logger, telemetry, runtime, agents: openAgents(config) };
-  const { workerName: name, workerCapacity: capacity, workerLabels: labels } = config;
-  const options = { name, capacity, labels, server };
+  const { workerName: name, workerCapacity: capacity, workerLabels: labels, workerTasks: tasks } = config;
+  const options = { name, capacity, labels, tasks, server };
   const worker = opened.use(await openRemoteWorker(machine, options).catch(explain));
+  const draining = new AbortController();
+  const health = await openHealth({
+    config,
+    worker,
+    runtimeProblem: () => runtime.problem(),
+    draining: draining.signal,
+  });
+  if (health) opened.use(health);
+  const healthUrl = health?.url ?? null;
   const output = createOutput(io, flags);
-  if (output.json) output.record({ capacity: config.workerCapacity, sandbox: runtime.sandbox, server: config.url });
+  if (output.json) output.record({ capacity, sandbox: runtime.sandbox, server: config.url, healthUrl });
   else {
     output.line(`Working on up to ${config.workerCapacity} builds at a time for ${config.url}`);
+    if (healthUrl) output.line(`Health checks are on ${healthUrl}`);
     if (sandbox.kind === 'none') output.note(withoutSandbox(sandbox));
   }
-  return await runService(worker, { stop, config, logger });
+  const drain = (graceMs: number, mode?: DrainMode) => {
+    draining.abort();
+    return worker.drain(graceMs, mode);
+  };
+  return await runService({ dismissed: worker.dismissed, drain }, { stop, config, logger });
+}
+
+/** Null where no port is given. */
+async function openHealth({
+  config: { host, workerPort: port },
+  ...rest
+}: Omit<RemoteHealthOptions, 'host' | 'port'> & { readonly config: Config }): Promise<HealthServer | null> {
+  if (port === undefined) return null;
+  const { openRemoteHealth } = await import('../server/remote-health.ts');
+  return openRemoteHealth({ ...rest, host, port }).catch((error: unknown) =>
+    explainPort(error, { host, port, option: 'SLIPWAY_WORKER_PORT' }),
+  );
 }
 
 /** What `slipway worker enrol` has left on this machine; SLIPWAY_TOKEN goes before it. */

@@ -296,6 +296,8 @@ export type CancelTaskInput = {
 
 /** Who asks for work, and for which. */
 export type ClaimTaskInput = {
+  /** A new one for each claim, such as a UUID, at most 100 bytes: the same worker that asks again with it, because the answer was lost, is given the tasks of that claim whose leases hold, and no others. */
+  readonly claimId?: string | null | undefined;
   /** What the worker has: a task may need some of it. At most 64. */
   readonly labels?: ReadonlyArray<string> | null | undefined;
   /** Tasks, at most: 1 to 50, by default 1. */

@@ -92,7 +92,7 @@ export const OPTIONS = {
     'SLIPWAY_WORKER_PORT',
     z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().max(65_535)).optional(),
     'none',
-    'Where `slipway work` answers /healthz, /readyz and /metrics, on SLIPWAY_HOST; 0 takes a free port. The API has them on its own.',
+    'Where `slipway work` answers /healthz, /readyz and, beside the database, /metrics, on SLIPWAY_HOST; 0 takes a free port. The API has them on its own.',
   ),
   publicUrl: option(
     'SLIPWAY_PUBLIC_URL',
@@ -244,7 +244,7 @@ export const OPTIONS = {
     'SLIPWAY_REMOTE_LEASE_SECONDS',
     integer(120, 15, 3_600),
     '120',
-    'How long builds of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
+    'How long builds and tasks of a remote worker stay its own while the API does not hear of it: two thirds of it survive a cut.',
   ),
   drainSeconds: option(
     'SLIPWAY_DRAIN_SECONDS',

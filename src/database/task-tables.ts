@@ -36,6 +36,9 @@ export interface TasksTable {
   lease_token: string | null;
   lease_until: Date | null;
   claimed_by: string | null;
+  /** Null: a program of somebody has it, or nobody. */
+  worker_id: string | null;
+  claim_id: string | null;
   ended_lease: string | null;
   ended_by: 'COMPLETE' | 'FAIL' | 'RELEASE' | null;
   progress: NullableJson;

@@ -6,6 +6,7 @@ export type Topic =
   | `worker:${string}`
   | 'projects'
   | `orders:${string}`
+  | `work:${string}`
   | `task:${string}`
   | 'queue'
   | 'tasks'
@@ -27,5 +28,7 @@ export const TASKS_TOPIC: Topic = 'tasks';
 export const DELIVERIES_TOPIC: Topic = 'deliveries';
 /** This worker is to look at what administrators want of it. */
 export const ordersTopic = (workerId: string): Topic => `orders:${workerId}`;
+/** There may be a build for this worker: of what it has just been given too little. */
+export const workTopic = (workerId: string): Topic => `work:${workerId}`;
 /** Something about a worker, or about what it runs, has changed. */
 export const WORKERS_TOPIC: Topic = 'workers';

@@ -1,11 +1,13 @@
 /**
  * What is ready to run, and pg-boss opened and closed. What may start, and in which order, is decided in SQL: see
- * `migrations/0016_queue.sql`.
+ * `migrations/0016_queue.sql` and
+ * `0023_queue_seams.sql`.
  */
 import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { AskAgain } from './ask-again.ts';
 import { SCHEDULES, SCHEDULES_OPTIONS, ScheduleJobs } from './schedule-jobs.ts';
 
 export interface QueuedItem {
@@ -26,6 +28,7 @@ export interface QueuedItem {
 export class Queue implements AsyncDisposable {
   readonly #boss: PgBoss;
   readonly schedules: ScheduleJobs;
+  readonly again = new AskAgain();
 
   constructor(boss: PgBoss) {
     this.#boss = boss;
@@ -83,6 +86,7 @@ export class Queue implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.again[Symbol.dispose]();
     await this.#boss.stop({ graceful: false, close: false });
   }
 }

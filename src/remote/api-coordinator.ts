@@ -1,5 +1,4 @@
-/** Builds handed out by a server, to a worker that reaches only its API. */
-import { setTimeout as delay } from 'node:timers/promises';
+/** Builds and tasks handed out by a server, to a worker that reaches only its API. */
 import type { Drift, DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
 import type { AttemptKey, HeartbeatAnswer } from '../builds/claim-builds.ts';
@@ -10,32 +9,29 @@ import type { AgentReport } from '../workers/probe-agents.ts';
 import { readProcessKey } from '../workers/process-key.ts';
 import { findDead, type NewWorker } from '../workers/registry.ts';
 import type { Standing } from '../workers/standing.ts';
+import { ApiHints } from './api-hints.ts';
 import { ApiLedger } from './api-ledger.ts';
+import { ApiTaskCoordinator } from './api-task-coordinator.ts';
 import type { Connection, RequestOptions } from './connection.ts';
-import { type Answers, MAX_HINT_SECONDS, type RequestName, type RequestOf } from './protocol.ts';
+import type { Answers, RequestName, RequestOf } from './protocol.ts';
 
 /** A heartbeat that takes longer is sent anew. */
 const BEAT_WITHIN_MS = 5_000;
-const HINT_GRACE_MS = 10_000;
-/** Between two questions for hints, so that a server that answers at once is not flooded. */
-const HINT_PAUSE_MS = 250;
-const HINT_AGAIN_MS = 2_000;
 const UNKNOWN_VERSION = 'unknown';
 
 export class ApiCoordinator implements Coordinator {
   readonly duties = null;
+  readonly tasks: ApiTaskCoordinator;
   readonly #connection: Connection;
   readonly #workerId: string;
-  readonly #told = new Map<string, () => void>();
-  #ordered = () => {};
+  readonly #hints = new ApiHints((request, options) => this.#request('hints', request, options));
   /** As the last heartbeat was told it. */
   #standing: Standing | null = null;
-  /** Ends the present question for hints: another one is asked at once. */
-  #ask = new AbortController();
 
   constructor(connection: Connection, workerId: string) {
     this.#connection = connection;
     this.#workerId = workerId;
+    this.tasks = new ApiTaskCoordinator(connection, workerId, this.#hints);
   }
 
   async register({ id: _, ...worker }: NewWorker) {
@@ -113,42 +109,15 @@ export class ApiCoordinator implements Coordinator {
   }
 
   onWork(wake: () => void): () => void {
-    const stop = new AbortController();
-    void this.#listen(wake, stop.signal);
-    return () => {
-      stop.abort();
-      this.#ask.abort();
-    };
+    return this.#hints.onWork(wake);
   }
 
   onTold(buildId: string, wake: () => void): () => void {
-    this.#told.set(buildId, wake);
-    this.#ask.abort();
-    return () => {
-      if (this.#told.get(buildId) === wake) this.#told.delete(buildId);
-    };
+    return this.#hints.onBuildTold(buildId, wake);
   }
 
   onOrders(wake: () => void): () => void {
-    this.#ordered = wake;
-    return () => {
-      this.#ordered = () => {};
-    };
-  }
-
-  /** Hints may be lost: a heartbeat and a claim find out by themselves, only later. */
-  async #listen(wake: () => void, stop: AbortSignal): Promise<void> {
-    while (!stop.aborted) {
-      this.#ask = new AbortController();
-      const body = { buildIds: [...this.#told.keys()].slice(0, 1_000), seconds: MAX_HINT_SECONDS };
-      const withinMs = MAX_HINT_SECONDS * 1_000 + HINT_GRACE_MS;
-      const hint = await this.#request('hints', body, { withinMs, signal: this.#ask.signal }).catch(() => null);
-      if (hint?.work) wake();
-      if (hint?.orders) this.#ordered();
-      for (const buildId of hint?.told ?? []) this.#told.get(buildId)?.();
-      const pauseMs = hint || this.#ask.signal.aborted ? HINT_PAUSE_MS : HINT_AGAIN_MS;
-      await delay(pauseMs, undefined, { signal: stop, ref: false }).catch(() => {});
-    }
+    return this.#hints.onOrders(wake);
   }
 
   /** May be done twice. */

@@ -3,8 +3,11 @@ import { z } from 'zod';
 import type { ClaimedBuild } from '../builds/build.ts';
 import type { AttemptKey } from '../builds/claim-builds.ts';
 import type { EntryType, QuestionName } from '../builds/ledger-store.ts';
+import type { Project } from '../projects/project.ts';
 import { workerLabelsProblem } from '../std/worker-label.ts';
+import type { OpenedTaskSecrets } from '../task-runs/task-run.ts';
 import type { Standing } from '../workers/standing.ts';
+import type { LeasedTask } from '../workers/task-coordinator.ts';
 import { entryInput } from './entry-input.ts';
 
 /** Below the server's address. */
@@ -43,6 +46,9 @@ const workerLabels = z.array(name).superRefine((labels, context) => {
   if (problem) context.addIssue({ code: 'custom', message: problem });
 });
 const attempt = z.object({ buildId: z.uuid(), attemptNo: z.int().min(1) });
+const lease = z.object({ id: z.uuid(), leaseToken: z.guid() });
+/** JSON, which is checked as everybody's. */
+const result = z.unknown();
 const drift = z.object({ agent: name, version: name, name: z.string().max(1_000), count: z.int().min(1) });
 
 /** By what is asked of the server. */
@@ -66,6 +72,8 @@ export const requests = {
   hints: z.object({
     buildIds: z.array(z.uuid()).max(MAX_BUILDS),
     seconds: z.number().min(0).max(MAX_HINT_SECONDS),
+    /** Absent: it takes none. */
+    tasks: z.array(lease).max(MAX_BUILDS).optional(),
   }),
   'give-back': z.object({ attempt }),
   elsewhere: z.object({ buildId: z.uuid() }),
@@ -74,6 +82,17 @@ export const requests = {
   drift: z.object({ drift: z.array(drift).max(MAX_BUILDS) }),
   drain: z.object({}),
   stop: z.object({}),
+  'claim-tasks': z.object({
+    labels: z.array(name).max(200),
+    max: z.int().min(1).max(MAX_BUILDS),
+    held: z.array(lease).max(2 * MAX_BUILDS),
+  }),
+  'task-heartbeat': z.object({ lease }),
+  'task-complete': z.object({ lease, result }),
+  'task-fail': z.object({ lease, reason: z.string().max(10_000), retryable: z.boolean(), result }),
+  'task-release': z.object({ lease }),
+  'task-project': z.object({ lease }),
+  'task-secrets': z.object({ lease }),
 } as const;
 
 export type RequestName = keyof typeof requests;
@@ -98,7 +117,12 @@ export interface Answers {
     }[];
     readonly unknown: readonly AttemptKey[];
   };
-  hints: { readonly work: boolean; readonly orders: boolean; readonly told: readonly string[] };
+  hints: {
+    readonly work: boolean;
+    readonly tasks: boolean;
+    readonly orders: boolean;
+    readonly told: readonly string[];
+  };
   'give-back': null;
   elsewhere: boolean;
   remains: readonly { id: string; remains: 'ended' | 'expired' | 'elsewhere'; attemptNo: number | null }[];
@@ -106,6 +130,13 @@ export interface Answers {
   drift: null;
   drain: null;
   stop: null;
+  'claim-tasks': readonly LeasedTask[];
+  'task-heartbeat': { readonly letGo: boolean };
+  'task-complete': null;
+  'task-fail': null;
+  'task-release': null;
+  'task-project': Project | null;
+  'task-secrets': OpenedTaskSecrets;
 }
 
 const none = z.object({});

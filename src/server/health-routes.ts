@@ -1,9 +1,10 @@
 /** What probes and Prometheus ask, the same of every process. Errors are RFC 9457 problems. */
 import { randomUUID } from 'node:crypto';
-import { Hono } from 'hono';
+import type { Hono } from 'hono';
 import { isTransient } from '../database/transient.ts';
 import { RateLimitedError } from '../errors.ts';
 import type { Orchestrator } from '../orchestrator.ts';
+import { createProbes } from './probes.ts';
 import { problem } from './problem.ts';
 import { createReadiness, type ReadinessOptions } from './readiness.ts';
 import { type SendMetricsDeps, sendMetrics } from './send-metrics.ts';
@@ -14,20 +15,8 @@ export interface HealthDeps extends SendMetricsDeps {
 
 export async function createHealthRoutes(deps: HealthDeps, readiness?: ReadinessOptions): Promise<Hono> {
   const { orchestrator } = deps;
-  const failingCheck = await createReadiness(orchestrator, readiness);
-  const app = new Hono();
-  app.use(async (context, next) => {
-    await next();
-    context.res.headers.set('x-content-type-options', 'nosniff');
-  });
-  app.get('/healthz', (context) => context.json({ status: 'ok' }));
-  app.get('/readyz', async (context) => {
-    const failing = await failingCheck();
-    if (failing === null) return context.json({ status: 'ready' });
-    return problem({ status: 503, detail: failing.detail, members: { check: failing.name } });
-  });
+  const app = createProbes(await createReadiness(orchestrator, readiness));
   app.get('/metrics', (context) => sendMetrics(deps, context));
-  app.notFound((context) => problem({ status: 404, detail: `There is nothing at ${context.req.path}.` }));
   app.onError((error) => answerDefect(orchestrator, error));
   return app;
 }

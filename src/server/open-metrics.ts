@@ -16,7 +16,7 @@ import {
 } from '../stats/operating-figures.ts';
 import { countWaits } from '../stats/queue-stats.ts';
 import { WAIT_REASONS } from '../stats/wait-reasons.ts';
-import { type Figure, Metrics } from '../telemetry/metrics.ts';
+import { type Figure, type HistogramFigure, Metrics } from '../telemetry/metrics.ts';
 import { cicdFigures } from './cicd-figures.ts';
 
 export function openMetrics({ db, telemetry }: Pick<Orchestrator, 'db' | 'telemetry'>): Metrics {
@@ -25,6 +25,7 @@ export function openMetrics({ db, telemetry }: Pick<Orchestrator, 'db' | 'teleme
   return new Metrics([
     ...queueFigures(db, readBuilds),
     ...depthFigures(db),
+    waitFigure(telemetry),
     ...workerFigures(db, readWorkers),
     ...cicdFigures(telemetry, { readBuilds, readWorkers }),
   ]);
@@ -105,6 +106,16 @@ function depthFigures(db: Database): Figure[] {
       },
     },
   ];
+}
+
+function waitFigure({ queueWaits }: Orchestrator['telemetry']): HistogramFigure {
+  return {
+    name: 'slipway_queue_wait_seconds',
+    help: 'How long builds and tasks that were claimed by this process had waited since they could start, by kind.',
+    unit: 'seconds',
+    kind: 'histogram',
+    histogram: queueWaits,
+  };
 }
 
 function workerFigures(db: Database, read: () => Promise<WorkerFigures>): Figure[] {

@@ -3,14 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { readMigrations } from '../database/migrate.ts';
 import type { Orchestrator } from '../orchestrator.ts';
+import type { FailingCheck } from './probes.ts';
 
 /** Probes give up after a few seconds; we answer before. */
 const CHECK_TIMEOUT_MS = 2_000;
-
-export interface FailingCheck {
-  readonly name: 'draining' | 'database' | 'migrations' | 'events' | 'runtime';
-  readonly detail: string;
-}
 
 export interface ReadinessOptions {
   /** Aborts when this process is about to end. */

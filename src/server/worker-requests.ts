@@ -4,27 +4,19 @@ import { DriftCounter } from '../agents/drift.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
-import { WORKERS_TOPIC } from '../events/topics.ts';
+import { taskTopic, WORKERS_TOPIC, workerTopic } from '../events/topics.ts';
 import type { Orchestrator } from '../orchestrator.ts';
-import type { Answers, RequestName, RequestOf } from '../remote/protocol.ts';
+import type { Answers, RequestOf } from '../remote/protocol.ts';
 import { recordDrift } from '../workers/agent-drift.ts';
 import { findRemains } from '../workers/find-remains.ts';
 import { isElsewhere } from '../workers/is-elsewhere.ts';
 import { findNeighbours, insertWorker, markDraining, markStopped, updateAgents } from '../workers/registry.ts';
 import { readStanding } from '../workers/standing.ts';
+import type { Handlers, WorkerCall } from './worker-call.ts';
+import { findClaimer } from './worker-claimer.ts';
 import type { WorkerHints } from './worker-hints.ts';
 import { WorkerProblem } from './worker-problem.ts';
-
-export interface WorkerCall {
-  readonly viewer: Viewer;
-  readonly workerId: string;
-  /** Aborts when the caller is gone. */
-  readonly gone: AbortSignal;
-}
-
-type Handlers = {
-  readonly [R in RequestName]: (call: WorkerCall, request: RequestOf<R>) => Promise<Answers[R]>;
-};
+import { taskRequests } from './worker-tasks.ts';
 
 export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): Handlers {
   const { db, controlDb, config, hub } = orchestrator;
@@ -67,12 +59,16 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       const standing = await readStanding(controlDb, workerId);
       return { standing, owned: [...owned].map(([buildId, state]) => ({ buildId, ...state })), unknown };
     },
-    async hints({ workerId, gone }, { buildIds, seconds }) {
-      const { rows } = await sql<{ id: string }>`
-        select id from build_audit
-         where id = any(${[...buildIds]}::uuid[]) and worker_id = ${workerId} and status = 'RUNNING'`.execute(db);
-      const own = rows.map(({ id }) => id);
-      return hints.next({ workerId, buildIds: own }, { ms: seconds * 1_000, gone });
+    async hints({ workerId, gone }, { buildIds, tasks, seconds }) {
+      const taskIds = tasks?.map(({ id }) => id) ?? [];
+      const { rows } = await sql<{ id: string; isTask: boolean }>`
+        select id, false as "isTask" from build_audit
+         where id = any(${[...buildIds]}::uuid[]) and worker_id = ${workerId} and status = 'RUNNING'
+        union all select id, true from tasks where id = any(${taskIds}::uuid[]) and worker_id = ${workerId}`.execute(
+        db,
+      );
+      const topics = new Map(rows.map(({ id, isTask }) => [id, isTask ? taskTopic(id) : workerTopic(id)]));
+      return hints.next({ workerId, topics, takesTasks: tasks !== undefined }, { ms: seconds * 1_000, gone });
     },
     'give-back': ({ workerId }, { attempt }) => done(giveBack(orchestrator, workerId, attempt)),
     async elsewhere(call, { buildId }) {
@@ -89,23 +85,18 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
     },
     drain: ({ workerId }) => changed(markDraining(db, workerId)),
     stop: ({ workerId }) => changed(markStopped(db, [workerId])),
+    ...taskRequests(orchestrator),
   };
 }
 
 async function claim(
   orchestrator: Orchestrator,
-  { viewer, workerId }: WorkerCall,
-  { labels: asked, limit }: RequestOf<'claim'>,
+  call: WorkerCall,
+  { labels, limit }: RequestOf<'claim'>,
 ): Promise<Answers['claim']> {
-  const { db, config } = orchestrator;
-  const standing = await readStanding(db, workerId);
-  if (!standing.takesWork) return [];
-  // Which agents there are only it can say; what else it is good for was said when it came.
-  const labels = [...new Set([...standing.labels, ...asked.filter((label) => label.startsWith('provider:'))])];
-  const row = await db.selectFrom('workers').select('name').where('id', '=', workerId).executeTakeFirstOrThrow();
-  const projectIds = await findDistantProjects(orchestrator, viewer);
-  const claimer = { workerId, workerName: row.name, labels, projectIds, leaseSeconds: config.remoteLeaseSeconds };
-  return projectIds.length === 0 ? [] : claimBuilds(orchestrator, claimer, limit);
+  const claimer = await findClaimer(orchestrator.db, call, labels);
+  const { remoteLeaseSeconds: leaseSeconds } = orchestrator.config;
+  return claimer ? claimBuilds(orchestrator, { ...claimer, leaseSeconds }, limit) : [];
 }
 
 /** Throws WorkerProblem when the worker is not one that this token speaks for. */
@@ -121,13 +112,4 @@ function placeOf({ tokenId }: Viewer, place: string): string {
 async function findPlace({ db }: Orchestrator, { workerId }: WorkerCall): Promise<string> {
   const row = await db.selectFrom('workers').select('host').where('id', '=', workerId).executeTakeFirstOrThrow();
   return row.host;
-}
-
-/** Of those that the token sees: a repository in the server's data folder, or a path there, can be reached from no other machine. */
-async function findDistantProjects({ db }: Orchestrator, { projectIds }: Viewer): Promise<readonly string[]> {
-  const { rows } = await sql<{ id: string }>`
-    select id from projects
-     where repository_url is not null and repository_url not like '/%'
-       and (${projectIds === null} or id = any(${[...(projectIds ?? [])]}::uuid[]))`.execute(db);
-  return rows.map(({ id }) => id);
 }

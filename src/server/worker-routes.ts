@@ -13,9 +13,10 @@ import { problem, unauthenticated } from './problem.ts';
 import { TokenCounter } from './token-counter.ts';
 import { WorkerAttempts } from './worker-attempts.ts';
 import { readJson } from './worker-body.ts';
+import type { WorkerCall } from './worker-call.ts';
 import type { WorkerHints } from './worker-hints.ts';
 import { WorkerProblem } from './worker-problem.ts';
-import { refuseOthers, type WorkerCall, workerRequests } from './worker-requests.ts';
+import { refuseOthers, workerRequests } from './worker-requests.ts';
 
 /** Of one token at the same time: each build of its workers has one or two open, each worker three. */
 const MAX_REQUESTS = 1_000;

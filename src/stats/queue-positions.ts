@@ -45,12 +45,12 @@ const RIVALS = sql`
        group by 1, 2, 3, 4)`;
 
 /**
- * A project's turn, counted from the clock of the pool: the next claim makes that the same for all pools that its worker
+ * A project's turn, counted from the clock of its shape: the next claim makes that the same for all shapes that its worker
  * serves (queue_claim). Nobody starts before the clock, and who has nothing there yet that may start comes a little after it
  * (queue_refresh). In a pool without a row of his, or one that is still to be made, his own turn is null, and not compared.
  */
 const TURN = sql`
-    min(greatest(t.turn - p.turn, case when w.sorted > 0 and t.ready then 0 else 0.0625 end))`;
+    min(greatest(t.turn + p.ahead - coalesce(p.closed_turn, c.turn), case when w.sorted > 0 and t.ready then 0 else 0.0625 end))`;
 
 /** Of those of these builds that are in the queue; 1 is next. */
 export async function readQueuePositions(db: Database, ids: readonly string[]): Promise<Map<string, number>> {
@@ -65,6 +65,7 @@ export async function readQueuePositions(db: Database, ids: readonly string[]): 
         from waiting w
         left join queue_owners o on o.project_id = w.project_id
         left join queue_pools p on p.id = w.pool_id
+        left join queue_shapes c on c.id = p.shape_id
         left join queue_turns t on t.pool_id = w.pool_id and t.project_id = w.project_id
        where w.items > 0 and o.paused_at is null
        group by 1, 2, 3),

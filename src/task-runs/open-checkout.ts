@@ -4,16 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CheckoutTasks } from '../builds/checkout-work.ts';
 import { openCheckout } from '../builds/checkout-work.ts';
 import { openDistantCheckout } from '../builds/distant-checkout.ts';
-import { chooseCredential, everySecret } from '../builds/open-secrets.ts';
-import { gitEnvironment } from '../config/config.ts';
-import { gitCredentials } from '../credentials/credential-input.ts';
-import { type DeploySecret, openDeploy } from '../credentials/deploy-credential.ts';
-import { readCredentials, recordUse } from '../credentials/read-credentials.ts';
+import type { UnreadableSecret } from '../builds/ledger-store.ts';
+import { gitEnvironment, secretOptions } from '../config/config.ts';
+import type { DeploySecret } from '../credentials/deploy-credential.ts';
 import type { GitCredentials } from '../git/askpass.ts';
 import type { Checkout } from '../git/clone-repository.ts';
-import { isLocalPath, webOrigin } from '../git/remote-url.ts';
+import { isLocalPath } from '../git/remote-url.ts';
 import { REPOSITORY_OUT_OF_REACH } from '../projects/pod-limits.ts';
-import { findProject, type Project } from '../projects/project.ts';
+import type { Project } from '../projects/project.ts';
 import { openRepository } from '../projects/repository.ts';
 import { workspaceNeeds } from '../projects/workspace-needs.ts';
 import { createRedactor, MIN_SECRET_LENGTH, type Redact } from '../runtimes/redact.ts';
@@ -49,36 +47,28 @@ export interface TaskCheckout {
 }
 
 /** Throws TaskFailedError. */
-export async function readProject({ db }: Pick<RunTaskDeps, 'db'>, projectId: string): Promise<Project> {
-  const project = await findProject(db, projectId);
+export async function readProject({ facts }: Pick<RunTaskDeps, 'facts'>): Promise<Project> {
+  const project = await facts.project();
   if (!project) throw new TaskFailedError('INTERNAL', 'The project is gone.');
   return project;
 }
 
-/** `environment`: of a deployment. Throws TaskFailedError when a credential that is needed cannot be opened. */
-export async function readTaskSecrets(
-  deps: RunTaskDeps,
-  project: Project,
-  environment: string | null = null,
-): Promise<TaskSecrets> {
-  const found = await readCredentials(deps, { projectId: project.id });
-  const take = (kind: 'GIT' | 'DEPLOY', target: string | null) => {
-    const chosen = chooseCredential(found, kind, target);
-    if (!chosen || 'value' in chosen) return chosen;
-    const message = `The credential ${chosen.name} cannot be opened. ${chosen.reason}`;
-    throw new TaskFailedError('CREDENTIAL_UNREADABLE', message);
-  };
-  const git = take('GIT', webOrigin(project.repositoryUrl));
-  const deploy = environment === null ? null : take('DEPLOY', environment);
-  await recordUse(
-    deps.db,
-    [git, deploy].flatMap((one) => (one ? [one.id] : [])),
-  );
+/** Throws TaskFailedError when a credential that is needed cannot be opened. */
+export async function readTaskSecrets({ facts, config }: Pick<RunTaskDeps, 'facts' | 'config'>): Promise<TaskSecrets> {
+  const { git, deploy, hidden } = await facts.secrets();
+  // Whoever opened them does not know what this machine has in its own options.
+  const all = new Set([...secretOptions(config), ...hidden]);
   return {
-    git: git && gitCredentials.parse(JSON.parse(git.value)),
-    deploy: deploy && openDeploy(deploy.value),
-    redact: createRedactor(everySecret(deps, project, found).filter(({ length }) => length >= MIN_SECRET_LENGTH)),
+    git: readable(git),
+    deploy: readable(deploy),
+    redact: createRedactor([...all].filter(({ length }) => length >= MIN_SECRET_LENGTH)),
   };
+}
+
+function readable<T extends object>(secret: T | UnreadableSecret | null): T | null {
+  if (secret === null || !('reason' in secret)) return secret;
+  const message = `The credential ${secret.name} cannot be opened. ${secret.reason}`;
+  throw new TaskFailedError('CREDENTIAL_UNREADABLE', message);
 }
 
 /** Throws TaskFailedError, WorkspaceLostError, and what `signal` aborts with. */

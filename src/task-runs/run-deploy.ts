@@ -34,9 +34,9 @@ interface Deployment {
 /** As `runTest`. */
 export async function runDeploy(deps: RunTaskDeps, task: TaskToRun, signal: AbortSignal): Promise<TaskEnd> {
   const payload = deployPayload.parse(task.payload);
-  const project = await readProject(deps, task.projectId);
+  const project = await readProject(deps);
   const way = wayOf(project, payload);
-  const { git, deploy: secret, redact } = await readTaskSecrets(deps, project, payload.environment);
+  const { git, deploy: secret, redact } = await readTaskSecrets(deps);
   const cluster = secret?.cluster ?? null;
   if (way.manifests && !cluster) {
     const message = `There is no credential with a kubeconfig for the environment ${payload.environment}.`;

@@ -19,9 +19,9 @@ const DEFAULT_TIMEOUT_SECONDS = 30 * 60;
 /** Throws TaskFailedError, WorkspaceLostError, and what `signal` aborts with: then its processes are the caller's. */
 export async function runTest(deps: RunTaskDeps, task: TaskToRun, signal: AbortSignal): Promise<TaskEnd> {
   const payload = testPayload.parse(task.payload);
-  const project = await readProject(deps, task.projectId);
+  const project = await readProject(deps);
   const argv = commandOf(project, payload);
-  const { git, redact } = await readTaskSecrets(deps, project);
+  const { git, redact } = await readTaskSecrets(deps);
   const network = project.settings.network ? toNetworkAccess(project.settings.network) : ALL_OF_THE_NETWORK;
   const timeoutSeconds = payload.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
   const opened = await openTaskCheckout(deps, task, { project, place: payload, git, network, timeoutSeconds, signal });

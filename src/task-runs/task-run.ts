@@ -1,7 +1,9 @@
-/** The noun: one attempt at a task of the types that workers beside the database run. */
+/** The noun: one attempt at a task of the types that Slipway's workers run. */
+import type { UnreadableSecret } from '../builds/ledger-store.ts';
 import type { Config } from '../config/config.ts';
-import type { Keyring } from '../credentials/keyring.ts';
-import type { Database } from '../database/database.ts';
+import type { DeploySecret } from '../credentials/deploy-credential.ts';
+import type { GitCredentials } from '../git/askpass.ts';
+import type { Project } from '../projects/project.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -17,10 +19,27 @@ export interface TaskToRun {
   readonly attemptNo: number;
 }
 
+/** The credentials that one task uses, opened. Plain data: it can cross a wire. */
+export interface OpenedTaskSecrets {
+  /** Of the repository's origin, and of no other. */
+  readonly git: GitCredentials | UnreadableSecret | null;
+  /** Of a deployment's environment. */
+  readonly deploy: DeploySecret | UnreadableSecret | null;
+  /** What nothing of the task may show, as far as whoever runs it can come by it. */
+  readonly hidden: readonly string[];
+}
+
+/** What only whoever has the database and the master key knows. Each throws SupersededError when the task is somebody else's. */
+export interface TaskFacts {
+  /** Null: it is gone. */
+  project(): Promise<Project | null>;
+  /** They count as used from now on. */
+  secrets(): Promise<OpenedTaskSecrets>;
+}
+
 export interface RunTaskDeps {
-  readonly db: Database;
   readonly config: Config;
-  readonly keyring: Keyring;
+  readonly facts: TaskFacts;
   readonly runtime: Runtime;
   readonly logger: Logger;
 }

@@ -48,6 +48,7 @@ export function withoutLease(row: TaskRow, word: TaskRow['ended_by']) {
   return {
     lease_token: null,
     lease_until: null,
+    worker_id: null,
     ended_lease: word === null ? null : row.lease_token,
     ended_by: word,
   };

@@ -66,6 +66,8 @@ export const claimTasksInput = z.strictObject({
   labels: workerLabels.nullish(),
   waitSeconds: z.number().min(0).max(MAX_WAIT_SECONDS).nullish(),
   max: z.int().min(1).max(MAX_CLAIMED).nullish(),
+  /** Chosen anew for each claim, and sent again with it when its answer was lost. */
+  claimId: text(100).nullish(),
 });
 export type ClaimTasksInput = z.input<typeof claimTasksInput>;
 

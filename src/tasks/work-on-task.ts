@@ -30,8 +30,15 @@ export interface Beat {
   readonly cancelRequested: boolean;
 }
 
-/** Extends the lease by the task's leaseSeconds. Throws InvalidInputError, NotFoundError, TaskStateError, LeaseLostError. */
-export async function heartbeatTask(deps: TaskDeps, { id, ...rest }: Of<HeartbeatTaskInput>): Promise<Beat> {
+/**
+ * Extends the lease by the task's leaseSeconds, or by `atLeastSeconds` if that is more. Throws InvalidInputError,
+ * NotFoundError, TaskStateError, LeaseLostError.
+ */
+export async function heartbeatTask(
+  deps: TaskDeps,
+  { id, ...rest }: Of<HeartbeatTaskInput>,
+  atLeastSeconds = 0,
+): Promise<Beat> {
   const { leaseToken, progress } = parseInput(heartbeatTaskInput, rest);
   const says = progress !== undefined && progress !== null;
   const { row, told } = await inTransaction(deps.db, async (trx) => {
@@ -41,7 +48,10 @@ export async function heartbeatTask(deps: TaskDeps, { id, ...rest }: Of<Heartbea
     const told = isNew && held.last_seq < MAX_PROGRESS_EVENTS;
     const row = await trx
       .updateTable('tasks')
-      .set({ lease_until: seconds(held.lease_seconds), ...(isNew ? { progress: JSON.stringify(progress) } : {}) })
+      .set({
+        lease_until: seconds(Math.max(held.lease_seconds, atLeastSeconds)),
+        ...(isNew ? { progress: JSON.stringify(progress) } : {}),
+      })
       .where('id', '=', id)
       .returningAll()
       .executeTakeFirstOrThrow();

@@ -6,6 +6,7 @@ import type { Tracing } from './span.ts';
 import { Counter, Histogram } from './tallies.ts';
 
 const DURATION_BOUNDS = [1, 5, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400];
+const WAIT_BOUNDS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 
 /** The parts of Slipway that can fail by themselves. */
 const COMPONENTS = ['api', 'worker', 'builds', 'callbacks'] as const;
@@ -14,6 +15,8 @@ export interface Telemetry extends AsyncDisposable {
   readonly tracing: Tracing;
   /** Seconds that builds spent in each state, counted by who ended them. */
   readonly runDurations: Histogram;
+  /** Seconds from when builds and tasks could start to their claim, by kind, counted by who has claimed them. */
+  readonly queueWaits: Histogram;
   /** Builds that failed, by reason. */
   readonly runErrors: Counter;
   /** A series of each component, from the start. */
@@ -29,6 +32,7 @@ export async function openTelemetry(config: Config, logger: Logger): Promise<Tel
   return {
     tracing,
     runDurations: new Histogram(DURATION_BOUNDS),
+    queueWaits: new Histogram(WAIT_BOUNDS),
     runErrors: new Counter(),
     systemErrors,
     systemError: (component) => systemErrors.add(labelsOf(component)),

@@ -46,10 +46,13 @@ export function cordonWorker(deps: AdministerDeps, id: string, actor: string): P
   return order(deps, { id, actor, action: 'cordonWorker', give });
 }
 
-export function uncordonWorker(deps: AdministerDeps, id: string, actor: string): Promise<WorkerRecord> {
+export async function uncordonWorker(deps: AdministerDeps, id: string, actor: string): Promise<WorkerRecord> {
   const give = (trx: DatabaseTransaction) =>
     change(trx, id, sql`cordoned_at = null, cordoned_by = null`, sql`cordoned_at is not null`);
-  return order(deps, { id, actor, action: 'uncordonWorker', give });
+  const worker = await order(deps, { id, actor, action: 'uncordonWorker', give });
+  // It claims, and does not only hear of it.
+  deps.hub.announce(QUEUE_TOPIC);
+  return worker;
 }
 
 /**
@@ -105,6 +108,8 @@ async function putBackAll(deps: LedgerDeps & ReportDeps, id: string): Promise<vo
 
 async function order(deps: AdministerDeps, { id, action, actor, detail, give }: Order): Promise<WorkerRecord> {
   const isNew = await inTransaction(deps.db, async (trx) => {
+    // Claims of this worker hold its row until they are over: none comes through after the order.
+    await trx.selectFrom('workers').select('id').where('id', '=', id).forUpdate().execute();
     const given = await give(trx);
     const subject = { subjectType: 'worker', subjectId: id, projectId: null } as const;
     if (given) await audit(trx, { actor, action, ...subject, ...(detail ? { detail } : {}) });

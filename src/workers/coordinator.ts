@@ -9,6 +9,7 @@ import type { Ledger } from '../builds/ledger.ts';
 import type { AgentReport } from './probe-agents.ts';
 import type { NewWorker } from './registry.ts';
 import type { Standing } from './standing.ts';
+import type { TaskCoordinator } from './task-coordinator.ts';
 
 /**
  * What a workspace here is to its build. `ended`: the home stays, so that the session can be resumed; `expired`: all of
@@ -49,6 +50,8 @@ export interface Coordinator {
   onTold(buildId: string, wake: () => void): () => void;
   /** A hint, too: an administrator has said something of the worker. */
   onOrders(wake: () => void): () => void;
+  /** Whoever hands out tasks to the same worker. */
+  readonly tasks: TaskCoordinator;
   /** What a worker does for all; null where others do. */
   readonly duties: Duties | null;
 }

@@ -53,7 +53,12 @@ export class HeartbeatClock {
   /** Whoever was away himself cannot tell who else is. */
   get mayJudgeOthers(): boolean {
     const since = this.#answeringSince;
-    return since !== null && this.#gapMs <= MAX_GAP_MS && performance.now() - since >= LEASE_SECONDS * 1000;
+    return since !== null && this.isAnswered && performance.now() - since >= LEASE_SECONDS * 1000;
+  }
+
+  /** Somebody has answered lately. */
+  get isAnswered(): boolean {
+    return this.#gapMs <= MAX_GAP_MS;
   }
 
   get #gapMs(): number {

@@ -5,22 +5,20 @@ import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/cla
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
 import { rescueBuilds } from '../builds/rescue-builds.ts';
-import type { Database } from '../database/database.ts';
 import { ensurePartitions } from '../database/partitions.ts';
-import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic } from '../events/topics.ts';
+import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic, workTopic } from '../events/topics.ts';
 import { recordDrift } from './agent-drift.ts';
 import type { Coordinator, Duties } from './coordinator.ts';
 import { findRemains } from './find-remains.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse } from './janitor.ts';
+import { PostgresTaskCoordinator, type PostgresTaskDeps } from './postgres-task-coordinator.ts';
 import type { AgentReport } from './probe-agents.ts';
 import { markDraining, markStopped, type NewWorker, registerWorker, updateAgents } from './registry.ts';
 import { readStanding } from './standing.ts';
 
-export interface PostgresCoordinatorDeps extends PostgresLedgerDeps {
-  /** Connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
-  readonly controlDb: Database;
-}
+/** `controlDb`: connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
+export type PostgresCoordinatorDeps = PostgresLedgerDeps & PostgresTaskDeps;
 
 interface Self {
   readonly id: string;
@@ -31,12 +29,15 @@ interface Self {
 
 export class PostgresCoordinator implements Coordinator {
   readonly duties: Duties;
+  readonly tasks: PostgresTaskCoordinator;
   readonly #deps: PostgresCoordinatorDeps;
   readonly #self: Self;
 
   constructor(deps: PostgresCoordinatorDeps, self: Self) {
     this.#deps = deps;
     this.#self = self;
+    const taker = { workerId: self.id, workerName: self.name, projectIds: null, leaseSeconds: 0, elsewhere: false };
+    this.tasks = new PostgresTaskCoordinator(deps, taker);
     this.duties = {
       rescue: async () => void (await rescueBuilds({ ...deps, db: deps.controlDb }, 'expired')),
       keepHouse: () => keepHouse(deps),
@@ -99,7 +100,10 @@ export class PostgresCoordinator implements Coordinator {
   }
 
   onWork(wake: () => void) {
-    return this.#deps.hub.on(QUEUE_TOPIC, wake);
+    const offs = [QUEUE_TOPIC, workTopic(this.#self.id)].map((topic) => this.#deps.hub.on(topic, wake));
+    return () => {
+      for (const off of offs) off();
+    };
   }
 
   onTold(buildId: string, wake: () => void) {

@@ -1,23 +1,19 @@
-/** Claims tasks of the types that workers beside the database run, beside the builds of the same worker. */
+/** Claims tasks of the types that Slipway's workers run, beside the builds of the same worker. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { sql } from 'kysely';
+import { HEARTBEAT_EVERY_MS } from '../builds/lease.ts';
 import { Interrupt } from '../builds/running-build.ts';
-import type { Database } from '../database/database.ts';
+import type { Config } from '../config/config.ts';
 import { isTransient } from '../database/transient.ts';
-import { LeaseLostError, NotFoundError, SupersededError } from '../errors.ts';
-import type { EventHub } from '../events/event-hub.ts';
-import { QUEUE_TOPIC, TASKS_TOPIC, taskTopic } from '../events/topics.ts';
-import type { Queue } from '../queue/queue.ts';
+import { ServerSilentError, SupersededError } from '../errors.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
 import type { Turns } from '../std/turns.ts';
 import { leaveNothing, runTask } from '../task-runs/run-task.ts';
-import { RUN_TASK_TYPES, type RunTaskDeps, type RunTaskType, type TaskEnd } from '../task-runs/task-run.ts';
-import type { ClaimedTask } from '../tasks/task.ts';
-import type { TaskDesk } from '../tasks/task-desk.ts';
-import { MAX_CLAIMED } from '../tasks/task-input.ts';
-import { completeTask, failTask, heartbeatTask, releaseTask } from '../tasks/work-on-task.ts';
+import type { TaskEnd } from '../task-runs/task-run.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { LeasedTask, TaskCoordinator, TaskLease } from './task-coordinator.ts';
 
 /** A task that is ready is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
@@ -27,17 +23,18 @@ const BEATS = 4;
 /** Without an answer for this part of a lease, what runs is ended while it is surely still ours. */
 const CUT_OFF_AFTER = 2 / 3;
 const MAX_REASON = 4_000;
+/** Attempts that were given up and whose leases may still hold. */
+const MAX_GIVEN_UP = 100;
 
-export interface TaskWorkerDeps extends RunTaskDeps {
-  readonly controlDb: Database;
-  readonly queue: Queue;
-  readonly hub: EventHub;
-  readonly desk: Pick<TaskDesk, 'claim'>;
+export interface TaskWorkerDeps {
+  readonly config: Config;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
   readonly telemetry: Pick<Telemetry, 'systemError'>;
+  readonly coordinator: TaskCoordinator;
 }
 
 export interface TaskWorkerOptions {
-  readonly name: string;
   readonly labels: () => readonly string[];
   /** How many more may begin now, tasks of this worker not counted; 0 while nothing may. */
   readonly places: () => Promise<number>;
@@ -50,7 +47,7 @@ export interface TaskWorkerOptions {
 }
 
 interface RunningTask {
-  readonly task: ClaimedTask;
+  readonly task: LeasedTask;
   readonly interrupt: AbortController;
   readonly ended: Promise<void>;
 }
@@ -59,6 +56,8 @@ export class TaskWorker implements AsyncDisposable {
   readonly #deps: TaskWorkerDeps;
   readonly #options: TaskWorkerOptions;
   readonly #running = new Map<string, RunningTask>();
+  /** Something of them may be alive: their leases end by themselves. */
+  readonly #givenUp: TaskLease[] = [];
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
   #draining = false;
@@ -75,17 +74,17 @@ export class TaskWorker implements AsyncDisposable {
 
   open(): void {
     if (this.#options.maxTasks === 0) return;
-    const { hub, logger, telemetry } = this.#deps;
+    const { coordinator, logger, telemetry } = this.#deps;
     const claims = startLoop({
       everyMs: LOOK_EVERY_MS,
       work: () => this.#claim(),
       onError: (error) => {
         telemetry.systemError('worker');
-        logger.warn({ error: isTransient(error) ? String(error) : error, loop: 'tasks' }, 'will try again');
+        logger.warn({ error: isSilent(error) ? String(error) : error, loop: 'tasks' }, 'will try again');
       },
     });
     this.#claims = claims;
-    for (const topic of [TASKS_TOPIC, QUEUE_TOPIC]) this.#offs.push(hub.on(topic, claims.wake));
+    this.#offs.push(coordinator.onWork(claims.wake));
     claims.wake();
   }
 
@@ -126,33 +125,14 @@ export class TaskWorker implements AsyncDisposable {
   async #claimOnce(): Promise<boolean> {
     const places = await this.#options.places();
     const max = Math.min(places, this.#options.maxTasks) - this.#running.size;
-    if (max <= 0 || !(await this.#anyWaits())) return false;
-    const claimed = await this.#deps.desk.claim({
-      claimant: 'worker',
-      workerName: this.#options.name,
-      types: [...RUN_TASK_TYPES],
-      labels: [...this.#options.labels()],
-      projectIds: null,
-      max: Math.min(max, MAX_CLAIMED),
-    });
+    if (max <= 0) return false;
+    const held = [...[...this.#running.values()].map(({ task }) => leaseOf(task)), ...this.#givenUp];
+    const claimed = await this.#deps.coordinator.claim({ labels: this.#options.labels(), max, held });
     for (const task of claimed) this.#start(task);
     return claimed.length === max;
   }
 
-  /** Asked before, because a claim takes turns with those of all workers. */
-  async #anyWaits(): Promise<boolean> {
-    const row = await this.#deps.db
-      .selectFrom('tasks')
-      .select('id')
-      .where('status', '=', 'PENDING')
-      .where('type', 'in', RUN_TASK_TYPES)
-      .where('ready_at', '<=', sql<Date>`now()`)
-      .limit(1)
-      .executeTakeFirst();
-    return row !== undefined;
-  }
-
-  #start(task: ClaimedTask): void {
+  #start(task: LeasedTask): void {
     const interrupt = new AbortController();
     // One that was lost and came back: what its earlier attempt here runs goes first.
     const earlier = [...this.#running.values()].filter((running) => running.task.id === task.id);
@@ -160,6 +140,8 @@ export class TaskWorker implements AsyncDisposable {
     const ended = Promise.all(earlier.map((running) => running.ended))
       .then(() => this.#run(task, interrupt))
       .catch((error: unknown) => {
+        this.#givenUp.push(leaseOf(task));
+        if (this.#givenUp.length > MAX_GIVEN_UP) this.#givenUp.shift();
         this.#deps.telemetry.systemError('worker');
         this.#deps.logger.error({ error, task: toPublicId('task', task.id) }, 'an attempt at a task was given up');
       })
@@ -171,25 +153,29 @@ export class TaskWorker implements AsyncDisposable {
     this.#running.set(task.leaseToken, { task, interrupt, ended });
   }
 
-  async #run(task: ClaimedTask, interrupt: AbortController): Promise<void> {
+  async #run(task: LeasedTask, interrupt: AbortController): Promise<void> {
+    const { coordinator, config, runtime, logger } = this.#deps;
     const { signal } = interrupt;
-    const toRun = { ...task, type: task.type as RunTaskType };
     const beats = this.#beat(task, interrupt);
-    const off = this.#deps.hub.on(taskTopic(task.id), beats.wake);
+    const off = coordinator.onTold(task, beats.wake);
     // An attempt that takes over is nobody's until it is told.
     beats.wake();
+    const facts = {
+      project: () => coordinator.project(task, signal),
+      secrets: () => coordinator.secrets(task, signal),
+    };
     try {
-      const end = await runTask(this.#deps, toRun, signal);
+      const end = await runTask({ config, runtime, logger, facts }, task, signal);
       await this.#report(task, end);
     } catch (error) {
       if (error instanceof SupersededError) return;
       const reason = signal.reason instanceof Interrupt ? signal.reason.reason : null;
       // Whoever has the task now may work in this very place.
       if (reason === 'superseded') return;
-      await leaveNothing(this.#deps, toRun);
+      await leaveNothing(this.#deps, task);
       if (reason === null) throw error;
       // Where somebody has asked to cancel it, this ends it.
-      await this.#say(task, () => releaseTask(this.#deps, key(task)));
+      await this.#say(task, () => coordinator.release(task));
     } finally {
       off();
       await beats.stop();
@@ -197,59 +183,79 @@ export class TaskWorker implements AsyncDisposable {
   }
 
   /** Keeps the lease, and ends what runs when it cannot be kept or somebody wants that. */
-  #beat(task: ClaimedTask, interrupt: AbortController): Loop {
+  #beat(task: LeasedTask, interrupt: AbortController): Loop {
     const leaseMs = task.leaseSeconds * 1_000;
-    const control = { ...this.#deps, db: this.#deps.controlDb };
     let heldSince = performance.now();
+    const isCutOff = () => performance.now() - heldSince > leaseMs * CUT_OFF_AFTER;
     const beat = async () => {
       const sentAt = performance.now();
-      const { cancelRequested } = await heartbeatTask(control, key(task));
+      const { letGo } = await this.#deps.coordinator.heartbeat(task);
       heldSince = sentAt;
-      void this.#deps.runtime.renew(task.id).catch(() => {});
-      if (cancelRequested) interrupt.abort(new Interrupt('cancelled'));
+      if (letGo) interrupt.abort(new Interrupt('cancelled'));
     };
-    return startLoop({
+    const beats = startLoop({
       everyMs: leaseMs / BEATS,
       retryMs: Math.min(SAY_AGAIN_MS, leaseMs / BEATS),
       work: beat,
       onError: (error) => {
-        if (error instanceof LeaseLostError || error instanceof NotFoundError) {
-          interrupt.abort(new Interrupt('superseded'));
-        } else if (performance.now() - heldSince > leaseMs * CUT_OFF_AFTER) interrupt.abort(new Interrupt('cut_off'));
+        if (error instanceof SupersededError) interrupt.abort(new Interrupt('superseded'));
+        else if (isCutOff()) interrupt.abort(new Interrupt('cut_off'));
       },
     });
+    // A lease may be longer than what runs goes on without being told that somebody looks after it.
+    const renewals = startLoop({
+      everyMs: HEARTBEAT_EVERY_MS,
+      work: async () => isCutOff() || this.#deps.runtime.renew(task.id),
+      onError: () => {},
+    });
+    return {
+      wake() {
+        beats.wake();
+        renewals.wake();
+      },
+      async stop() {
+        // What is renewed may not answer.
+        void renewals.stop();
+        await beats.stop();
+      },
+    };
   }
 
-  async #report(task: ClaimedTask, end: TaskEnd): Promise<void> {
-    const { logger } = this.#deps;
+  async #report(task: LeasedTask, end: TaskEnd): Promise<void> {
+    const { coordinator, logger } = this.#deps;
     const fields = { task: toPublicId('task', task.id), type: task.type, attempt: task.attemptNo };
     if (end.status === 'COMPLETED') {
-      await this.#say(task, () => completeTask(this.#deps, { ...key(task), result: end.result }));
+      await this.#say(task, () => coordinator.complete(task, end.result));
       logger.info(fields, 'the task is completed');
       return;
     }
     const { message, retryable, result } = end;
     const reason = `${end.reason}: ${message}`.slice(0, MAX_REASON).toWellFormed().replaceAll('\0', '');
-    await this.#say(task, () => failTask(this.#deps, { ...key(task), reason, retryable, result }));
+    await this.#say(task, () => coordinator.fail(task, { reason, retryable, result }));
     logger.info({ ...fields, reason: end.reason }, 'the attempt at the task has failed');
   }
 
-  /** Again and again while the database does not answer, until the lease is over: then another attempt says it. */
-  async #say(task: ClaimedTask, say: () => Promise<unknown>): Promise<void> {
+  /** Again and again while nobody answers, until the lease is over: then another attempt says it. */
+  async #say(task: LeasedTask, say: () => Promise<void>): Promise<void> {
     const until = performance.now() + task.leaseSeconds * 1_000;
     for (;;) {
       try {
         await say();
         return;
       } catch (error) {
-        if (error instanceof LeaseLostError || error instanceof NotFoundError) return;
-        if (!isTransient(error) || performance.now() > until) throw error;
+        if (error instanceof SupersededError) return;
+        if (!isSilent(error) || performance.now() > until) throw error;
         await delay(SAY_AGAIN_MS);
       }
     }
   }
 }
 
-function key({ id, leaseToken }: ClaimedTask) {
+function leaseOf({ id, leaseToken }: TaskLease): TaskLease {
   return { id, leaseToken };
+}
+
+/** The database, or the server that speaks for it. */
+function isSilent(error: unknown): boolean {
+  return isTransient(error) || error instanceof ServerSilentError;
 }

@@ -26,7 +26,7 @@ import { keepWorkspaces } from './janitor.ts';
 import { type Dismissal, Orders } from './orders.ts';
 import { PostgresCoordinator, type PostgresCoordinatorDeps } from './postgres-coordinator.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
-import { TaskWorker, type TaskWorkerDeps } from './task-worker.ts';
+import { TaskWorker } from './task-worker.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
 const LOOK_EVERY_MS = 2_000;
@@ -43,7 +43,7 @@ type OwnDeps = Omit<RunBuildDeps, 'holdsLeases' | 'drift' | 'openLedger'>;
 
 /** Beside the database; or somewhere else, with whoever speaks for it. */
 export type WorkerDeps = OwnDeps &
-  ((PostgresCoordinatorDeps & TaskWorkerDeps) | { readonly openCoordinator: (worker: Worker) => Coordinator });
+  (PostgresCoordinatorDeps | { readonly openCoordinator: (worker: Worker) => Coordinator });
 
 export interface WorkerOptions {
   readonly name: string | undefined;
@@ -72,8 +72,7 @@ export class Worker implements AsyncDisposable {
   readonly #orders: Orders;
   /** As the last look at what is said of this worker gave them. */
   #claimLabels: readonly string[] = [];
-  /** None elsewhere than beside the database. */
-  readonly #tasks: TaskWorker | null = null;
+  readonly #tasks: TaskWorker;
   readonly #turns = new Turns(1);
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
@@ -108,12 +107,11 @@ export class Worker implements AsyncDisposable {
       drain: (graceMs, mode) => this.drain(graceMs, mode),
       letGo: () => {
         for (const { interrupt } of this.#attempts.values()) interrupt.abort(new Interrupt('superseded'));
-        this.#tasks?.release();
+        this.#tasks.release();
       },
     });
-    if ('openCoordinator' in deps) return;
-    this.#tasks = new TaskWorker(deps, {
-      name: this.name,
+    const taskDeps = { ...this.#deps, coordinator: this.#coordinator.tasks };
+    this.#tasks = new TaskWorker(taskDeps, {
       labels: () => this.#claimLabels,
       places: () => this.#places(),
       maxTasks: options.tasks ?? options.capacity,
@@ -125,6 +123,11 @@ export class Worker implements AsyncDisposable {
   /** Resolves when an administrator has ended it, and it runs nothing any more: it is to be closed then. */
   get dismissed(): Promise<Dismissal> {
     return this.#orders.dismissed;
+  }
+
+  /** Whoever hands out builds has answered lately. */
+  get isAnswered(): boolean {
+    return this.#clock.isAnswered;
   }
 
   get running(): number {
@@ -177,7 +180,7 @@ export class Worker implements AsyncDisposable {
     this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));
     this.#wakeBeat = beat.wake;
     claim.wake();
-    this.#tasks?.open();
+    this.#tasks.open();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);
     logger.info({ worker: this.name, capacity: this.#capacity, providers }, 'working');
   }
@@ -190,9 +193,9 @@ export class Worker implements AsyncDisposable {
     this.#draining ??= this.#coordinator.markDraining().catch(() => {});
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
-    await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks?.stopClaiming()]);
+    await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks.stopClaiming()]);
     const ended = () =>
-      Promise.all([this.#tasks?.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
+      Promise.all([this.#tasks.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise((done) => {
       timer = setTimeout(done, graceMs);
@@ -202,7 +205,7 @@ export class Worker implements AsyncDisposable {
     const reason = mode === 'leave' ? 'left' : 'released';
     for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt(reason));
     // Nobody re-attaches to a task.
-    this.#tasks?.release();
+    this.#tasks.release();
     // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
     const leave = new AbortController();
     await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
@@ -212,7 +215,7 @@ export class Worker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
-    await this.#tasks?.[Symbol.asyncDispose]();
+    await this.#tasks[Symbol.asyncDispose]();
     for (const off of this.#offs.splice(0)) off();
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
     await this.#recordDrift().catch(() => {});
@@ -233,7 +236,7 @@ export class Worker implements AsyncDisposable {
 
   /** May there be more to claim, and is there room? */
   async #claimOnce(): Promise<boolean> {
-    const free = (await this.#places()) - (this.#tasks?.running ?? 0);
+    const free = (await this.#places()) - this.#tasks.running;
     if (free <= 0) return false;
     const claimed = await this.#coordinator.claim(this.#claimLabels, free);
     for (const build of claimed) this.#start(build);
@@ -302,7 +305,7 @@ export class Worker implements AsyncDisposable {
         off();
         this.#attempts.delete(key);
         this.#claims?.wake();
-        this.#tasks?.wake();
+        this.#tasks.wake();
       });
     this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.
@@ -372,6 +375,8 @@ export class Worker implements AsyncDisposable {
   async #probe(): Promise<void> {
     this.#agents = await probeAgents(this.#deps.agents);
     await this.#coordinator.updateAgents(this.#agents);
+    // Of what waits some may need no more than it has now.
+    this.#claims?.wake();
   }
 
   async #recordDrift(): Promise<void> {

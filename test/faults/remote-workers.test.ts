@@ -9,11 +9,14 @@ import type { Build } from '../../src/builds/build.ts';
 import { readLog } from '../../src/builds/build-log.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { readEvents } from '../../src/events/read-events.ts';
+import { rescueTasks } from '../../src/tasks/rescue-tasks.ts';
 import { startSlipway } from '../cli/slipway-process.ts';
+import { commitAsPerson } from '../git/sandbox.ts';
 import { type GitServer, startGitServer } from '../support/git-server.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { makeWorkToken, openRemoteHarness } from '../support/remote.ts';
 import { script } from '../support/script.ts';
+import { enqueueRun, finishedTask } from '../support/task-runs.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** The git server of these tests is on this machine. */
@@ -34,9 +37,9 @@ async function openWorld(environment: Record<string, string> = {}) {
   opened.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   const tokenFile = join(folder, 'token');
   await writeFile(tokenFile, `${await makeWorkToken(stack)}\n`, { mode: 0o600 });
-  const startWorker = async () => {
-    const args = ['work', '--json', '--server', harness.url, '--token-file', tokenFile, '--data', join(folder, 'data')];
-    const worker = startSlipway(args, FAR_MACHINE);
+  const startWorker = async (data = 'data', environment: Record<string, string> = {}) => {
+    const args = ['work', '--json', '--server', harness.url, '--token-file', tokenFile, '--data', join(folder, data)];
+    const worker = startSlipway(args, { ...FAR_MACHINE, ...environment });
     opened.defer(async () => {
       worker.child.kill('SIGKILL');
       await worker.ended;
@@ -60,6 +63,24 @@ async function startGated(stack: TestStack, git: GitServer, folder: string) {
   return { build, openGate, runCount };
 }
 
+/** A task of the type `test`, once it runs: its command waits for a gate of its own. */
+async function startGatedTask(stack: TestStack, git: GitServer, folder: string) {
+  const [gate, runs] = [join(folder, 'task-gate'), join(folder, 'task-runs')];
+  const repository = await git.createRepository('tested');
+  await commitAsPerson(repository.path, { 'a.txt': 'a' });
+  const project = await stack.createProject({ repositoryUrl: repository.url });
+  const script = `echo run >> ${runs}; while [ ! -e ${gate} ]; do sleep 0.1; done; echo the end`;
+  const payload = { command: ['sh', '-c', script] };
+  const rule = { leaseSeconds: 5, retry: { backoffSeconds: 0 } };
+  const id = await enqueueRun(stack, project, { type: 'test', payload, ...rule });
+  const runCount = async () => (await readFile(runs, 'utf8').catch(() => '')).split('\n').filter(Boolean).length;
+  await waitFor(async () => (await runCount()) === 1, { deadlineMs: 40_000, what: 'the test command' });
+  return { id, runCount, openGate: () => writeFile(gate, '') };
+}
+
+const endsOf = async ({ orchestrator: { db } }: TestStack, id: string) =>
+  db.selectFrom('task_events').select('seq').where('task_id', '=', id).where('type', '=', 'FINISHED').execute();
+
 async function expectWhole(stack: TestStack, build: Build): Promise<void> {
   const { db } = stack.orchestrator;
   const events = await readEvents(db, { buildId: build.id, after: 0, limit: 1_000 });
@@ -74,23 +95,56 @@ async function expectWhole(stack: TestStack, build: Build): Promise<void> {
   expect(deliveries).toEqual([{ kind: 'build.finished' }]);
 }
 
-test('a minute of silence loses and repeats nothing: one attempt, one run of the agent, one commit', {
+test('a minute of silence loses and repeats nothing: one attempt, one run of agent and tests, one commit', {
   timeout: 180_000,
 }, async () => {
   const { stack, harness, git, folder, startWorker } = await openWorld();
   // Who would give its build to others, if its lease ran out.
-  await startWorker();
+  const far = await startWorker('data', { SLIPWAY_WORKER_PORT: '0' });
+  const { healthUrl } = JSON.parse(far.stdout) as { healthUrl: string };
+  const health = async () => {
+    const response = await fetch(`${healthUrl}/readyz`);
+    return [response.status, ((await response.json()) as { check?: string }).check];
+  };
   const { build, openGate, runCount } = await startGated(stack, git, folder);
+  const task = await startGatedTask(stack, git, folder);
+  expect(await health()).toEqual([200, undefined]);
   await stack.openWorker(1);
   harness.proxy.disturb({ kind: 'silence' });
   await openGate();
   await delay(60_000);
+  expect(await health()).toEqual([503, 'server']);
+  await rescueTasks(stack.orchestrator);
+  await task.openGate();
   harness.proxy.disturb({ kind: 'refuse' });
   harness.proxy.disturb(null);
   const ended = await stack.finished(build.id, 60_000);
   expect(ended).toMatchObject({ status: 'COMPLETED', attemptNo: 1, result: { publication: 'PUSHED' } });
   expect(await runCount()).toBe(1);
   await expectWhole(stack, ended);
+  const tested = await finishedTask(stack, task.id);
+  expect(tested).toMatchObject({ status: 'COMPLETED', attemptNo: 1, failures: 0, result: { output: 'the end' } });
+  expect([await task.runCount(), (await endsOf(stack, task.id)).length]).toEqual([1, 1]);
+  await waitFor(async () => (await health())[0] === 200, { what: 'the worker, ready again' });
+});
+
+test('of a remote worker that is killed in the middle of a test task another one completes it, once', {
+  timeout: 120_000,
+}, async () => {
+  const { stack, git, folder, startWorker } = await openWorld({ SLIPWAY_REMOTE_LEASE_SECONDS: '15' });
+  const first = await startWorker('first');
+  const { id, runCount, openGate } = await startGatedTask(stack, git, folder);
+  first.child.kill('SIGKILL');
+  await first.ended;
+  await startWorker('second');
+  const isRunAgain = async () => {
+    await rescueTasks(stack.orchestrator);
+    return (await runCount()) === 2;
+  };
+  await waitFor(isRunAgain, { deadlineMs: 60_000, everyMs: 200, what: 'the other worker' });
+  await openGate();
+  expect(await finishedTask(stack, id)).toMatchObject({ status: 'COMPLETED', attemptNo: 2, failures: 1 });
+  expect([await runCount(), (await endsOf(stack, id)).length]).toEqual([2, 1]);
 });
 
 test('a remote worker that is killed is replaced by one beside the database', { timeout: 120_000 }, async () => {

@@ -28,8 +28,20 @@ interface Mutant {
 const MUTANTS: readonly Mutant[] = [
   {
     name: 'the limits of credentials',
-    in: 'queue_pools_of(text[], text[])',
-    from: ' and open',
+    in: 'queue_refresh_gates(text[])',
+    from: 'coalesce(g.running < g.max_running, true) as open',
+    to: 'true as open',
+  },
+  {
+    name: 'the limit of a credential, where its project goes on with another one',
+    in: 'queue_take(uuid, double precision, integer[], uuid)',
+    from: 'p.id = t.pool_id and p.open and',
+    to: 'p.id = t.pool_id and',
+  },
+  {
+    name: 'the order of the credentials',
+    in: 'queue_take(uuid, double precision, integer[], uuid)',
+    from: 'perform queue_refresh_heads(v_gated);',
     to: '',
   },
   {

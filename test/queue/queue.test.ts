@@ -6,7 +6,7 @@ import type { Database, DatabaseTransaction } from '../../src/database/database.
 import { openQueue, type Queue, type QueuedItem } from '../../src/queue/queue.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { addProject, checkQueue, claim } from '../support/queue.ts';
+import { addProject, checkQueue, claim, claimAll } from '../support/queue.ts';
 
 let database: TestDatabase;
 let queue: Queue;
@@ -225,7 +225,7 @@ test('a credential holds back those that use it, and what changes hands waits fo
   await checkQueue(db);
 });
 
-test('an item or a project that somebody holds is passed over, and keeps its turn', async () => {
+test('an item or a project that somebody holds is passed over, which is said, and keeps its turn', async () => {
   const other = await addProject(db);
   const [first, second, theirs] = [await add(), await add(), await add({ projectId: other })];
   await inTransaction(async (trx) => {
@@ -234,9 +234,9 @@ test('an item or a project that somebody holds is passed over, and keeps its tur
   });
   await inTransaction(async (trx) => {
     await sql`select 1 from projects where id = ${projectId} for no key update`.execute(trx);
-    expect(await claim(db)).toEqual([]);
+    expect(await claimAll(db)).toEqual({ ids: [], hasPassedOver: true });
   });
-  expect(await claim(db)).toEqual([first]);
+  expect(await claimAll(db)).toEqual({ ids: [first], hasPassedOver: false });
 });
 
 test('tidying removes what nothing is in', async () => {

@@ -1,5 +1,6 @@
 /** What a worker that reaches only the API is given and told, and what others may not do in its name. */
 import { gzipSync } from 'node:zlib';
+import { v7 } from 'uuid';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { createEnrolment, enrol } from '../../src/auth/enrolment.ts';
@@ -18,6 +19,7 @@ import { startGitServer } from '../support/git-server.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { makeWorkToken, openFarWorker, openRemoteHarness } from '../support/remote.ts';
 import { script } from '../support/script.ts';
+import { enqueueRun } from '../support/task-runs.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let stack: TestStack;
@@ -71,6 +73,38 @@ test('nobody speaks for the worker of another token, or without the scope', asyn
   await expect(new ApiCoordinator(reader, harness.workerId).claim([], 1)).rejects.toThrow('scope work');
   const nobody = new Connection({ url: harness.url, token: 'slipway_x' });
   await expect(new ApiCoordinator(nobody, harness.workerId).claim([], 1)).rejects.toThrow('401');
+});
+
+test('nobody is told of the task of another', async () => {
+  const payload = { command: ['true'] };
+  const [{ project: own }, { project: other }, { project: near }] = [
+    await start(FAR, script({ print: 'x' })),
+    await start(FAR, script({ print: 'x' })),
+    await start(null, script({ print: 'x' })),
+  ];
+  const [first, second] = [
+    await enqueueRun(stack, own, { type: 'test', payload }),
+    await enqueueRun(stack, other, { type: 'test', payload }),
+  ];
+  await enqueueRun(stack, near, { type: 'test', payload });
+  const connection = new Connection({ url: harness.url, token: await makeWorkToken(stack, [other.id]) });
+  const limited = new ApiCoordinator(connection, v7());
+  await limited.register({ id: v7(), name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] });
+  const all = { labels: [], max: 9, held: [] };
+  const [given, ...more] = await limited.tasks.claim(all);
+  expect([given?.id, more]).toEqual([second, []]);
+  const [lease, ...rest] = await harness.coordinator.tasks.claim(all);
+  expect([lease?.id, rest]).toEqual([first, []]);
+  if (!lease || !given) throw new Error('two were claimed');
+  const never = new AbortController().signal;
+  for (const word of [limited.tasks.secrets(lease, never), limited.tasks.project(lease, never)]) {
+    await expect(word).rejects.toThrow(SupersededError);
+  }
+  await expect(harness.coordinator.tasks.secrets(given, never)).rejects.toThrow(SupersededError);
+  const stranger = new ApiCoordinator(connection, harness.workerId);
+  await expect(stranger.tasks.secrets(lease, never)).rejects.toThrow('404');
+  await expect(stranger.tasks.complete(lease, null)).rejects.toThrow('404');
+  await harness.coordinator.tasks.complete(lease, null);
 });
 
 test('it is cordoned, drained and evicted as any other, and has the labels that its enrolment names', async () => {

@@ -4,10 +4,14 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
+import { QUEUE_TOPIC } from '../../src/events/topics.ts';
+import { WorkerHints } from '../../src/server/worker-hints.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
+import { PostgresCoordinator } from '../../src/workers/postgres-coordinator.ts';
 import { claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { checkQueue } from '../support/queue.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { Api } from './api.ts';
 import { finish } from './finish.ts';
 
@@ -46,6 +50,104 @@ async function send(name: string, input: Record<string, unknown>, fields: string
 }
 
 const id = () => toPublicId('project', projectId);
+
+/** Claims when it is told to, and never looks by itself; as the server tells a remote worker, too. */
+async function claimWhenTold() {
+  const { orchestrator } = stack;
+  const self = { id: await registerByHand(stack), name: 'told', place: 'elsewhere' };
+  const coordinator = new PostgresCoordinator(orchestrator, self);
+  const claimed: string[] = [];
+  let looks = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const off = coordinator.onWork(() => {
+    looks += 1;
+    last = last
+      .then(() => coordinator.claim(claimer(self.id).labels, 1))
+      .then((builds) => claimed.push(...builds.map((build) => build.id)));
+  });
+  const rest = async () => {
+    for (let before: unknown; before !== last; ) {
+      before = last;
+      await before;
+    }
+  };
+  return { id: self.id, claimed, looks: () => looks, rest, [Symbol.dispose]: off };
+}
+
+test.each(['projects', 'queue_items', 'build_audit'])(
+  'what a claim passes over, because somebody holds its row of %s, is asked for again until it is free',
+  async (table) => {
+    const { db, hub } = stack.orchestrator;
+    const build = await start();
+    using told = await claimWhenTold();
+    using hints = new WorkerHints(hub);
+    await db.transaction().execute(async (trx) => {
+      const held = table === 'projects' ? projectId : build;
+      await sql`select 1 from ${sql.table(table)} where id = ${held} for no key update`.execute(trx);
+      hub.announce(QUEUE_TOPIC);
+      await waitFor(() => told.looks() > 2, { what: 'a worker that is told to look again' });
+      const about = { workerId: told.id, topics: new Map(), takesTasks: false };
+      const hint = await hints.next(about, { ms: 60_000, gone: new AbortController().signal });
+      expect([hint.work, told.claimed]).toEqual([true, []]);
+    });
+    await waitFor(() => told.claimed.length > 0, { what: 'the claim' });
+    expect(told.claimed).toEqual([build]);
+    await finish(stack.orchestrator, build);
+    await checkQueue(db);
+  },
+);
+
+test('whatever has held a build back, it is announced when it does so no more', async () => {
+  const { orchestrator } = stack;
+  await sql`insert into provider_keys values ('scripted', 'ANTHROPIC_API_KEY')`.execute(orchestrator.db);
+  using told = await claimWhenTold();
+  const runsWithKey = async () => {
+    const build = await start({ concurrencyKey: 'k' });
+    await waitFor(() => told.claimed.includes(build), { what: 'the one that runs' });
+    return build;
+  };
+  const done = async (name: string, input: Record<string, unknown>, fields: string) =>
+    expect(await send(name, input, fields)).not.toHaveProperty('code');
+  const ofProject = (name: string, input: object = {}) => done(name, { id: id(), ...input }, 'project { id }');
+  const ofQueue = (input: Record<string, unknown>) => done('updateQueue', input, 'queue { maxRunning }');
+  const ofWorker = (name: string) => done(name, { id: toPublicId('worker', told.id) }, 'worker { id }');
+  const ofKey = (name: string, input: object = {}) =>
+    done(name, { projectId: id(), name: 'key', ...input }, 'credential { maxRunning }');
+  const modelApiKey = { variable: 'ANTHROPIC_API_KEY', key: 'sk-ant-0123456789' };
+  const fullKey = async () => [
+    await ofKey('setCredential', { modelApiKey }),
+    await ofKey('setCredentialLimit', { maxRunning: 0 }),
+  ];
+  const queue = (input: object) => ofProject('updateProject', { settings: { queue: input } });
+  /** What holds it back, and what lets it go. */
+  const cases: Readonly<Record<string, readonly [() => Promise<unknown>, () => Promise<unknown>]>> = {
+    'a pause of all': [() => ofQueue({ paused: true }), () => ofQueue({ paused: false })],
+    'a pause of its project': [() => ofProject('pauseProject'), () => ofProject('resumeProject')],
+    'the limit of all': [() => ofQueue({ maxRunning: 0 }), () => ofQueue({ maxRunning: null })],
+    'the limit of its project': [() => queue({ maxRunning: 0 }), () => queue({ maxRunning: null })],
+    'the limit of keys': [runsWithKey, () => queue({ maxRunningPerKey: 2 })],
+    'the limit of its key': [
+      runsWithKey,
+      () => done('setKeyLimit', { projectId: id(), key: 'k', maxRunning: 2 }, 'project { id }'),
+    ],
+    'another one with its key': [runsWithKey, async () => finish(orchestrator, told.claimed.pop() ?? '')],
+    'the limit of its credential': [fullKey, () => ofKey('setCredentialLimit', { maxRunning: 1 })],
+    'a credential that is deleted': [fullKey, () => ofKey('deleteCredential')],
+    'a worker that takes nothing': [() => ofWorker('cordonWorker'), () => ofWorker('uncordonWorker')],
+  };
+  for (const [what, [hold, release]] of Object.entries(cases)) {
+    projectId = (await stack.createProject()).id;
+    await hold();
+    const build = await start({ concurrencyKey: 'k' });
+    await told.rest();
+    expect(told.claimed, what).not.toContain(build);
+    await release();
+    await waitFor(() => told.claimed.includes(build), { what: `the build that was held back by ${what}` });
+    for (const each of told.claimed.splice(0)) await finish(orchestrator, each);
+  }
+  await sql`delete from provider_keys`.execute(orchestrator.db);
+  await checkQueue(orchestrator.db);
+});
 
 test('a project is paused and goes on; the rest is not held back', async () => {
   const ours = await start();

@@ -22,14 +22,19 @@ export interface HandClaim {
 }
 
 /** Ids in the order in which they were given out. */
-export async function claim(
+export async function claim(db: Database | DatabaseTransaction, asks: HandClaim = {}): Promise<string[]> {
+  return (await claimAll(db, asks)).ids;
+}
+
+export async function claimAll(
   db: Database | DatabaseTransaction,
   { kinds = ['task:a'], labels = [], max = 100, projects = null }: HandClaim = {},
-): Promise<string[]> {
-  const { rows } = await sql<{ id: string }>`
+): Promise<{ ids: string[]; hasPassedOver: boolean }> {
+  const { rows } = await sql<{ id: string | null }>`
     select id from queue_claim(${v7()}, ${[...kinds]}::text[], ${[...labels]}::text[], ${max},
                                ${projects && [...projects]}::uuid[])`.execute(db);
-  return rows.map(({ id }) => id);
+  const ids = rows.flatMap(({ id }) => (id === null ? [] : [id]));
+  return { ids, hasPassedOver: ids.length < rows.length };
 }
 
 /** Every counter is what the items say. */

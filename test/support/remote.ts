@@ -10,6 +10,7 @@ import { Connection } from '../../src/remote/connection.ts';
 import { openRemoteWorker } from '../../src/remote/open-remote-worker.ts';
 import { openLocalRuntime } from '../../src/runtimes/local.ts';
 import { openTelemetry } from '../../src/telemetry/telemetry.ts';
+import type { Worker, WorkerOptions } from '../../src/workers/worker.ts';
 import { openTestApi } from './api.ts';
 import type { TestStack } from './orchestrator.ts';
 import { openTcpProxy } from './tcp-proxy.ts';
@@ -54,7 +55,7 @@ export async function openRemoteHarness(stack: TestStack) {
 /** A remote worker in this process, with a data folder of its own; `url` leads to the server. */
 export async function openFarWorker(
   stack: TestStack,
-  { url, token }: { readonly url: string; readonly token: string },
+  { url, token, ...options }: { readonly url: string; readonly token: string } & Partial<WorkerOptions>,
 ) {
   await using opened = new AsyncDisposableStack();
   const dataFolder = await mkdtemp(join(tmpdir(), 'slipway-remote-'));
@@ -65,7 +66,42 @@ export async function openFarWorker(
   const telemetry = opened.use(await openTelemetry(config, logger));
   const machine = { config, logger, agents, telemetry, runtime };
   const server = { url, token };
-  const worker = opened.use(await openRemoteWorker(machine, { name: 'remote', capacity: 2, server }));
+  const worker = opened.use(await openRemoteWorker(machine, { name: 'remote', capacity: 2, ...options, server }));
   const resources = opened.move();
   return { worker, dataFolder, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }
+
+export interface WorkerPlace extends AsyncDisposable {
+  readonly worker: Worker;
+  /** Where its workspaces are. */
+  readonly dataFolder: string;
+}
+
+export interface WorkerPlaces extends AsyncDisposable {
+  openWorker(capacity: number): Promise<WorkerPlace>;
+}
+
+/** The same worker where it may be: what it runs is to be the same. */
+export const WORKER_PLACES: readonly (readonly [string, (stack: TestStack) => Promise<WorkerPlaces>])[] = [
+  [
+    'beside the database',
+    async (stack) => ({
+      async openWorker(capacity) {
+        const worker = await stack.openWorker(capacity);
+        return { worker, dataFolder: stack.dataFolder, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+      },
+      [Symbol.asyncDispose]: async () => {},
+    }),
+  ],
+  [
+    'over the API',
+    async (stack) => {
+      const api = await openTestApi(stack);
+      const server = { url: `http://127.0.0.1:${api.port}`, token: await makeWorkToken(stack) };
+      return {
+        openWorker: (capacity) => openFarWorker(stack, { ...server, capacity }),
+        [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
+      };
+    },
+  ],
+];

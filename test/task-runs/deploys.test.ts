@@ -1,5 +1,5 @@
 /** Tasks of the type `deploy`: by a command of the project, and by manifests. */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { setCredential } from '../../src/credentials/set-credential.ts';
 import { InvalidInputError } from '../../src/errors.ts';
 import type { Project } from '../../src/projects/project.ts';
@@ -9,6 +9,7 @@ import { commitAsPerson } from '../git/sandbox.ts';
 import { FAKE_TOKEN, type FakeCluster, openFakeCluster } from '../support/fake-cluster.ts';
 import { type GitServer, startGitServer } from '../support/git-server.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { WORKER_PLACES } from '../support/remote.ts';
 import { enqueueRun, finishedTask } from '../support/task-runs.ts';
 
 const SECRET = 'fly-secret-0123456789';
@@ -68,7 +69,6 @@ beforeAll(async () => {
   const variables = [{ name: 'FLY_TOKEN', value: SECRET }];
   await setDeploy('production', { kubeconfig: cluster.kubeconfig, variables });
   await setDeploy('staging', { variables });
-  await stack.openWorker(2);
 });
 afterAll(async () => {
   await stack[Symbol.asyncDispose]();
@@ -108,103 +108,118 @@ async function withCommand<T>(argument: string, work: () => Promise<T>): Promise
   }
 }
 
-test('a deploy command has the credential of its environment, which its result does not show', async () => {
-  const deployed = await withCommand('line', () => deploy({ branch: 'main' }));
-  expect(deployed).toMatchObject({ status: 'COMPLETED', concurrencyKey: 'deploy:production' });
-  expect(deployed.result).toMatchObject({ status: 'DEPLOYED', url: 'https://shop.example/', commit, exitCode: 0 });
-  expect(deployed.result.output).toContain('a kubeconfig\nfor me only\nproduction has [redacted] at');
-  expect(JSON.stringify(deployed.result)).not.toContain(SECRET);
-  const fromFile = await withCommand('file', () => deploy({}));
-  expect(fromFile.result.url).toBe('https://shop.example/from-file');
-  const failed = await withCommand('fail', () => deploy({}, 'elsewhere'));
-  expect(failed).toMatchObject({
-    status: 'FAILED',
-    failure: { reason: 'COMMAND_FAILED: sh ended with exit code 3.', retryable: false },
-    result: { status: 'FAILED', url: null, exitCode: 3, output: expect.stringContaining('elsewhere has  at') },
+describe.each(WORKER_PLACES)('a worker %s', (_where, openPlaces) => {
+  const opened = new AsyncDisposableStack();
+  beforeAll(async () => {
+    const places = opened.use(await openPlaces(stack));
+    opened.use(await places.openWorker(2));
+  });
+  afterAll(() => opened.disposeAsync());
+
+  test('a deploy command has the credential of its environment, which its result does not show', async () => {
+    const deployed = await withCommand('line', () => deploy({ branch: 'main' }));
+    expect(deployed).toMatchObject({ status: 'COMPLETED', concurrencyKey: 'deploy:production' });
+    expect(deployed.result).toMatchObject({ status: 'DEPLOYED', url: 'https://shop.example/', commit, exitCode: 0 });
+    expect(deployed.result.output).toContain('a kubeconfig\nfor me only\nproduction has [redacted] at');
+    expect(JSON.stringify(deployed.result)).not.toContain(SECRET);
+    const fromFile = await withCommand('file', () => deploy({}));
+    expect(fromFile.result.url).toBe('https://shop.example/from-file');
+    const failed = await withCommand('fail', () => deploy({}, 'elsewhere'));
+    expect(failed).toMatchObject({
+      status: 'FAILED',
+      failure: { reason: 'COMMAND_FAILED: sh ended with exit code 3.', retryable: false },
+      result: { status: 'FAILED', url: null, exitCode: 3, output: expect.stringContaining('elsewhere has  at') },
+    });
+  });
+
+  test('manifests are applied in the right order, and are deployed when they are rolled out', async () => {
+    cluster.status = (_kind, looks) => ({
+      observedGeneration: looks > 1 ? 1 : 0,
+      updatedReplicas: 1,
+      replicas: 1,
+      availableReplicas: 1,
+    });
+    const deployed = await deploy({ commit });
+    expect(deployed.failure).toBeNull();
+    expect(deployed.result).toMatchObject({
+      status: 'DEPLOYED',
+      url: 'https://shop.example/',
+      applied: 4,
+      objects: [
+        { kind: 'Namespace', name: 'front', namespace: null, status: 'APPLIED' },
+        { kind: 'ConfigMap', name: 'settings', namespace: 'shop', status: 'APPLIED' },
+        { kind: 'Deployment', name: 'web', namespace: 'front', status: 'READY' },
+        { kind: 'Ingress', name: 'web', namespace: 'front', status: 'APPLIED' },
+      ],
+    });
+    const applied = cluster.objects.get('/api/v1/namespaces/shop/configmaps/settings');
+    expect(applied).toEqual({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'settings', namespace: 'shop' },
+      data: { colour: 'blue' },
+    });
+    const patches = cluster.api.requests.filter((request) => request.startsWith('PATCH'));
+    expect(patches.every((request) => request.includes('fieldManager=slipway&force=false'))).toBe(true);
   });
   const told = await withCommand('fail', () => deploy({}, 'staging'));
   expect(told.result.output).toContain('staging has [redacted] at');
 });
 
-test('manifests are applied in the right order, and are deployed when they are rolled out', async () => {
-  cluster.status = (_kind, looks) => ({
-    observedGeneration: looks > 1 ? 1 : 0,
-    updatedReplicas: 1,
-    replicas: 1,
-    availableReplicas: 1,
+describe('what goes wrong', () => {
+  beforeAll(async () => {
+    await stack.openWorker(2);
   });
-  const deployed = await deploy({ commit });
-  expect(deployed.failure).toBeNull();
-  expect(deployed.result).toMatchObject({
-    status: 'DEPLOYED',
-    url: 'https://shop.example/',
-    applied: 4,
-    objects: [
-      { kind: 'Namespace', name: 'front', namespace: null, status: 'APPLIED' },
-      { kind: 'ConfigMap', name: 'settings', namespace: 'shop', status: 'APPLIED' },
-      { kind: 'Deployment', name: 'web', namespace: 'front', status: 'READY' },
-      { kind: 'Ingress', name: 'web', namespace: 'front', status: 'APPLIED' },
+
+  test.each<[string, object, Partial<FakeCluster>, string]>([
+    [
+      'what the cluster refuses',
+      {},
+      { refuse: ({ kind }) => (kind === 'ConfigMap' ? { code: 422, message: 'spec.colour is not known' } : null) },
+      'DEPLOY_FAILED: ConfigMap settings: spec.colour is not known',
     ],
+    [
+      'a roll-out that fails',
+      {},
+      {
+        status: () => ({
+          observedGeneration: 1,
+          conditions: [{ type: 'Progressing', reason: 'ProgressDeadlineExceeded', message: 'stuck' }],
+        }),
+      },
+      'DEPLOY_FAILED: Deployment web: stuck',
+    ],
+    [
+      'a roll-out without an end',
+      { timeoutSeconds: 1 },
+      { status: () => ({ observedGeneration: 1 }) },
+      'TIMEOUT: Deployment web was not ready in time: 0 of 1 replicas are updated.',
+    ],
+    [
+      'a kind that the cluster does not know',
+      { manifests: ['strange/unknown.yaml'] },
+      {},
+      'DEPLOY_FAILED: Widget w: The cluster knows no Widget',
+    ],
+    ['what is no YAML', { manifests: ['strange/*.yaml'] }, {}, 'DEPLOY_FAILED: strange/broken.yaml is not YAML'],
+    ['no manifests', { manifests: ['nothing/**'] }, {}, 'DEPLOY_FAILED: There are no manifests in nothing/**.'],
+  ])('a deployment fails, and says why: %s', async (_what, payload, misbehaviour, reason) => {
+    Object.assign(cluster, misbehaviour);
+    const task = await deploy(payload);
+    expect(task).toMatchObject({ status: 'FAILED', failures: 1, failure: { reason: expect.stringContaining(reason) } });
+    if (reason.includes('colour')) {
+      const statuses = (task.result.objects as { kind: string; status: string }[]).map(
+        ({ kind, status }) => `${kind} ${status}`,
+      );
+      expect(statuses).toEqual(['ConfigMap FAILED', 'Namespace APPLIED', 'Deployment SKIPPED', 'Ingress SKIPPED']);
+    }
   });
-  const applied = cluster.objects.get('/api/v1/namespaces/shop/configmaps/settings');
-  expect(applied).toEqual({
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name: 'settings', namespace: 'shop' },
-    data: { colour: 'blue' },
-  });
-  const patches = cluster.api.requests.filter((request) => request.startsWith('PATCH'));
-  expect(patches.every((request) => request.includes('fieldManager=slipway&force=false'))).toBe(true);
-});
 
-test.each<[string, object, Partial<FakeCluster>, string]>([
-  [
-    'what the cluster refuses',
-    {},
-    { refuse: ({ kind }) => (kind === 'ConfigMap' ? { code: 422, message: 'spec.colour is not known' } : null) },
-    'DEPLOY_FAILED: ConfigMap settings: spec.colour is not known',
-  ],
-  [
-    'a roll-out that fails',
-    {},
-    {
-      status: () => ({
-        observedGeneration: 1,
-        conditions: [{ type: 'Progressing', reason: 'ProgressDeadlineExceeded', message: 'stuck' }],
-      }),
-    },
-    'DEPLOY_FAILED: Deployment web: stuck',
-  ],
-  [
-    'a roll-out without an end',
-    { timeoutSeconds: 1 },
-    { status: () => ({ observedGeneration: 1 }) },
-    'TIMEOUT: Deployment web was not ready in time: 0 of 1 replicas are updated.',
-  ],
-  [
-    'a kind that the cluster does not know',
-    { manifests: ['strange/unknown.yaml'] },
-    {},
-    'DEPLOY_FAILED: Widget w: The cluster knows no Widget',
-  ],
-  ['what is no YAML', { manifests: ['strange/*.yaml'] }, {}, 'DEPLOY_FAILED: strange/broken.yaml is not YAML'],
-  ['no manifests', { manifests: ['nothing/**'] }, {}, 'DEPLOY_FAILED: There are no manifests in nothing/**.'],
-])('a deployment fails, and says why: %s', async (_what, payload, misbehaviour, reason) => {
-  Object.assign(cluster, misbehaviour);
-  const task = await deploy(payload);
-  expect(task).toMatchObject({ status: 'FAILED', failures: 1, failure: { reason: expect.stringContaining(reason) } });
-  if (reason.includes('colour')) {
-    const statuses = (task.result.objects as { kind: string; status: string }[]).map(
-      ({ kind, status }) => `${kind} ${status}`,
+  test('an environment without a kubeconfig has no cluster to apply anything to', async () => {
+    expect((await deploy({}, 'staging')).failure?.reason).toContain(
+      'no credential with a kubeconfig for the environment staging',
     );
-    expect(statuses).toEqual(['ConfigMap FAILED', 'Namespace APPLIED', 'Deployment SKIPPED', 'Ingress SKIPPED']);
-  }
-});
-
-test('an environment without a kubeconfig has no cluster to apply anything to', async () => {
-  expect((await deploy({}, 'staging')).failure?.reason).toContain(
-    'no credential with a kubeconfig for the environment staging',
-  );
+  });
 });
 
 const kubeconfig = (user: object, more: object = {}) =>

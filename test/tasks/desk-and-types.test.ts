@@ -9,6 +9,7 @@ import { findTaskDeliveries } from '../../src/callbacks/delivery.ts';
 import { redeliverCallback } from '../../src/callbacks/redeliver-callback.ts';
 import { readSigningSecrets } from '../../src/credentials/signing-secrets.ts';
 import { NotFoundError, OverloadedError, TaskStateError } from '../../src/errors.ts';
+import { TASKS_TOPIC } from '../../src/events/topics.ts';
 import { findProject } from '../../src/projects/project.ts';
 import { cancelTask, requeueTask } from '../../src/tasks/change-task.ts';
 import { followTask } from '../../src/tasks/follow-task.ts';
@@ -86,6 +87,89 @@ describe('the desk', () => {
     expect(await bench.ask(type, { projectIds: [v7()] })).toEqual([]);
     expect(await bench.ask(type, { projectIds: [] })).toEqual([]);
     expect(await bench.ask(type, { projectIds: [bench.projectId] })).toMatchObject([{ id: task.id }]);
+  });
+});
+
+describe('a claim that is repeated because its answer was lost', () => {
+  it('is given the same tasks while their leases hold, and nothing counts twice', async () => {
+    const type = await bench.newType();
+    for (let n = 0; n < 5; n += 1) await bench.enqueue(type);
+    const first = await bench.ask(type, { max: 3, claimId: 'a' });
+    expect(first).toHaveLength(3);
+    expect(await bench.ask(type, { max: 3, claimId: 'a', waitSeconds: 5 })).toEqual(first);
+    expect(await bench.ask(type, { max: 3, claimId: 'a', workerName: 'other' })).toHaveLength(2);
+    expect(await bench.ask(type, { claimId: 'a', projectIds: [v7()] })).toEqual([]);
+    await completeTask(stack.orchestrator, lease(first[0]));
+    expect(await bench.ask(type, { max: 3, claimId: 'a' })).toEqual(first.slice(1));
+    await bench.expire(first[1]?.id ?? '');
+    await failTask(stack.orchestrator, { ...lease(first[2]), reason: 'x', retryable: false });
+    expect(await bench.ask(type, { claimId: 'a' })).toEqual([]);
+    expect(await issuesOf(bench.ask(type, { claimId: ' ' }))).toEqual([expect.stringContaining('input.claimId')]);
+  });
+
+  it('is one claim, however many of it are on their way in however many processes', async () => {
+    const type = await bench.newType();
+    const desks = Array.from({ length: 4 }, () => new TaskDesk(stack.orchestrator));
+    const ask = (n: number, claimId: string | null) =>
+      (desks[n % 4] as TaskDesk).claim({
+        ...{ claimant: 'bot', projectIds: null, workerName: `w${n % 2}`, types: [type], claimId, waitSeconds: 20 },
+      });
+    const [gone] = [new AbortController()];
+    const lost = bench.ask(type, { claimId: 'b', waitSeconds: 20, workerName: 'w0', signal: gone.signal });
+    const asked = Array.from({ length: 12 }, (_, n) => ask(n, 'b'));
+    const nameless = ask(0, null);
+    await waitFor(() => desks.reduce((sum, { waiting }) => sum + waiting, 0) === 5);
+    for (let n = 0; n < 4; n += 1) await bench.enqueue(type);
+    gone.abort();
+    const answers = (await Promise.all([...asked, lost])).flat();
+    const ids = (claimedBy: string) =>
+      new Set(answers.filter((task) => task.claimedBy === claimedBy).map(({ id }) => id));
+    expect([ids('bot/w0').size, ids('bot/w1').size]).toEqual([1, 1]);
+    expect(await nameless).toHaveLength(1);
+    expect(await bench.ask(type, { max: 9 })).toHaveLength(1);
+    await Promise.all(desks.map((desk) => desk[Symbol.asyncDispose]()));
+  });
+
+  it('of one who has gone is not taken away again: he may come back for it', async () => {
+    const type = await bench.newType();
+    const { db } = stack.orchestrator;
+    const gone = new AbortController();
+    const { task } = await bench.enqueue(type);
+    await db.transaction().execute(async (trx) => {
+      await sql`select queue_hold()`.execute(trx);
+      const asked = bench.ask(type, { claimId: 'c', signal: gone.signal });
+      await waitFor(async () => {
+        const { rows } = await sql`select from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock' and state = 'active'`.execute(db);
+        return rows.length > 0;
+      });
+      gone.abort();
+      expect(await asked).toEqual([]);
+    });
+    expect(await bench.ask(type, { claimId: 'c', waitSeconds: 10 })).toMatchObject([{ id: task.id, attemptNo: 1 }]);
+  });
+});
+
+describe('a task that somebody holds', () => {
+  it('is asked for again soon, by who waits here and by who does not', async () => {
+    const type = await bench.newType();
+    const { db, hub } = stack.orchestrator;
+    for (const waitSeconds of [20, 0]) {
+      const { task } = await bench.enqueue(type);
+      let told = 0;
+      const off = hub.on(TASKS_TOPIC, () => {
+        told += 1;
+      });
+      const asked = await db.transaction().execute(async (trx) => {
+        await sql`select 1 from projects where id = ${bench.projectId} for no key update`.execute(trx);
+        const first = bench.ask(type, { waitSeconds });
+        await waitFor(() => told > 0, { what: 'somebody who is told to ask again' });
+        return [first];
+      });
+      if (waitSeconds === 0) asked.push(bench.ask(type));
+      expect((await Promise.all(asked)).flat()).toMatchObject([{ id: task.id }]);
+      off();
+    }
   });
 });
 

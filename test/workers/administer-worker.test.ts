@@ -1,9 +1,10 @@
 /** Cordon, drain and evict, with real workers that run real builds; labels; and that nothing is recorded twice. */
+import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Build, findBuild } from '../../src/builds/build.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
-import { heartbeat } from '../../src/builds/claim-builds.ts';
+import { claimBuilds, heartbeat } from '../../src/builds/claim-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { NotFoundError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
@@ -13,7 +14,7 @@ import type { AgentReport } from '../../src/workers/probe-agents.ts';
 import { findWorkers, markStopped, registerWorker, updateAgents } from '../../src/workers/registry.ts';
 import { readStanding } from '../../src/workers/standing.ts';
 import { Worker } from '../../src/workers/worker.ts';
-import { claimByHand, registerByHand } from '../support/claim.ts';
+import { claimByHand, claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -150,12 +151,53 @@ test('of an evicted worker the builds go on elsewhere at once; it is told, and n
   expect(await readStanding(orchestrator.db, evicted.id)).toMatchObject({ takesWork: false, isEvicted: true });
 });
 
-test('a claim that comes through in the moment of an eviction runs out', async () => {
+test('a worker that is told to take nothing is given nothing, whatever it has read before; an order waits for its claim', async () => {
+  const { orchestrator } = stack;
+  const order = (id: string) => ({ id, graceSeconds: 60, mode: 'PUT_BACK' as const });
+  const [cordoned, drained, evicted] = [
+    await registerByHand(stack),
+    await registerByHand(stack),
+    await registerByHand(stack),
+  ];
+  await cordonWorker(orchestrator, cordoned, 'ann');
+  await drainWorker(orchestrator, order(drained), 'ann');
+  await evictWorker(orchestrator, evicted, 'ann');
+  const build = await start({ print: 'hello' });
+  for (const id of [cordoned, drained, evicted]) expect(await claimBuilds(orchestrator, claimer(id), 9)).toEqual([]);
+  await uncordonWorker(orchestrator, cordoned, 'ann');
+
+  // A claim that has read that it may, and has not taken anything yet.
+  const { db } = orchestrator;
+  const waiting = async () => {
+    const { rows } = await sql`select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and state = 'active'`.execute(db);
+    return rows.length;
+  };
+  let isCordoned = false;
+  const [claims, cordon] = await db.transaction().execute(async (trx) => {
+    await sql`select queue_hold()`.execute(trx);
+    const claiming = claimBuilds(orchestrator, claimer(cordoned), 9);
+    await waitFor(async () => (await waiting()) === 1, { what: 'a claim that waits' });
+    const cordoning = cordonWorker(orchestrator, cordoned, 'ann').then(() => {
+      isCordoned = true;
+    });
+    await waitFor(async () => isCordoned || (await waiting()) === 2, { what: 'an order that waits' });
+    expect(isCordoned).toBe(false);
+    return [claiming, cordoning];
+  });
+  await cordon;
+  expect((await claims).map(({ id }) => id)).toContain(build);
+  await evictWorker(orchestrator, cordoned, 'ann');
+  await cancel(build);
+});
+
+test('of an evicted worker no lease is renewed, also of what could not be put back', async () => {
   const { orchestrator } = stack;
   const id = await registerByHand(stack);
-  await evictWorker(orchestrator, id, 'ann');
   await start({ print: 'hello' });
   const build = await claimByHand(stack, id);
+  const evicted = orchestrator.db.updateTable('workers').set({ evicted_at: new Date(), evicted_by: 'ann' });
+  await evicted.where('id', '=', id).execute();
   const { leaseUntil } = await lease(build.id);
   await orchestrator.db
     .updateTable('build_audit')

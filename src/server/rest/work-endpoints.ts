@@ -99,6 +99,9 @@ export const WORK_ENDPOINTS: readonly Endpoint[] = [
       labels: listOf(z.string().max(128)).describe('What the worker has.'),
       waitSeconds,
       max: wholeNumber(1, MAX_CLAIMED).describe(`Tasks at most: 1 to ${MAX_CLAIMED}, by default 1.`),
+      claimId: claimTasksInput.shape.claimId.describe(
+        'The same for a claim that is repeated because its answer was lost.',
+      ),
     }),
     variables: ({ query }) => ({ input: query }),
   },

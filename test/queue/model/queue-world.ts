@@ -36,7 +36,7 @@ export class QueueWorld {
       .raw(
         `delete from queue_items; delete from queue_removals; delete from queue_owners; delete from queue_turns;
          delete from queue_lanes; delete from queue_keys; delete from queue_gates; delete from queue_pools;
-         delete from credentials;
+         delete from queue_shapes; delete from credentials;
          update queue_state set running = 0, paused_at = null, max_running = null`,
       )
       .execute(this.#db);
