@@ -57,12 +57,14 @@ export function waitReasons(
     db.selectFrom('build_audit').select(['id', 'project_id', 'provider', 'waiting_for', 'run_after', 'created_at']),
     { ...filter, statuses: ['PENDING'] },
   ).$if(ids !== undefined, (q) => q.where(sql<boolean>`id = any(${ids}::uuid[])`));
+  // All of them at once: one by one, by an index, is what Postgres takes for better as long as it knows little of the builds.
+  const items = ids === undefined ? sql`(select * from queue_items offset 0)` : sql`queue_items`;
   return sql`
     live as materialized (${liveWorkers()}),
     waiting as materialized (
       select b.*, coalesce(i.key, '') as key, coalesce(i.gate, '') as gate, i.needs,
              coalesce(i.ready_at, b.created_at) as ready_at
-        from (${builds}) b left join queue_items i on i.id = b.id),
+        from (${builds}) b left join ${items} i on i.id = b.id),
     gone as materialized (
       select project_id, key, gate from queue_removals where ran order by seq limit ${MAX_UNCOUNTED}),
     able as materialized (

@@ -41,8 +41,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'the order of the credentials',
     in: 'queue_take(uuid, double precision, integer[], uuid)',
-    from: 'perform queue_refresh_heads(v_gated);',
-    to: '',
+    from: 'where turn is not null) then',
+    to: 'where false) then',
   },
   {
     name: 'the limits of keys',

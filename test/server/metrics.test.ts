@@ -3,9 +3,13 @@ import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { DriftCounter } from '../../src/agents/drift.ts';
+import { claimBuilds } from '../../src/builds/claim-builds.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
 import { WAIT_REASONS } from '../../src/stats/wait-reasons.ts';
+import { enqueueTask } from '../../src/tasks/enqueue-task.ts';
 import { recordDrift } from '../../src/workers/agent-drift.ts';
 import { insertDelivery, insertFinishedBuild } from '../callbacks/finished-builds.ts';
+import { claimer, registerByHand } from '../support/claim.ts';
 import { insertBuilds } from '../support/events.ts';
 import { type FixtureServer, openFixtureServer } from './open-fixture-server.ts';
 
@@ -134,6 +138,30 @@ it('has a help and a type for everything', async () => {
     expect(text).toMatch(new RegExp(`^# HELP ${name} .+\\.$`, 'm'));
     expect(text).toMatch(new RegExp(`^# TYPE ${name} ${name?.endsWith('_total') ? 'counter' : 'gauge'}$`, 'm'));
   }
+});
+
+it('counts how long builds and tasks that were claimed here had waited', async () => {
+  const { orchestrator } = server.stack;
+  const { db, desk } = orchestrator;
+  const project = await server.stack.createProject();
+  const { build } = await startBuild(orchestrator, { projectId: project.id, spec: { prompt: 'x' } }, 'test');
+  await sql`update build_audit set created_at = now() - interval '100 seconds' where id = ${build.id}`.execute(db);
+  const { task } = await enqueueTask(
+    orchestrator,
+    { projectId: project.id, task: { type: 'test', payload: { commit: 'a'.repeat(40) } } },
+    'test',
+  );
+  await sql`update tasks set ready_at = now() - interval '2 seconds' where id = ${task.id}`.execute(db);
+  const workerId = await registerByHand(server.stack);
+  const asked = { claimant: 'bot', projectIds: [project.id], workerName: 'w', types: ['test'] };
+  expect(await desk.claim(asked)).toHaveLength(1);
+  const claimed = await claimBuilds(orchestrator, { ...claimer(workerId), projectIds: [project.id] }, 1);
+  expect(claimed.map(({ id }) => id)).toEqual([build.id]);
+  const series = await readSeries();
+  const upTo = (kind: string, seconds: number) =>
+    series.get(`slipway_queue_wait_seconds_bucket{kind="${kind}",le="${seconds}"}`);
+  expect([upTo('build', 60), upTo('build', 900)]).toEqual([0, 1]);
+  expect([upTo('task:test', 1), upTo('task:test', 60)]).toEqual([0, 1]);
 });
 
 it('is for tokens of all projects that may read statistics', async () => {
