@@ -8,7 +8,7 @@ declare
   v queue_items;
   v_all queue_items[] := '{}';
 begin
-  for v in select * from queue_claim(gen_random_uuid(), '{task:a,task:b}', p_labels, p_max) loop
+  for v in select * from queue_claim(gen_random_uuid(), '{task:a,task:b}', p_labels, p_max) where id is not null loop
     insert into stress_log (item, what) values (v.id, 'claimed');
     v_all := v_all || v;
   end loop;
