@@ -1,32 +1,33 @@
-/** Why a build waits, and for how long it will. */
+/** Why a build or task waits, and for how long a build will. */
 import type { BuildSummary } from '../src/builds/build.ts';
 import { estimateStart } from '../src/stats/start-estimates.ts';
 import { couldStart, explainWait, type Wait, type WaitReason } from '../src/stats/wait-reasons.ts';
+import type { Task } from '../src/tasks/task.ts';
 import { builder } from './builder.ts';
 import { POSITION_COMPLEXITY } from './limits.ts';
 import type { Loaders } from './loaders.ts';
-import { BuildRef } from './refs.ts';
+import { BuildRef, TaskRef } from './refs.ts';
 import { values } from './vocabulary.ts';
 
 export const WaitingReasonCodeEnum = builder.enumType('WaitingReasonCode', {
-  description: 'Why a build waits. Where several hold, it is the first of them in this order.',
+  description: 'Why a build or task waits. Where several hold, it is the first of them in this order.',
   values: values<WaitReason>({
     PAUSED: 'Everything is paused.',
     PROJECT_PAUSED: 'Its project is paused.',
-    RUN_AFTER: 'Its time (runAfter) has not come.',
+    RUN_AFTER: 'Its time (runAfter, or the pause after a failure) has not come.',
     QUOTA: "The key of its agent is at its provider's rate limit.",
-    NO_WORKER: 'No worker that takes builds has all the labels that it needs.',
-    LIMIT: 'As many builds run as may in all.',
-    PROJECT_LIMIT: 'As many builds of its project run as may.',
-    KEY_LIMIT: 'As many builds with its concurrency key run as may.',
+    NO_WORKER: 'No worker that takes such work has all the labels that it needs, and reaches its repository.',
+    LIMIT: 'As much runs as may in all.',
+    PROJECT_LIMIT: 'As much of its project runs as may.',
+    KEY_LIMIT: 'As much with its concurrency key runs as may.',
     CREDENTIAL_LIMIT: 'As many builds run as may with the credential that its agent would use.',
     NO_FREE_SLOT: 'The workers that can run it are full.',
-    NEXT: 'Nothing holds it back: it starts when its turn comes.',
+    NEXT: 'Nothing holds it back: it starts when its turn comes, or when somebody claims it.',
   }),
 });
 
 const WaitingReasonRef = builder.objectRef<Wait>('BuildWaitingReason').implement({
-  description: 'Why a build waits.',
+  description: 'Why a build or task waits.',
   fields: (t) => ({
     code: t.field({ type: WaitingReasonCodeEnum, description: 'For programs.', resolve: ({ code }) => code }),
     message: t.string({
@@ -73,7 +74,21 @@ builder.objectFields(BuildRef, (t) => ({
   }),
 }));
 
-async function waitOf({ wait }: Loaders, { id, status }: BuildSummary): Promise<Wait | null> {
+builder.objectFields(TaskRef, (t) => ({
+  waitingReason: t.field({
+    type: WaitingReasonRef,
+    nullable: true,
+    description:
+      'Why it waits; null unless it is PENDING. Which programs take tasks of a type of your own nobody knows: only of ' +
+      '`build`, `test` and `deploy` it is told that no worker can.',
+    resolve: (task, _args, { loaders }) => waitOf(loaders, task),
+  }),
+}));
+
+async function waitOf(
+  { wait }: Loaders,
+  { id, status }: Pick<BuildSummary | Task, 'id' | 'status'>,
+): Promise<Wait | null> {
   return status === 'PENDING' ? wait.load(id) : null;
 }
 

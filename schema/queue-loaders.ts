@@ -1,4 +1,4 @@
-/** What one request reads of builds that wait: only of those that its viewer was given. */
+/** What one request reads of builds and tasks that wait: only of those that its viewer was given. */
 import DataLoader from 'dataloader';
 import type { Database } from '../src/database/database.ts';
 import { readQueuePositions } from '../src/stats/queue-positions.ts';
@@ -6,7 +6,7 @@ import { readUsualDurations } from '../src/stats/start-estimates.ts';
 import { readWaits, type Wait } from '../src/stats/wait-reasons.ts';
 
 export interface QueueLoaders {
-  /** By build: why it waits; null when it does not. */
+  /** By build or task: why it waits; null when it does not. */
   readonly wait: DataLoader<string, Wait | null>;
   /** By build: null when it is not in the queue. */
   readonly queuePosition: DataLoader<string, number | null>;

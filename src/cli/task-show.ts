@@ -31,6 +31,7 @@ export async function showTask({ client, output }: Session, id: string): Promise
     ['claimed by', task.claimedBy],
     ['created', formatTime(task.createdAt)],
     ['ready', task.status === 'PENDING' ? formatTime(task.readyAt) : null],
+    ['waits', task.waitingReason?.message ?? null],
     ['finished', task.finishedAt && formatTime(task.finishedAt)],
     ['labels', task.labels.map(({ key, value }) => `${key}=${value}`).join(', ') || null],
     ['needs', task.runsOn.join(', ') || null],

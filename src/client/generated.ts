@@ -1153,29 +1153,29 @@ export type WaitingFor =
   /** Room in the provider's limits. */
   | 'QUOTA';
 
-/** Why a build waits. Where several hold, it is the first of them in this order. */
+/** Why a build or task waits. Where several hold, it is the first of them in this order. */
 export type WaitingReasonCode =
   /** As many builds run as may with the credential that its agent would use. */
   | 'CREDENTIAL_LIMIT'
-  /** As many builds with its concurrency key run as may. */
+  /** As much with its concurrency key runs as may. */
   | 'KEY_LIMIT'
-  /** As many builds run as may in all. */
+  /** As much runs as may in all. */
   | 'LIMIT'
-  /** Nothing holds it back: it starts when its turn comes. */
+  /** Nothing holds it back: it starts when its turn comes, or when somebody claims it. */
   | 'NEXT'
   /** The workers that can run it are full. */
   | 'NO_FREE_SLOT'
-  /** No worker that takes builds has all the labels that it needs. */
+  /** No worker that takes such work has all the labels that it needs, and reaches its repository. */
   | 'NO_WORKER'
   /** Everything is paused. */
   | 'PAUSED'
-  /** As many builds of its project run as may. */
+  /** As much of its project runs as may. */
   | 'PROJECT_LIMIT'
   /** Its project is paused. */
   | 'PROJECT_PAUSED'
   /** The key of its agent is at its provider's rate limit. */
   | 'QUOTA'
-  /** Its time (runAfter) has not come. */
+  /** Its time (runAfter, or the pause after a failure) has not come. */
   | 'RUN_AFTER';
 
 /** How an attempt ended. */
@@ -1783,7 +1783,7 @@ export type ShowTaskQueryVariables = Exact<{
 }>;
 
 
-export type ShowTaskQuery = { readonly task: { readonly payload: unknown, readonly result: unknown, readonly progress: unknown, readonly failures: number, readonly runsOn: ReadonlyArray<string>, readonly concurrencyKey: string | null, readonly leaseUntil: string | null, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly events: { readonly nodes: ReadonlyArray<{ readonly cursor: string }> }, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } | null };
+export type ShowTaskQuery = { readonly task: { readonly payload: unknown, readonly result: unknown, readonly progress: unknown, readonly failures: number, readonly runsOn: ReadonlyArray<string>, readonly concurrencyKey: string | null, readonly leaseUntil: string | null, readonly cancelRequestedAt: string | null, readonly cancelReason: string | null, readonly id: string, readonly type: string, readonly status: TaskStatus, readonly attempt: number, readonly priority: number, readonly claimedBy: string | null, readonly readyAt: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly waitingReason: { readonly code: WaitingReasonCode, readonly message: string } | null, readonly labels: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly events: { readonly nodes: ReadonlyArray<{ readonly cursor: string }> }, readonly project: { readonly slug: string }, readonly failure: { readonly reason: string, readonly retryable: boolean } | null } | null };
 
 export type CancelTaskMutationVariables = Exact<{
   input: CancelTaskInput;
@@ -4202,6 +4202,10 @@ export const ShowTaskDocument = new TypedDocumentString(`
     failures
     runsOn
     concurrencyKey
+    waitingReason {
+      code
+      message
+    }
     leaseUntil
     cancelRequestedAt
     cancelReason

@@ -13,6 +13,7 @@ export interface WorkersTable {
   process: string;
   version: string;
   capacity: number;
+  max_tasks: number | null;
   labels: Generated<string[]>;
   hardware: DefaultJson<Partial<HardwareColumn>>;
   token_id: string | null;

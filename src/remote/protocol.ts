@@ -60,6 +60,7 @@ export const requests = {
     process: z.string().max(1_000),
     version: name,
     capacity: z.int().min(1).max(10_000),
+    tasks: z.int().min(0).max(10_000).optional(),
     agents,
     runtime: name.regex(/^[a-z-]+$/).optional(),
     labels: workerLabels.optional(),

@@ -1,7 +1,8 @@
-/** Why each waiting build waits, as the rows of the queue say it: one expression for one build, a list, and all of them. */
+/** Why what waits does, as the rows of the queue say it: one expression for one build or task, a list, and all builds. */
 import { type RawBuilder, sql } from 'kysely';
 import { type BuildFilter, filterBuilds } from '../builds/filter-builds.ts';
 import type { Database } from '../database/database.ts';
+import { RUN_TASK_TYPES } from '../task-runs/task-run.ts';
 import { liveWorkers } from './live-workers.ts';
 
 /** The first that holds is told: what somebody has to end, what ends by itself, and then what limits and workers say. */
@@ -35,7 +36,8 @@ export interface Wait {
   readonly key: string | null;
   /** Labels that a worker must have. */
   readonly needs: readonly string[];
-  /** The worker that lacks the fewest of them; null where one has all, and where no worker lives. */
+  readonly isTask: boolean;
+  /** With NO_WORKER: the worker that lacks the fewest of them; null where none that takes such work lives. */
   readonly nearest: { readonly name: string; readonly missing: readonly string[] } | null;
   /** Places of the workers that have all of them, and how many of these are free. */
   readonly slots: number;
@@ -47,7 +49,7 @@ export interface Wait {
   readonly projectMax: number | null;
 }
 
-/** The common table expressions `live` and `reasons`: each of these builds that waits, with its `code`. */
+/** The common table expressions `live` and `reasons`: each of these builds that waits, with its `code`. `ids`: or of tasks. */
 export function waitReasons(
   db: Database,
   filter: BuildFilter & { readonly ids?: readonly string[] },
@@ -57,21 +59,25 @@ export function waitReasons(
     db.selectFrom('build_audit').select(['id', 'project_id', 'provider', 'waiting_for', 'run_after', 'created_at']),
     { ...filter, statuses: ['PENDING'] },
   ).$if(ids !== undefined, (q) => q.where(sql<boolean>`id = any(${ids}::uuid[])`));
+  const rows = sql`
+    select b.*, false as is_task, true as by_workers from (${builds}) b ${ids ? waitingTasks(ids) : sql``}`;
   // All of them at once: one by one, by an index, is what Postgres takes for better as long as it knows little of the builds.
   const items = ids === undefined ? sql`(select * from queue_items offset 0)` : sql`queue_items`;
   return sql`
     live as materialized (${liveWorkers()}),
     waiting as materialized (
       select b.*, coalesce(i.key, '') as key, coalesce(i.gate, '') as gate, i.needs,
-             coalesce(i.ready_at, b.created_at) as ready_at
-        from (${builds}) b left join ${items} i on i.id = b.id),
+             coalesce(i.ready_at, b.created_at) as ready_at,
+             b.project_id in (select id from projects where repository_url is null or repository_url like '/%') as near
+        from (${rows}) b left join ${items} i on i.id = b.id),
     gone as materialized (
       select project_id, key, gate from queue_removals where ran order by seq limit ${MAX_UNCOUNTED}),
     able as materialized (
-      select c.needs, count(l.name) as workers, coalesce(sum(l.capacity), 0)::int as slots,
+      select c.needs, c.is_task, c.near, count(l.name) as workers, coalesce(sum(l.capacity), 0)::int as slots,
              coalesce(sum(l.free), 0)::int as free
-        from (select distinct needs from waiting where needs is not null) c left join live l on c.needs <@ l.labels
-       group by c.needs),
+        from (select distinct needs, is_task, near from waiting where needs is not null and by_workers) c
+        left join live l on c.needs <@ l.labels and (l.takes_tasks or not c.is_task) and not (l.remote and c.near)
+       group by c.needs, c.is_task, c.near),
     counted as (
       select w.*, s.paused_at as all_paused_at, s.max_running, s.running - (select count(*) from gone)::int as running,
              o.paused_at as project_paused_at, o.max_running as project_max,
@@ -84,7 +90,7 @@ export function waitReasons(
         left join queue_owners o on o.project_id = w.project_id
         left join queue_keys k on k.project_id = w.project_id and k.key = w.key
         left join queue_gates g on g.gate = w.gate
-        left join able a on a.needs = w.needs
+        left join able a on a.needs = w.needs and a.is_task = w.is_task and a.near = w.near
         left join (select project_id, count(*) as items from gone group by 1) go on go.project_id = w.project_id
         left join (select project_id, key, count(*) as items from gone group by 1, 2) gk
           on gk.project_id = w.project_id and gk.key = w.key
@@ -97,22 +103,30 @@ export function waitReasons(
                   when ready_at > now() then 'QUOTA'
                   -- About to be put into the queue.
                   when needs is null then 'NEXT'
-                  when workers = 0 then 'NO_WORKER'
+                  when by_workers and workers = 0 then 'NO_WORKER'
                   when running >= max_running then 'LIMIT'
                   when project_running >= project_max then 'PROJECT_LIMIT'
                   when key_running >= key_max then 'KEY_LIMIT'
                   when gate_running >= gate_max then 'CREDENTIAL_LIMIT'
-                  when free = 0 then 'NO_FREE_SLOT'
+                  when by_workers and free = 0 then 'NO_FREE_SLOT'
                   else 'NEXT' end as code
         from counted c)`;
 }
 
-/** Of these builds those that wait. */
+/** Tasks beside builds, in the same columns. Who takes tasks of a type of one's own, nobody knows. */
+function waitingTasks(ids: readonly string[]): RawBuilder<unknown> {
+  return sql`
+    union all select id, project_id, null::text as provider, null::text as waiting_for, null::timestamptz as run_after, created_at,
+           true as is_task, type = any(${[...RUN_TASK_TYPES]}::text[]) as by_workers
+      from tasks where id = any(${ids}::uuid[]) and status = 'PENDING'`;
+}
+
+/** Of these builds and tasks those that wait. */
 export async function readWaits(db: Database, ids: readonly string[]): Promise<Map<string, Wait>> {
   const { rows } = await sql<Wait>`
     with ${waitReasons(db, { ids })}
     select r.id, r.project_id as "projectId", r.code, r.ready_at as "readyAt", nullif(r.key, '') as key,
-           coalesce(r.needs, '{}') as needs, r.slots, r.free, r.running, r.max_running as "maxRunning",
+           coalesce(r.needs, '{}') as needs, r.is_task as "isTask", r.slots, r.free, r.running, r.max_running as "maxRunning",
            r.project_running as "projectRunning", r.project_max as "projectMax", to_jsonb(nearest) as nearest,
            case r.code when 'PAUSED' then r.all_paused_at when 'PROJECT_PAUSED' then r.project_paused_at end as "pausedAt",
            case r.code when 'LIMIT' then r.max_running when 'PROJECT_LIMIT' then r.project_max
@@ -120,7 +134,7 @@ export async function readWaits(db: Database, ids: readonly string[]): Promise<M
       from reasons r
       left join lateral (
         select l.name, array(select unnest(r.needs) except select unnest(l.labels) order by 1) as missing
-          from live l where r.code = 'NO_WORKER'
+          from live l where r.code = 'NO_WORKER' and (l.takes_tasks or not r.is_task)
          order by cardinality(array(select unnest(r.needs) except select unnest(l.labels))), l.name limit 1
       ) nearest on true`.execute(db);
   return new Map(rows.map((row) => [row.id, row]));
@@ -151,8 +165,12 @@ export function explainWait(wait: Wait): string {
   return messages[code]();
 }
 
-function explainLabels({ needs, nearest }: Wait): string {
-  const wanted = `No worker that takes builds has ${needs.length === 1 ? 'the label' : 'all the labels'} ${needs.join(', ')}.`;
-  if (!nearest) return `${wanted} None lives: start one.`;
-  return `${wanted} Nearest is ${nearest.name}, which lacks ${nearest.missing.join(', ')}.`;
+function explainLabels({ needs, nearest, isTask }: Wait): string {
+  const labels =
+    needs.length === 0 ? 'lives' : `has ${needs.length === 1 ? 'the label' : 'all the labels'} ${needs.join(', ')}`;
+  const wanted = `No worker that takes ${isTask ? 'tests and deployments' : 'builds'} ${labels}`;
+  if (!nearest) return needs.length === 0 ? `${wanted}: start one.` : `${wanted}. None lives: start one.`;
+  if (nearest.missing.length > 0)
+    return `${wanted}. Nearest is ${nearest.name}, which lacks ${nearest.missing.join(', ')}.`;
+  return `${wanted} and is beside the database, where the project's repository is. ${nearest.name} is elsewhere.`;
 }

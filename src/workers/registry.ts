@@ -47,6 +47,8 @@ export interface NewWorker {
   readonly place: string;
   readonly version: string;
   readonly capacity: number;
+  /** How many of what it runs may be tasks; all if absent. */
+  readonly tasks?: number | undefined;
   readonly agents: readonly AgentReport[];
   /** Of its runtime; by default it is told nowhere. */
   readonly runtime?: string | undefined;
@@ -86,6 +88,7 @@ export async function insertWorker(
       process,
       version: worker.version,
       capacity: worker.capacity,
+      max_tasks: worker.tasks ?? null,
       token_id: tokenId,
       labels: await labelsOf(db, worker, tokenId),
       hardware: JSON.stringify(worker.hardware ?? {}),

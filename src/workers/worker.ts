@@ -68,6 +68,7 @@ export class Worker implements AsyncDisposable {
   readonly #deps: RunBuildDeps;
   readonly #coordinator: Coordinator;
   readonly #capacity: number;
+  readonly #maxTasks: number;
   readonly #labels: readonly string[];
   readonly #orders: Orders;
   /** As the last look at what is said of this worker gave them. */
@@ -91,6 +92,7 @@ export class Worker implements AsyncDisposable {
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.name = options.name ?? hostname();
     this.#capacity = options.capacity;
+    this.#maxTasks = options.tasks ?? options.capacity;
     this.#labels = options.labels ?? [];
     this.#coordinator =
       'openCoordinator' in deps
@@ -114,7 +116,7 @@ export class Worker implements AsyncDisposable {
     this.#tasks = new TaskWorker(taskDeps, {
       labels: () => this.#claimLabels,
       places: () => this.#places(),
-      maxTasks: options.tasks ?? options.capacity,
+      maxTasks: this.#maxTasks,
       turns: this.#turns,
       onFree: () => this.#claims?.wake(),
     });
@@ -144,6 +146,7 @@ export class Worker implements AsyncDisposable {
       place: runtime.place,
       version: VERSION,
       capacity: this.#capacity,
+      tasks: this.#maxTasks,
       agents: this.#agents,
       runtime: runtime.name,
       labels: this.#labels,

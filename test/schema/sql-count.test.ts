@@ -127,9 +127,9 @@ const OPERATIONS: [string, string, number][] = [
   ],
   [
     'tasks and builds as tasks with everything around them',
-    `{ tasks(first: 20) { nodes { id type project { slug } labels { key } payload result build { id }
+    `{ tasks(first: 20) { nodes { id type waitingReason { code message } project { slug } labels { key } payload result build { id }
        callbacks { status attempts { at } task { id } build { id } } } } }`,
-    8,
+    9,
   ],
   [
     'tasks with their events',

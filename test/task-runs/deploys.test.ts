@@ -130,6 +130,8 @@ describe.each(WORKER_PLACES)('a worker %s', (_where, openPlaces) => {
       failure: { reason: 'COMMAND_FAILED: sh ended with exit code 3.', retryable: false },
       result: { status: 'FAILED', url: null, exitCode: 3, output: expect.stringContaining('elsewhere has  at') },
     });
+    const told = await withCommand('fail', () => deploy({}, 'staging'));
+    expect(told.result.output).toContain('staging has [redacted] at');
   });
 
   test('manifests are applied in the right order, and are deployed when they are rolled out', async () => {

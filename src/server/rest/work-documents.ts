@@ -31,6 +31,7 @@ const TASK = /* GraphQL */ `
     createdAt
     startedAt
     finishedAt
+    waitingReason { code message }
   }
 `;
 
