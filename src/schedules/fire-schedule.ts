@@ -18,6 +18,7 @@ import { isTransient } from '../database/transient.ts';
 import { BudgetExceededError, DiskFullError, SlipwayError } from '../errors.ts';
 import { projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
 import { findProject } from '../projects/project.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { lastTimes, nextTime } from './cron-times.ts';
@@ -54,6 +55,7 @@ export async function fireSchedule(deps: FireDeps): Promise<boolean> {
       return taken === null ? null : fire(trx, deps, taken);
     });
     if (!fired) return false;
+    await failpoint('fire.committed');
     deps.hub.announce(...fired.topics);
     for (const id of fired.ended) await reportEnd(deps, id);
     return true;
@@ -88,6 +90,7 @@ async function fire(trx: DatabaseTransaction, deps: FireDeps, id: string): Promi
     runs.push({ kind: 'skipped', reason });
   }
   await writeRuns(trx, deps, { schedule, runs, now });
+  await failpoint('fire.written');
   const started = runs.filter((run) => run.kind === 'started');
   return {
     topics: started.flatMap(({ topics }) => [QUEUE_TOPIC, projectTopic(schedule.projectId), ...topics]),

@@ -1,5 +1,5 @@
 /**
- * Named points of a build's life at which a test can make a process die, stand still or fail: before and after every
+ * Named points in the life of builds, tasks and schedules at which a test can make a process die, stand still or fail: before and after every
  * write, push, hint, spawn and delivery. Nothing happens at them unless SLIPWAY_FAILPOINTS arms some.
  *
  * What is armed is the one piece of global state in Slipway: a point is in the middle of code that is given nothing but
@@ -78,6 +78,21 @@ export const FAILPOINTS = [
   'drain.ended',
   'clean.begin',
   'clean.removing',
+  // A task is asked for, claimed, held, and ended: one attempt, or for good.
+  'enqueue.written',
+  'enqueue.committed',
+  'task.claimed',
+  'task.renewed',
+  'task.written',
+  'task.committed',
+  // A worker runs one: its checkout is there, its command has ended, and nothing is left of it.
+  'run.begin',
+  'run.checkout',
+  'run.ended',
+  'run.closed',
+  // A schedule is due.
+  'fire.written',
+  'fire.committed',
 ] as const;
 
 export type Failpoint = (typeof FAILPOINTS)[number];

@@ -17,6 +17,7 @@ import { workspaceNeeds } from '../projects/workspace-needs.ts';
 import { createRedactor, MIN_SECRET_LENGTH, type Redact } from '../runtimes/redact.ts';
 import type { Workspace } from '../runtimes/runtime.ts';
 import { WorkspaceLostError } from '../runtimes/workspace-lost.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
 import { type RunTaskDeps, TaskFailedError, type TaskToRun } from './task-run.ts';
 
@@ -99,6 +100,7 @@ export async function openTaskCheckout(
   if (found.baseSha === null) throw new TaskFailedError('GIT_CLONE_FAILED', 'The repository is empty.');
   const own = await checkout.createAgentRepository({ branch, baseSha: found.baseSha });
   if (!own.ok) throw new TaskFailedError('GIT_CLONE_FAILED', own.message, { retryable: true });
+  await failpoint('run.checkout');
   return { workspace, checkout, commit: found.baseSha };
 }
 

@@ -1,6 +1,7 @@
 /** Runs a command of a project in its checkout, detached and sandboxed as agents are, and waits for its end. */
 import type { Redact } from '../runtimes/redact.ts';
 import type { ExitStatus, OutputLine, Workspace } from '../runtimes/runtime.ts';
+import { failpoint } from '../std/failpoint.ts';
 import type { NetworkAccess } from '../std/network-access.ts';
 import { OutputTail } from './output-tail.ts';
 import { TaskFailedError } from './task-run.ts';
@@ -88,6 +89,7 @@ export async function runCommand(workspace: Workspace, command: TaskCommand, sig
   signal.throwIfAborted();
   // Also of what it has left behind in the background.
   await run.stop({ graceMs: STOP_GRACE_MS });
+  await failpoint('run.ended');
   const exit = (await run.exitStatus()) ?? { kind: 'lost' };
   return { exit, over, output, notices: await run.notices() };
 }

@@ -1,6 +1,7 @@
 /** Runs one attempt at a task to its end. */
 import { SupersededError } from '../errors.ts';
 import { WorkspaceLostError } from '../runtimes/workspace-lost.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { runDeploy } from './run-deploy.ts';
 import { runTest } from './run-test.ts';
 import { deployPayload, testPayload } from './task-payload.ts';
@@ -20,6 +21,7 @@ export async function runTask(deps: RunTaskDeps, task: TaskToRun, signal: AbortS
     const issues = checked.error.issues.map(({ path, message }) => `${['payload', ...path].join('.')}: ${message}`);
     return new TaskFailedError('INVALID_PAYLOAD', issues.slice(0, 10).join('; ')).end;
   }
+  await failpoint('run.begin');
   await leaveNothing(deps, task);
   const end = await run(deps, task, signal).catch((error: unknown) => {
     signal.throwIfAborted();
@@ -28,6 +30,7 @@ export async function runTask(deps: RunTaskDeps, task: TaskToRun, signal: AbortS
   });
   signal.throwIfAborted();
   await leaveNothing(deps, task);
+  await failpoint('run.closed');
   return end;
 }
 

@@ -5,6 +5,7 @@ import { audit } from '../database/audit.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { NotFoundError, TaskStateError } from '../errors.ts';
 import { type Topic, taskTopic } from '../events/topics.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { endTask } from './end-task.ts';
 import { lockTask, parseInput } from './lease.ts';
@@ -55,8 +56,10 @@ export async function cancelTask(
       await audit(trx, { actor, action: 'cancelTask', ...subject, detail: { reason } });
     }
     const row = await trx.selectFrom('tasks').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    await failpoint('cancel.written');
     return { row, topics };
   });
+  await failpoint('cancel.committed');
   deps.hub.announce(...topics);
   return ownTask(row);
 }

@@ -16,6 +16,7 @@ import {
 } from '../errors.ts';
 import { type Topic, taskTopic } from '../events/topics.ts';
 import { findProject } from '../projects/project.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { defaultKey } from '../task-runs/task-payload.ts';
@@ -81,6 +82,7 @@ export async function enqueueTask(deps: EnqueueDeps, input: EnqueueTask, actor: 
       topics.length = 0;
       return acceptTask(trx, deps, wanted, topics);
     });
+    await failpoint('enqueue.committed');
     deps.hub.announce(...topics);
     return { task, deduplicated: false };
   } catch (error) {
@@ -184,5 +186,6 @@ async function acceptTask(
   await appendTaskEvents(trx, id, [{ type: 'QUEUED', data: { runAfter: runAfter?.toISOString() ?? null } }]);
   topics.push(taskTopic(id), ...(await addToQueue(trx, queue, ownTask(inserted), runAfter)));
   await audit(trx, { actor, action: 'enqueueTask', subjectType: 'task', subjectId: id, projectId });
+  await failpoint('enqueue.written');
   return { ...ownTask(inserted), lastSeq: 1 };
 }

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { inTransaction } from '../database/transaction.ts';
 import { TASKS_TOPIC } from '../events/topics.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { failAttempt } from './end-task.ts';
 import { lockTask, type TaskDeps } from './lease.ts';
 import { addToQueue } from './queue-task.ts';
@@ -49,9 +50,11 @@ async function rescueTask(deps: TaskDeps, id: string): Promise<boolean> {
       .skipLocked()
       .executeTakeFirst();
     if (!row) return null;
+    await failpoint('rescue.begin');
     const failure = { reason: 'The worker was not heard of until its lease had run out.', retryable: true };
     return failAttempt(trx, deps.queue, { row, failure, result: null, word: null });
   });
+  if (topics) await failpoint('rescue.committed');
   if (topics) deps.hub.announce(...topics);
   return topics !== null;
 }

@@ -12,6 +12,7 @@ import type { EventHub } from '../events/event-hub.ts';
 import { QUEUE_TOPIC, TASKS_TOPIC, taskTopic } from '../events/topics.ts';
 import type { Queue } from '../queue/queue.ts';
 import { canonicalJson } from '../std/canonical-json.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -254,6 +255,7 @@ async function claimTasks(db: Database, ask: Ask, waiters: readonly Waiter[]): P
   const { rows } = await sql<Selectable<TasksTable>>`
     select * from claim_tasks(${claimants}::text[], ${kinds}::text[], ${labels}::text[], ${projectIds}::uuid[],
                               ${claimIds}::text[], ${workerId}::uuid)`.execute(db);
+  if (rows.some(({ id }) => id !== null)) await failpoint('task.claimed');
   const named = new Map(waiters.map((waiter) => [nameOf(waiter), waiter]));
   const unnamed = places.filter(({ claimId }) => claimId === null).values();
   const given = new Map<Waiter, ClaimedTask[]>();

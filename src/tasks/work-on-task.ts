@@ -3,6 +3,7 @@ import { inTransaction } from '../database/transaction.ts';
 import { LeaseLostError } from '../errors.ts';
 import { type Topic, taskTopic } from '../events/topics.ts';
 import { canonicalJson } from '../std/canonical-json.ts';
+import { failpoint } from '../std/failpoint.ts';
 import { endTask, failAttempt, waitAgain } from './end-task.ts';
 import { isRepeated, lockTask, parseInput, requireLease, seconds, type TaskDeps, type TaskRow } from './lease.ts';
 import { ownTask, type Task } from './task.ts';
@@ -58,6 +59,7 @@ export async function heartbeatTask(
     if (told) await appendTaskEvents(trx, id, [{ type: 'PROGRESS', data: { progress } }]);
     return { row, told };
   });
+  await failpoint('task.renewed');
   if (told) deps.hub.announce(taskTopic(id));
   if (row.lease_until === null) throw new Error('a task that was just renewed has a lease');
   const task = ownTask({ ...row, last_seq: row.last_seq + (told ? 1 : 0) });
@@ -119,8 +121,10 @@ async function change(
   const { row, topics } = await inTransaction(deps.db, async (trx) => {
     const topics = await work(trx, await lockTask(trx, id));
     const row = await trx.selectFrom('tasks').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    await failpoint('task.written');
     return { row, topics };
   });
+  await failpoint('task.committed');
   deps.hub.announce(...topics);
   return ownTask(row);
 }

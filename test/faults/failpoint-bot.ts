@@ -1,12 +1,14 @@
 /** A client as it should be: every request has a key and a deadline, and is sent again until there is an answer. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from 'kysely';
 import { createClient } from '../../src/client/client.ts';
 import { watchBuild } from '../../src/client/watch-build.ts';
 import type { BuildEventType } from '../../src/events/event.ts';
+import { toPublicId } from '../../src/std/public-id.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
-import type { Rig } from './failpoint-rig.ts';
+import { type Rig, unlessTransient } from './failpoint-rig.ts';
 import { recordWatch, uuidOf } from './history.ts';
 
 /** Then another server is asked. A request that is not sent twice has until the end. */
@@ -26,6 +28,9 @@ export interface WatchedBuild {
 }
 
 export interface Bot {
+  readonly project: NamedProject;
+  /** Of the servers, the one that is asked first at the beginning. */
+  readonly urls: readonly string[];
   readonly builds: readonly WatchedBuild[];
   startBuild(kind: keyof typeof SCRIPTS, spec?: object): Promise<WatchedBuild>;
   /** With a project and a remote of its own. */
@@ -34,6 +39,8 @@ export interface Bot {
   cancelBuild(build: WatchedBuild): Promise<void>;
   /** One more file, in a turn of its own. */
   tellBuild(build: WatchedBuild): Promise<void>;
+  /** A schedule whose time has come: its build. */
+  awaitScheduled(): Promise<WatchedBuild>;
 }
 
 const talk = (count: number, seconds: number) =>
@@ -59,28 +66,36 @@ const SCRIPTS = {
 const write = (name: string) => ({ write: { path: `reports/${name}.txt`, content: `${name}\n` } });
 
 /** JSON whose shape only the query knows. */
-type Json = ReturnType<typeof JSON.parse>;
+export type Json = ReturnType<typeof JSON.parse>;
 
 export interface BotOptions {
   /** Of the servers, the one that is asked first at the beginning. */
   readonly urls: readonly string[];
   /** The repositories are reached over HTTP, with a password; by their paths otherwise, which costs a third less. */
   readonly isRemote: boolean;
+  /** Of the project, besides what all have. */
+  readonly settings?: object;
+  /** Of its builds. */
+  readonly spec?: object;
 }
 
-export async function openBot(rig: Rig, { urls, isRemote }: BotOptions): Promise<Bot> {
+export async function openBot(rig: Rig, options: BotOptions): Promise<Bot> {
+  const { urls, isRemote } = options;
   const builds: WatchedBuild[] = [];
-  const project = await createProject(rig, isRemote);
+  const project = await createProject(rig, options);
   let count = 0;
   const nextKey = () => {
     count += 1;
     return `key-${count}`;
   };
-  const accept = (projectId: string, idempotencyKey: string, { build }: Json): WatchedBuild => {
-    rig.recorder.accepted({ projectId, idempotencyKey, buildId: uuidOf('build', build.id) });
-    const watched = watch(rig, urls, build.id);
+  const follow = (id: string): WatchedBuild => {
+    const watched = watch(rig, urls, id);
     builds.push(watched);
     return watched;
+  };
+  const accept = (projectId: string, idempotencyKey: string, { build }: Json): WatchedBuild => {
+    rig.recorder.accepted({ projectId, idempotencyKey, buildId: uuidOf('build', build.id) });
+    return follow(build.id);
   };
   const askForBuild = async (projectId: string, key: string, mutation: { query: string; input: object }) => {
     rig.recorder.asked({ projectId, idempotencyKey: key });
@@ -88,12 +103,12 @@ export async function openBot(rig: Rig, { urls, isRemote }: BotOptions): Promise
     return accept(projectId, key, await mustDo(rig, urls, mutation.query, { input }));
   };
   return {
-    builds,
+    ...{ project, urls, builds },
     startBuild(kind, spec = {}) {
       const key = nextKey();
       const input = {
         projectId: project.id,
-        spec: { prompt: SCRIPTS[kind](key, rig.folder), callbackUrl: rig.callbackUrl, ...spec },
+        spec: { prompt: SCRIPTS[kind](key, rig.folder), callbackUrl: rig.callbackUrl, ...options.spec, ...spec },
       };
       return askForBuild(project.uuid, key, { query: START, input });
     },
@@ -112,6 +127,15 @@ export async function openBot(rig: Rig, { urls, isRemote }: BotOptions): Promise
       const text = script(...talk(1, 0.2), write(idempotencyKey));
       // A refusal says that the agent has finished meanwhile.
       await ask(rig, urls, TELL, { input: { buildId: id, text, mode: 'QUEUE', idempotencyKey } });
+    },
+    async awaitScheduled() {
+      const spec = { prompt: SCRIPTS.quick(nextKey()), callbackUrl: rig.callbackUrl };
+      const input = { projectId: project.id, name: nextKey(), cron: '@yearly', overlap: 'QUEUE', spec };
+      const { schedule } = await mustDo(rig, urls, CREATE_SCHEDULE, { input });
+      const scheduleId = uuidOf('schedule', schedule.id);
+      await makeDue(rig, scheduleId);
+      const build = await waitFor(() => findScheduled(rig, scheduleId), { deadlineMs: 100_000, everyMs: 100 });
+      return follow(toPublicId('build', build.id));
     },
     async cancelBuild({ id }) {
       const answer = await ask(rig, urls, CANCEL, { input: { id, reason: 'not wanted' } });
@@ -137,8 +161,28 @@ const CREATE_AND_BUILD = `mutation ($input: CreateAndBuildInput!) {
   answer: createAndBuild(input: $input) { __typename
     ... on CreateAndBuildPayload { project { id } callbackSecret ${BUILD} } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
 
+const CREATE_SCHEDULE = `mutation ($input: CreateScheduleInput!) {
+  answer: createSchedule(input: $input) { __typename ... on CreateSchedulePayload { schedule { id } } ... on UserError { code message } ... on InvalidInputError { issues { path message } } } }`;
+
+/** As if its time had come this minute. */
+async function makeDue({ database: { db } }: Rig, id: string): Promise<void> {
+  const next_run_at = sql<Date>`date_trunc('minute', now())`;
+  await db.updateTable('schedules').set({ next_run_at }).where('id', '=', id).execute();
+  await sql`update pgboss.job set start_after = now() where name = 'schedules' and id = ${id}`.execute(db);
+}
+
+async function findScheduled({ database: { db } }: Rig, id: string): Promise<{ id: string } | null> {
+  const found = db.selectFrom('build_audit').select('id').where('schedule_id', '=', id);
+  return (await found.executeTakeFirst().catch(unlessTransient)) ?? null;
+}
+
 /** The answer of one mutation, from whichever server gives one. Throws when none did for a minute. */
-async function ask(rig: Rig, urls: readonly string[], query: string, variables: object): Promise<Json> {
+export async function ask(
+  rig: Pick<Rig, 'url' | 'token'>,
+  urls: readonly string[],
+  query: string,
+  variables: object,
+): Promise<Json> {
   const deadline = performance.now() + GIVE_UP_AFTER_MS;
   for (let tries = 0; ; tries += 1) {
     const url = urls[tries % urls.length] ?? rig.url;
@@ -151,7 +195,7 @@ async function ask(rig: Rig, urls: readonly string[], query: string, variables: 
 }
 
 /** `ask`, where nothing but yes can be the answer. */
-async function mustDo(...asked: Parameters<typeof ask>): Promise<Json> {
+export async function mustDo(...asked: Parameters<typeof ask>): Promise<Json> {
   const answer = await ask(...asked);
   if (!answer.__typename.endsWith('Payload')) throw new Error(`refused: ${JSON.stringify(answer)}`);
   return answer;
@@ -174,22 +218,26 @@ async function send(
   }
 }
 
-interface NamedProject {
+export interface NamedProject {
   /** `project_…` */
   readonly id: string;
   readonly uuid: string;
 }
 
-async function createProject(rig: Rig, isRemote: boolean): Promise<NamedProject> {
-  const { input, path } = await newProject(rig, { name: 'main', isRemote });
-  return knowProject(rig, await mustDo(rig, [rig.url], CREATE, { input }), path);
+async function createProject(rig: Rig, { urls, ...options }: BotOptions): Promise<NamedProject> {
+  const { input, path } = await newProject(rig, { name: 'main', ...options });
+  return knowProject(rig, await mustDo(rig, urls.toReversed(), CREATE, { input }), path);
 }
 
-async function newProject(rig: Rig, { name, isRemote }: { name: string; isRemote: boolean }) {
+interface NewProject extends Pick<BotOptions, 'isRemote' | 'settings'> {
+  readonly name: string;
+}
+
+async function newProject(rig: Rig, { name, isRemote, settings: own }: NewProject) {
   const { url, path } = await rig.git.createRepository(`${rig.folder.split('/').at(-1)}-${name}`);
   const gitCredentials = { username: 'bot', password: rig.gitPassword };
   // The rules for secrets take a second to load, in every process anew; hostile-secrets.test.ts looks at them.
-  const settings = { artifacts: ['reports/*.txt'], secretScan: { enabled: false } };
+  const settings = { artifacts: ['reports/*.txt'], secretScan: { enabled: false }, ...own };
   const repository = isRemote ? { repositoryUrl: url, gitCredentials } : { repositoryUrl: path };
   return { path, input: { name, ...repository, settings } };
 }

@@ -1,7 +1,8 @@
 /** The matrix: every failpoint, every fault, every kind of process that comes by it. */
 import { FAILPOINTS, type Failpoint } from '../../src/std/failpoint.ts';
 
-export type Host = 'server' | 'worker';
+/** `remote`: a worker that reaches only the API. */
+export type Host = 'server' | 'worker' | 'remote';
 
 /**
  * What is done so that a process comes by the point. `quick`: builds that take a second. `long`: that take six,
@@ -10,6 +11,11 @@ export type Host = 'server' | 'worker';
  * while agents run, and puts its builds back or leaves them alone. `refused`: builds whose provider refuses their agent
  * once, because of a rate limit; `held`: and another one that would begin with its key meanwhile. `orphan`: builds of a
  * worker that is gone. `told`: its agent is told something while it runs, and does that in a second turn. `litter`: a workspace that was not removed.
+ * `superseding`: builds of one branch, each of which takes the place of those before it. `limited`: builds and tasks in a
+ * project that may run two of them, and one of a key. `far`: the server's builds are run by a remote worker. `task`: tasks
+ * that a client claims, completes, fails and gives back. `cancel task`: a waiting one and a running one are cancelled.
+ * `orphan tasks`: their worker is silent. `test run`, `deploy run`: tasks that workers of Slipway run. `schedule`: two
+ * are due at once.
  */
 export type Scenario =
   | 'quick'
@@ -26,7 +32,16 @@ export type Scenario =
   | 'drain'
   | 'leave'
   | 'orphan'
-  | 'litter';
+  | 'litter'
+  | 'superseding'
+  | 'limited'
+  | 'far'
+  | 'task'
+  | 'cancel task'
+  | 'orphan tasks'
+  | 'test run'
+  | 'deploy run'
+  | 'schedule';
 
 /** When a zombie wakes up: as soon as another worker has its build, or when that one may be done with it. */
 export type Wake = 'takeover' | 'leisure';
@@ -51,10 +66,20 @@ interface Way {
   readonly host: Host;
   readonly scenario: Scenario;
   readonly pass: number;
+  /** Nothing happens to others while it stands still here: that is no case. */
+  readonly neverPaused?: true;
 }
+
+type RemoteWay = Way & { readonly point: Failpoint };
 
 const server = (scenario: Scenario, pass = 1): Way => ({ host: 'server', scenario, pass });
 const worker = (scenario: Scenario, pass = 1): Way => ({ host: 'worker', scenario, pass });
+const awake = (way: Way): Way => ({ ...way, neverPaused: true });
+const remote = (scenario: Scenario, ...points: (Failpoint | [Failpoint, number])[]): RemoteWay[] =>
+  points.map((at) => {
+    const [point, pass] = typeof at === 'string' ? [at, 1] : at;
+    return { host: 'remote', scenario, point, pass };
+  });
 
 /** Each point in at least one way; in both kinds of process where both come by. */
 const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
@@ -64,20 +89,20 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'deliver.claimed': [worker('quick')],
   'deliver.sent': [worker('quick')],
   'deliver.recorded': [worker('quick')],
-  'rescue.begin': [worker('orphan')],
+  'rescue.begin': [worker('orphan'), server('orphan tasks')],
   'rescue.committed': [worker('orphan')],
   'requeue.written': [worker('orphan')],
   'accept.begin': [server('quick')],
-  'accept.written': [server('quick'), server('create')],
-  'accept.committed': [server('retry', 2)],
+  'accept.written': [server('quick'), server('create'), server('superseding', 2)],
+  'accept.committed': [server('retry', 2), awake(server('superseding', 2))],
   'create.begin': [server('create')],
   'create.committed': [server('create')],
   'cancel.begin': [server('cancel running')],
-  'cancel.written': [server('cancel waiting')],
-  'cancel.committed': [server('cancel running')],
+  'cancel.written': [server('cancel waiting'), server('cancel task', 2)],
+  'cancel.committed': [server('cancel running'), awake(server('cancel task'))],
   'talk.written': [server('told')],
   'talk.committed': [server('told')],
-  'claim.committed': [worker('quick')],
+  'claim.committed': [worker('quick'), worker('limited')],
   'heartbeat.begin': [worker('long')],
   'heartbeat.answered': [worker('long')],
   'prepare.begin': [worker('quick')],
@@ -115,13 +140,44 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'release.committed': [worker('drain')],
   'drain.begin': [worker('drain'), worker('leave')],
   'drain.ended': [worker('leave')],
+  'enqueue.written': [server('task')],
+  'enqueue.committed': [awake(server('task'))],
+  'task.claimed': [server('task'), worker('test run')],
+  'task.renewed': [awake(server('task')), worker('test run')],
+  'task.written': [server('task'), worker('deploy run')],
+  'task.committed': [awake(server('task')), awake(worker('test run'))],
+  'run.begin': [awake(worker('test run'))],
+  'run.checkout': [worker('deploy run')],
+  'run.ended': [awake(worker('test run'))],
+  'run.closed': [worker('deploy run')],
+  'fire.written': [server('schedule')],
+  'fire.committed': [awake(server('schedule'))],
 };
+
+/** What a worker comes by that reaches only the API, and that says something to it: it is killed at each. */
+const REMOTE: readonly RemoteWay[] = [
+  ...remote('quick', 'claim.committed', 'prepare.recorded', 'agent.spawned', 'agent.ended', 'agent.recorded'),
+  ...remote('quick', ['ledger.written', 4], ['ledger.committed', 9]),
+  ...remote('quick', 'publish.committed', 'publish.intended', 'publish.pushed', 'publish.proved', 'publish.recorded'),
+  ...remote('quick', 'collect.begin', 'collect.stored', 'collect.recorded'),
+  ...remote('quick', 'finish.begin', 'finish.committed', 'finish.cleaned'),
+  ...remote('long', 'heartbeat.answered'),
+  ...remote('told', 'turn.taken', 'turn.begun'),
+  ...remote('refused', 'quota.begin', 'quota.committed'),
+  ...remote('drain', 'release.closed', 'release.committed'),
+  ...remote('leave', 'drain.ended'),
+  ...remote('test run', 'run.begin', 'run.ended'),
+  ...remote('deploy run', 'run.closed'),
+];
 
 const MATRIX_FAULTS = ['kill', 'pause'];
 /** Mistakes of one process at most. */
 const MISTAKES = 5;
 /** Where a process comes by its points again and again. */
-const REPEATED: ReadonlySet<Scenario> = new Set<Scenario>(['quick', 'long', 'orphan']);
+const REPEATED: ReadonlySet<Scenario> = new Set<Scenario>([
+  ...(['quick', 'long', 'orphan', 'superseding', 'schedule'] as const),
+  ...(['task', 'cancel task', 'test run', 'deploy run'] as const),
+]);
 
 /** What the matrix does not say: the other faults, and cancels that come at the worst moment. */
 const FURTHER: readonly (Partial<FailpointCase> & Pick<FailpointCase, 'point' | 'fault'>)[] = [
@@ -175,16 +231,57 @@ const FURTHER: readonly (Partial<FailpointCase> & Pick<FailpointCase, 'point' | 
   { point: 'quota.written', fault: 'reset', scenario: 'refused' },
   { point: 'quota.written', fault: 'delay:1500', scenario: 'cancel at point' },
   { point: 'quota.begin', fault: 'delay:1500', scenario: 'cancel at point' },
+  // A place in the queue is free again, and no sooner.
+  { point: 'finish.written', fault: 'kill', scenario: 'limited', successor: 'elsewhere' },
+  { point: 'requeue.written', fault: 'reset', scenario: 'orphan' },
+  // Every last word of a lease: completed, failed, given back. Its answer is lost, and it is said again.
+  { point: 'task.committed', fault: 'kill', pass: 2, host: 'server', scenario: 'task' },
+  { point: 'task.committed', fault: 'kill', pass: 3, host: 'server', scenario: 'task' },
+  { point: 'task.written', fault: 'reset', host: 'server', scenario: 'task' },
+  { point: 'enqueue.written', fault: 'reset', host: 'server', scenario: 'task' },
+  { point: 'fire.written', fault: 'reset', host: 'server', scenario: 'schedule' },
+  // Its event loop stands still for longer than the lease of its task; its command outlives it.
+  { point: 'task.renewed', fault: 'spin:14000', pass: 2, scenario: 'test run' },
+  { point: 'agent.spawned', fault: 'kill', scenario: 'test run', successor: 'same folder' },
+  // The remote worker is the zombie, then the server of one.
+  ...(['ledger.committed', 'agent.ended', 'publish.pushed', 'finish.begin'] as const).map(
+    (point) =>
+      ({ point, fault: 'pause', pass: point.startsWith('ledger') ? 9 : 1, host: 'remote', wake: 'takeover' }) as const,
+  ),
+  { point: 'run.closed', fault: 'pause', host: 'remote', scenario: 'test run', wake: 'takeover' },
+  { point: 'heartbeat.begin', fault: 'spin:20000', host: 'remote', scenario: 'long' },
+  { point: 'publish.intended', fault: 'kill', host: 'remote', successor: 'same folder' },
+  { point: 'publish.intended', fault: 'kill', host: 'remote', successor: 'elsewhere' },
+  {
+    ...{ point: 'claim.committed', fault: 'fail', host: 'remote' },
+    also: [
+      { point: 'ledger.written', pass: 4 },
+      { point: 'ledger.committed', pass: 9 },
+      { point: 'collect.stored', pass: 1 },
+    ],
+  },
+  ...(['claim.committed', 'ledger.committed', 'publish.intending', 'collect.stored', 'finish.written'] as const).map(
+    (point) =>
+      ({ point, fault: 'kill', pass: point.startsWith('ledger') ? 5 : 1, host: 'server', scenario: 'far' }) as const,
+  ),
+  { point: 'publish.intending', fault: 'pause', host: 'server', scenario: 'far' },
+  { point: 'ledger.committed', fault: 'reset', times: 20, host: 'server', scenario: 'far' },
 ];
 
 /** Every case once; what comes first takes longest. */
 export function failpointCases(): readonly FailpointCase[] {
   const points = Object.entries(WAYS) as [Failpoint, readonly Way[]][];
   const matrix = points.flatMap(([point, ways]) =>
-    ways.flatMap((way) => MATRIX_FAULTS.map((fault) => ({ ...defaults(point), ...way, point, fault }))),
+    ways.flatMap(({ neverPaused, ...way }) =>
+      MATRIX_FAULTS.filter((fault) => fault !== 'pause' || !neverPaused).map((fault) => ({
+        ...defaults(point),
+        ...{ ...way, point, fault },
+      })),
+    ),
   );
+  const killed = REMOTE.map((way) => ({ ...defaults(way.point), ...way, fault: 'kill' }));
   const further = FURTHER.map((entry) => ({ ...defaults(entry.point), ...entry }));
-  const seen = new Map([...matrix, ...mistakes(points), ...further].map((entry) => [nameOf(entry), entry]));
+  const seen = new Map([...matrix, ...killed, ...mistakes(points), ...further].map((entry) => [nameOf(entry), entry]));
   return [...seen.values()];
 }
 
@@ -220,6 +317,7 @@ export function pointsOf({ point, also }: FailpointCase): readonly Failpoint[] {
 export function nameOf(entry: FailpointCase): string {
   const { fault, host, scenario, successor, wake } = entry;
   const then = { kill: `, then ${successor}`, pause: `, wakes at ${wake}` }[fault];
-  const where = host === 'worker' ? (then ?? '') : '';
-  return `${pointsOf(entry).join(', ')} ${fault} in ${host} (${scenario}${where})`;
+  const where = host === 'server' ? '' : (then ?? '');
+  const at = pointsOf(entry).join(', ');
+  return `${at}${entry.pass > 1 && entry.also.length === 0 ? `@${entry.pass}` : ''} ${fault} in ${host} (${scenario}${where})`;
 }

@@ -1,4 +1,4 @@
-/** The matrix of failpoints: builds survive the death, the sleep and the mistake of a process at every point of their life. */
+/** The matrix of failpoints: builds, tasks and schedules survive the death, the sleep and the mistake of a process at every point of their life. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { FAILPOINTS } from '../../src/std/failpoint.ts';
@@ -9,6 +9,10 @@ import { runFailpointCase } from './run-failpoint-case.ts';
 /** Of test files that run side by side, and of cases in each: most of a case is waiting for a lease to run out. */
 const PARTS = 2;
 const CONCURRENCY = 10;
+const COUNTED = [
+  ...(['builds', 'attempts', 'events', 'commits', 'deliveries'] as const),
+  ...(['tasks', 'taskAttempts', 'claims', 'fires'] as const),
+];
 
 /** The tests of one part of the matrix, counted from 0. */
 export function testFailpoints(part: number): void {
@@ -23,8 +27,14 @@ export function testFailpoints(part: number): void {
     events: 0,
     commits: 0,
     deliveries: 0,
+    tasks: 0,
+    taskAttempts: 0,
+    claims: 0,
+    fires: 0,
     violations: 0,
     maxStuckMs: 0,
+    /** That all cases took together. */
+    seconds: 0,
   };
   let git: GitServer;
 
@@ -39,10 +49,12 @@ export function testFailpoints(part: number): void {
   });
 
   test.concurrent.each(cases.map((entry) => [nameOf(entry), entry] as const))('%s', async (_name, entry) => {
+    const began = performance.now();
     const { verdict, problems } = await runFailpointCase(entry, git, gitPassword);
+    total.seconds += Math.round((performance.now() - began) / 1_000);
     const { counts, violations } = verdict;
     total.cases += 1;
-    for (const name of ['builds', 'attempts', 'events', 'commits', 'deliveries'] as const) total[name] += counts[name];
+    for (const name of COUNTED) total[name] += counts[name];
     total.violations += violations.length;
     total.maxStuckMs = Math.max(total.maxStuckMs, counts.maxStuckMs);
     expect({ violations, problems }).toEqual({ violations: [], problems: [] });

@@ -7,6 +7,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApiToken } from '../../src/auth/api-token.ts';
+import { LEASE_SECONDS } from '../../src/builds/lease.ts';
 import type { CallbackPayload } from '../../src/callbacks/callback.ts';
 import { openService, type Service } from '../../src/cli/open-service.ts';
 import { readConfig } from '../../src/config/config.ts';
@@ -19,9 +20,12 @@ import type { GitServer } from '../support/git-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Host } from './failpoint-cases.ts';
 import { Recorder, recordDelivery, uuidOf } from './history.ts';
+import { watchQueue } from './queue-watch.ts';
 
-/** The builds of one process at a time. */
+/** The builds and tasks of one process at a time. */
 const CAPACITY = '2';
+/** What remote workers have, and builds ask for that are theirs. */
+export const FAR = 'far';
 
 export interface HostProcess extends SlipwayProcess {
   /** Of its GraphQL endpoint; null for a worker. */
@@ -33,8 +37,9 @@ export interface Rig extends AsyncDisposable {
   readonly recorder: Recorder;
   /** Data folders and logs of processes are below it. */
   readonly folder: string;
-  /** The API in this process. */
+  /** The API in this process. Throws before it is open. */
   readonly service: Service;
+  /** Where it is, or will be. */
   readonly url: string;
   readonly token: string;
   readonly callbackUrl: string;
@@ -45,10 +50,11 @@ export interface Rig extends AsyncDisposable {
   readonly secrets: readonly string[];
   readonly git: GitServer;
   readonly gitPassword: string;
+  openApi(): Promise<void>;
   /** Starts the program `slipway serve` or `slipway work`, and waits until it is ready. */
   startProcess(host: Host, options: ProcessOptions): Promise<HostProcess>;
   /** A worker in this process, with the delivery of callbacks. */
-  openWorker(folder: string): Promise<void>;
+  openWorker(folder: string, labels?: string): Promise<void>;
   /** Ends every worker and process, as an operator does; then what they said is in `folder`, too. */
   shutDown(): Promise<void>;
 }
@@ -58,14 +64,24 @@ export interface ProcessOptions {
   readonly folder: string;
   readonly failpoints?: string;
   readonly port?: number;
+  /** Of a remote worker: the GraphQL endpoint of its server, by default the one in this process. */
+  readonly server?: string;
 }
 
-export async function openRig(git: GitServer, gitPassword: string): Promise<Rig> {
+export interface RigOptions {
+  readonly git: GitServer;
+  readonly gitPassword: string;
+  /** No API is open in this process at first: what is due is done by the process under test. */
+  readonly isAlone: boolean;
+}
+
+export async function openRig({ git, gitPassword, isAlone }: RigOptions): Promise<Rig> {
   await using opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-failpoint-'));
   opened.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   await mkdir(join(folder, 'logs'));
   const database = opened.use(await openTestDatabase());
+  await watchQueue(database.db);
   const recorder = new Recorder();
   const callbackSecrets = new Map<string, string>();
   const secretOf = (projectId: string) => callbackSecrets.get(projectId) ?? '';
@@ -81,16 +97,22 @@ export async function openRig(git: GitServer, gitPassword: string): Promise<Rig>
     }),
   );
   const environmentOf = (name: string) => ({ ...environment(database.url), SLIPWAY_DATA: join(folder, name) });
-  const open = async (name: string, parts: { api: boolean; work: boolean }) => {
-    const config = readConfig({ PATH: process.env.PATH, ...environmentOf(name) });
+  const open = async (name: string, parts: { api: boolean; work: boolean }, own: Record<string, string> = {}) => {
+    const config = readConfig({ PATH: process.env.PATH, ...environmentOf(name), ...own });
     const options = { config, logger: createLogger('silent'), databaseUrl: database.url, ...parts };
     // As whoever keeps a service running does: on a machine that is very busy no connection may come about in time.
     const tryToOpen = () => openService(options).catch(unlessTransient);
     return waitFor(tryToOpen, { deadlineMs: 60_000, everyMs: 500, what: `the service ${name}` });
   };
-  const service = opened.use(await open('api', { api: true, work: false }));
+  let service: Service | null = null;
+  const port = isAlone ? await freePort() : 0;
+  const openApi = () => open('api', { api: true, work: false }, { SLIPWAY_PORT: String(port) });
+  if (!isAlone) service = opened.use(await openApi());
   const input = { name: 'bot', scopes: ['admin'] as const, projectIds: null, expiresAt: null, createdBy: 'test' };
   const { token } = await createApiToken(database.db, input);
+  const work = { ...input, name: 'remote', scopes: ['work'] as const };
+  const { token: workToken } = await createApiToken(database.db, work);
+  const url = `${service?.server?.url ?? `http://127.0.0.1:${port}`}/graphql`;
   const processes = opened.adopt([] as HostProcess[], async (started) => {
     for (const { child } of started) child.kill('SIGKILL');
     await Promise.all(started.map(({ ended }) => ended));
@@ -98,18 +120,29 @@ export async function openRig(git: GitServer, gitPassword: string): Promise<Rig>
   const workers = opened.use(new AsyncDisposableStack());
   const resources = opened.move();
   return {
-    ...{ database, recorder, folder, service, token, git, gitPassword, callbackSecrets },
-    url: `${service.server?.url}/graphql`,
+    ...{ database, recorder, folder, url, token, git, gitPassword, callbackSecrets },
+    get service() {
+      if (!service) throw new Error('the API in this process is not open');
+      return service;
+    },
     callbackUrl: receiver.url,
     remotes: new Map(),
-    secrets: [gitPassword, token, MODEL_KEY, MASTER_KEY],
+    secrets: [gitPassword, token, workToken, MODEL_KEY, MASTER_KEY],
+    async openApi() {
+      service = workers.use(await openApi());
+    },
     async startProcess(host, options) {
-      const started = await startHost(host, options, environmentOf(options.folder));
+      const far = { url: options.server ?? url, token: workToken, folder: join(folder, options.folder) };
+      const started = await startHost(
+        host,
+        options,
+        host === 'remote' ? farEnvironment(far) : environmentOf(options.folder),
+      );
       processes.push(started);
       return started;
     },
-    async openWorker(name) {
-      workers.use(await open(name, { api: false, work: true }));
+    async openWorker(name, labels) {
+      workers.use(await open(name, { api: false, work: true }, labels ? { SLIPWAY_WORKER_LABELS: labels } : {}));
     },
     async shutDown() {
       await Promise.all([workers.disposeAsync(), ...processes.map(stop)]);
@@ -119,7 +152,8 @@ export async function openRig(git: GitServer, gitPassword: string): Promise<Rig>
   };
 }
 
-function unlessTransient(error: unknown): null {
+/** On a machine that is very busy no connection may come about in time. */
+export function unlessTransient(error: unknown): null {
   if (!isTransient(error)) throw error;
   return null;
 }
@@ -143,6 +177,23 @@ function environment(databaseUrl: string): Record<string, string> {
     SLIPWAY_DRAIN_SECONDS: '0',
     SLIPWAY_SANDBOX: 'none',
     SLIPWAY_LOG_LEVEL: 'warn',
+    SLIPWAY_REMOTE_LEASE_SECONDS: String(LEASE_SECONDS),
+  };
+}
+
+/** Of a machine that has neither the database nor its keys. */
+function farEnvironment({ url, token, folder }: { url: string; token: string; folder: string }) {
+  return {
+    SLIPWAY_URL: new URL(url).origin,
+    SLIPWAY_TOKEN: token,
+    SLIPWAY_DATA: folder,
+    SLIPWAY_WORKER_LABELS: FAR,
+    SLIPWAY_CLAUDE_PATH: '/nowhere/claude',
+    SLIPWAY_LOCAL_REPOSITORIES: 'true',
+    SLIPWAY_WORKER_CAPACITY: CAPACITY,
+    SLIPWAY_DRAIN_SECONDS: '0',
+    SLIPWAY_SANDBOX: 'none',
+    SLIPWAY_LOG_LEVEL: 'warn',
   };
 }
 
@@ -159,7 +210,8 @@ async function startHost(...start: Parameters<typeof startOnce>): Promise<HostPr
 
 async function startOnce(host: Host, options: ProcessOptions, env: Record<string, string>): Promise<HostProcess> {
   const command = host === 'server' ? 'serve' : 'work';
-  const started = startSlipway([command, '--json'], {
+  const args = host === 'remote' ? ['--server', env.SLIPWAY_URL ?? ''] : [];
+  const started = startSlipway([command, '--json', ...args], {
     ...env,
     ...(options.port ? { SLIPWAY_PORT: String(options.port) } : {}),
     ...(options.failpoints ? { SLIPWAY_FAILPOINTS: options.failpoints } : {}),

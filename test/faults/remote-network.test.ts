@@ -1,10 +1,5 @@
-/** A worker that reaches only the API, in this process, on a network that is cut; and killed at every point of a build. */
-import { execFile } from 'node:child_process';
+/** A worker that reaches only the API, in this process, on a network that is cut. What kills it: failpoint-cases.ts. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findArtifacts } from '../../src/artifacts/artifact.ts';
 import type { Build } from '../../src/builds/build.ts';
@@ -12,15 +7,11 @@ import { readLog } from '../../src/builds/build-log.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { readEvents } from '../../src/events/read-events.ts';
-import type { Failpoint } from '../../src/std/failpoint.ts';
-import { startSlipway } from '../cli/slipway-process.ts';
 import { startGitServer } from '../support/git-server.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { makeWorkToken, openFarWorker, openRemoteHarness } from '../support/remote.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
-
-const run = promisify(execFile);
 
 let stack: TestStack;
 let harness: Awaited<ReturnType<typeof openRemoteHarness>>;
@@ -88,63 +79,4 @@ test('a cancel reaches it, and nothing of the build is left', async () => {
   // By a hint: its next heartbeat may be four seconds away.
   expect(performance.now() - cancelledAt).toBeLessThan(15_000);
   await waitFor(() => remote.worker.running === 0);
-});
-
-/** Before and after what a remote worker says and does; `@n`: the n-th time. */
-const POINTS: readonly (Failpoint | `${Failpoint}@${number}`)[] = [
-  'claim.committed',
-  'prepare.recorded',
-  'agent.spawned',
-  'ledger.written@3',
-  'ledger.committed@3',
-  'agent.recorded',
-  'publish.intended',
-  'publish.pushed',
-  'publish.recorded',
-  'collect.stored',
-  'collect.recorded',
-  'finish.begin',
-  'finish.committed',
-];
-
-test('killed at any point and started again, it brings each build to one commit', { timeout: 600_000 }, async () => {
-  await using git = await startGitServer();
-  await using folders = new AsyncDisposableStack();
-  const token = await makeWorkToken(stack);
-  for (const entry of POINTS) {
-    const [point, pass = '1'] = entry.split('@');
-    const folder = await mkdtemp(join(tmpdir(), 'slipway-point-'));
-    folders.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
-    await writeFile(join(folder, 'token'), token, { mode: 0o600 });
-    const startWorker = (failpoints: string) =>
-      startSlipway(
-        ['work', '--json', '--server', harness.url, '--token-file', join(folder, 'token'), '--data', folder],
-        {
-          SLIPWAY_SANDBOX: 'none',
-          SLIPWAY_LOG_LEVEL: 'error',
-          SLIPWAY_LOCAL_REPOSITORIES: 'true',
-          SLIPWAY_FAILPOINTS: failpoints,
-        },
-      );
-    const repository = await git.createRepository(`point-${point}-${pass}`);
-    const steps = script({ print: 'up' }, { write: { path: 'made.txt', content: 'made' } }, { print: 'end' });
-    const { build } = await start(repository.url, steps, { artifacts: ['*.txt'] });
-    const first = startWorker(`${point}=kill@${pass}`);
-    expect(await first.ended, entry).toBe('SIGKILL');
-    const second = startWorker('');
-    const ended = await stack.finished(build.id, 60_000).finally(async () => {
-      second.child.kill('SIGKILL');
-      await second.ended;
-    });
-    expect(ended, entry).toMatchObject({ status: 'COMPLETED', result: { publication: 'PUSHED' } });
-    const { stdout } = await run('git', ['-C', repository.path, 'rev-list', '--count', 'main']);
-    expect(stdout.trim(), entry).toBe('1');
-    const events = await eventsOf(build);
-    expect(
-      events.map(({ seq }) => seq),
-      entry,
-    ).toEqual(events.map((_, index) => index + 1));
-    expect(events.filter(({ type }) => type === 'FINISHED').length, entry).toBe(1);
-    expect(await findArtifacts(stack.orchestrator.db, [build.id]), entry).toMatchObject([{ name: 'made.txt' }]);
-  }
 });

@@ -1,22 +1,18 @@
 /** One case of the matrix: a process comes by the point, the fault happens, and everything is judged at the end. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { v7 } from 'uuid';
-import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { LEASE_SECONDS, RESCUE_EVERY_MS } from '../../src/builds/lease.ts';
 import { FAILPOINTS } from '../../src/std/failpoint.ts';
-import { registerWorker } from '../../src/workers/registry.ts';
 import type { GitServer } from '../support/git-server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { type Bot, openBot, told } from './failpoint-bot.ts';
-import { type FailpointCase, nameOf, pointsOf, type Scenario } from './failpoint-cases.ts';
-import { freePort, type HostProcess, openRig, type Rig } from './failpoint-rig.ts';
+import { type FailpointCase, nameOf, pointsOf } from './failpoint-cases.ts';
+import { FAR, openRig, type Rig, unlessTransient } from './failpoint-rig.ts';
+import { ALONE, LEAVING, play, type Stage, setUp, TASKS_ONLY } from './failpoint-stage.ts';
+import { judgeAnswers, judgeRuns, TASK_LEASE_SECONDS } from './failpoint-tasks.ts';
 import { judge, type Verdict } from './oracle.ts';
 
-/** The worker ends by itself. */
-const LEAVING: ReadonlySet<string> = new Set<Scenario>(['drain', 'leave']);
 /** How long a worker stands still: others have taken its builds by then. */
-const PAUSE_MS = LEASE_SECONDS * 1000 + RESCUE_EVERY_MS + 5_000;
+const pauseMs = (leaseSeconds: number) => leaseSeconds * 1000 + RESCUE_EVERY_MS + 5_000;
 /** How long a server stands still: its clients have turned to another one by then. */
 const SERVER_PAUSE_MS = 8_000;
 /** The look for litter comes once a minute. */
@@ -33,17 +29,8 @@ export interface CaseReport {
   readonly problems: readonly string[];
 }
 
-interface Stage {
-  readonly entry: FailpointCase;
-  readonly rig: Rig;
-  readonly bot: Bot;
-  /** The process that the fault is meant for. */
-  readonly armed: HostProcess;
-  readonly port: number;
-}
-
 export async function runFailpointCase(entry: FailpointCase, git: GitServer, gitPassword: string): Promise<CaseReport> {
-  await using rig = await openRig(git, gitPassword);
+  await using rig = await openRig({ git, gitPassword, isAlone: ALONE.has(entry.scenario) });
   const stage = await setUp(rig, entry);
   const { armed, bot } = stage;
   try {
@@ -60,101 +47,19 @@ export async function runFailpointCase(entry: FailpointCase, git: GitServer, git
     const { recorder, remotes, folder, database } = rig;
     const secrets = [...rig.secrets, ...rig.callbackSecrets.values()];
     const evidence = { db: database.db, history: recorder.history, remotes, secrets, folders: [folder] };
-    const problems = [...judgeExit(entry, exitCode), ...judgeAgents(stage), ...(await judgeOutcomes(stage))];
+    const problems = [
+      ...judgeExit(entry, exitCode),
+      ...judgeAgents(stage),
+      ...(await judgeOutcomes(stage)),
+      ...(await judgeAnswers(rig)),
+      ...(await judgeRuns(database)),
+      ...(entry.scenario === 'superseding' ? await judgeSuperseded(stage) : []),
+    ];
     return { verdict: await judge({ ...evidence, faultEndedAt, patienceMs: PATIENCE_MS }), problems };
   } catch (error) {
     const seen = bot.builds.map((build) => `${build.id}: ${build.seen.map((types) => types.join(' ')).join(' | ')}`);
     throw new Error([String(error), nameOf(entry), ...seen, armed.stderr].join('\n'), { cause: error });
   }
-}
-
-/** The process with the armed failpoint, and what it needs around it. */
-async function setUp(rig: Rig, entry: FailpointCase): Promise<Stage> {
-  const { host, scenario } = entry;
-  const port = host === 'server' ? await freePort() : 0;
-  // Somebody else's builds are there before the worker that finds them; of its own it has none.
-  if (scenario === 'orphan') return { entry, rig, port, ...(await startOrphans(rig, entry)) };
-  const litter = scenario === 'litter' ? 'finish.committed=fail,' : '';
-  if (host === 'server') await rig.openWorker('home');
-  const failpoints = litter + armingOf(entry);
-  const armed = await rig.startProcess(host, { folder: 'armed', failpoints, port });
-  const urls = armed.url === null ? [rig.url] : [armed.url, rig.url];
-  const bot = await openBot(rig, { urls, isRemote: usesRemote(entry) });
-  return { entry, rig, port, armed, bot };
-}
-
-/** Two builds that a worker has claimed which never beats, on a machine that nobody sees. */
-async function startOrphans(rig: Rig, entry: FailpointCase) {
-  const { orchestrator } = rig.service;
-  const bot = await openBot(rig, { urls: [rig.url], isRemote: usesRemote(entry) });
-  await Promise.all([bot.startBuild('quick'), bot.startBuild('quick')]);
-  const workerId = v7();
-  const gone = { id: workerId, name: 'gone', place: '/gone', version: '1', capacity: 2, agents: [] };
-  await registerWorker(orchestrator.db, gone);
-  await claimBuilds(orchestrator, { workerId, workerName: 'gone', labels: ['provider:scripted'], projectIds: null }, 2);
-  const armed = await rig.startProcess('worker', { folder: 'armed', failpoints: armingOf(entry) });
-  return { bot, armed };
-}
-
-/** What the clients do. */
-async function play({ entry, bot, armed }: Stage): Promise<void> {
-  switch (entry.scenario) {
-    case 'quick':
-    case 'long':
-    case 'failing':
-    case 'refused':
-      return startAll(bot, entry, entry.scenario);
-    case 'cancel at point':
-      return startAll(bot, entry, entry.point.startsWith('quota.') ? 'refused' : 'quick');
-    case 'held': {
-      await told(await bot.startBuild('refused'), 'RETRY_SCHEDULED');
-      return void (await bot.startBuild('quick'));
-    }
-    case 'told': {
-      return bot.tellBuild(await bot.startBuild('told'));
-    }
-    case 'create':
-      return void (await Promise.all([bot.createAndBuild(), bot.createAndBuild()]));
-    case 'litter':
-      return void (await bot.startBuild('quick'));
-    case 'orphan':
-      return;
-    case 'retry': {
-      const first = await bot.startBuild('quick');
-      await first.ended;
-      return void (await bot.retryBuild(first));
-    }
-    case 'cancel waiting': {
-      const later = { runAfter: new Date(Date.now() + 3_600_000).toISOString() };
-      const [waiting] = await Promise.all([bot.startBuild('quick', later), bot.startBuild('quick')]);
-      return bot.cancelBuild(waiting);
-    }
-    case 'cancel running': {
-      const [endless] = await Promise.all([bot.startBuild('endless'), bot.startBuild('quick')]);
-      await told(endless, 'AGENT_STARTED');
-      return bot.cancelBuild(endless);
-    }
-    case 'drain':
-    case 'leave': {
-      const builds = await Promise.all([bot.startBuild('long'), bot.startBuild('long')]);
-      await Promise.all(builds.map((build) => told(build, 'AGENT_STARTED')));
-      armed.child.kill(entry.scenario === 'drain' ? 'SIGINT' : 'SIGTERM');
-    }
-  }
-}
-
-type BuildKind = Parameters<Bot['startBuild']>[0];
-
-/** One build for each mistake, which may end it, and a neighbour where several builds are on their way together. */
-async function startAll(bot: Bot, entry: FailpointCase, kind: BuildKind): Promise<void> {
-  const { fault, also, point } = entry;
-  const hasNeighbour = fault === 'fail' || (fault === 'kill' && /^(accept|claim|heartbeat|agent|ledger)/.test(point));
-  const count = (hasNeighbour ? 2 : 1) + also.length;
-  await Promise.all(Array.from({ length: count }, () => bot.startBuild(kind)));
-}
-
-function usesRemote(entry: FailpointCase): boolean {
-  return pointsOf(entry).some((point) => /^(prepare|publish|ledger|create)\./.test(point));
 }
 
 async function isHit({ entry, armed }: Stage): Promise<void> {
@@ -175,29 +80,53 @@ async function happen(stage: Stage): Promise<void> {
   const kind = kindOf(entry);
   const isGone = kind === 'kill';
   if (isGone) await armed.ended;
+  if (ALONE.has(entry.scenario)) {
+    await rig.openApi();
+    await rig.openWorker('home');
+  }
   if (entry.host === 'server') {
     if (isGone) await rig.startProcess('server', { folder: 'armed', port });
     if (kind === 'pause') await delay(SERVER_PAUSE_MS);
   } else {
     const folder = isGone && entry.successor === 'same folder' ? 'armed' : 'elsewhere';
     const isAway = isGone || kind === 'pause' || kind === 'spin' || LEAVING.has(entry.scenario);
-    if (isAway) await rig.openWorker(folder);
+    if (isAway) await openSuccessor(stage, folder);
     if (kind === 'pause') await waitToWake(stage);
   }
   if (kind === 'pause') armed.child.kill('SIGCONT');
   if (kind === 'delay' || kind === 'spin') await delay(Number(entry.fault.split(':')[1]));
 }
 
+/** Of a remote worker that is gone for good, every other time one beside the database. */
+async function openSuccessor({ entry, rig }: Stage, folder: string): Promise<void> {
+  if (entry.host !== 'remote') return rig.openWorker(folder);
+  const isNear = folder === 'elsewhere' && FAILPOINTS.indexOf(entry.point) % 4 === 1;
+  if (isNear) await rig.openWorker(folder, FAR);
+  else await rig.startProcess('remote', { folder });
+}
+
 async function waitToWake({ entry, bot, rig }: Stage): Promise<void> {
   if (entry.point.startsWith('deliver.')) return untilDelivered(rig);
-  const over = performance.now() + PAUSE_MS;
-  const isTaken = () => bot.builds.some(({ seen }) => (seen[0]?.filter((type) => type === 'STARTED').length ?? 0) > 1);
-  const isTime = () => performance.now() > over || (entry.wake === 'takeover' && isTaken());
-  await waitFor(isTime, { deadlineMs: PAUSE_MS + 5_000, everyMs: 50, what: 'the end of the pause' });
+  const isTask = TASKS_ONLY.has(entry.scenario);
+  const longest = pauseMs(isTask && entry.host !== 'remote' ? TASK_LEASE_SECONDS : LEASE_SECONDS);
+  const over = performance.now() + longest;
+  const again = rig.database.db.selectFrom('tasks').select('id').where('attempt_no', '>', 1).limit(1);
+  const isTaken = async () =>
+    isTask
+      ? ((await again.execute().catch(unlessTransient))?.length ?? 0) > 0
+      : bot.builds.some(({ seen }) => (seen[0]?.filter((type) => type === 'STARTED').length ?? 0) > 1);
+  const isTime = async () => performance.now() > over || (entry.wake === 'takeover' && (await isTaken()));
+  await waitFor(isTime, { deadlineMs: longest + 5_000, everyMs: 50, what: 'the end of the pause' });
 }
 
 /** Everything has come to its end, and nobody is left who could still do something. */
-async function settle({ bot, rig }: Stage): Promise<void> {
+async function settle({ bot, rig, over, working }: Stage): Promise<void> {
+  const { db } = rig.database;
+  const left = db.selectFrom('tasks').select('id').where('finished_at', 'is', null).limit(1);
+  const areOver = async () => (await left.execute().catch(unlessTransient))?.length === 0;
+  await waitFor(areOver, { deadlineMs: END_DEADLINE_MS, everyMs: 100, what: 'the end of all tasks' });
+  over.abort();
+  await Promise.all(working);
   let open = bot.builds.length;
   const close = () => {
     open -= 1;
@@ -211,8 +140,8 @@ async function settle({ bot, rig }: Stage): Promise<void> {
 
 async function untilDelivered({ database }: Rig): Promise<void> {
   const areDelivered = async () => {
-    const rows = await database.db.selectFrom('deliveries').select('status').execute();
-    return rows.every(({ status }) => status === 'DELIVERED');
+    const rows = await database.db.selectFrom('deliveries').select('status').execute().catch(unlessTransient);
+    return rows?.every(({ status }) => status === 'DELIVERED');
   };
   await waitFor(areDelivered, {
     deadlineMs: DELIVERY_DEADLINE_MS,
@@ -246,7 +175,7 @@ function judgeAgents({ entry, bot }: Stage): string[] {
 async function judgeOutcomes({ entry, rig, bot }: Stage): Promise<string[]> {
   const { fault, host, scenario } = entry;
   const isEnd = (point: string) => /^(prepare|agent|turn|quota|ledger|publish.committed)/.test(point);
-  const ends = host === 'worker' && fault === 'fail' ? pointsOf(entry).filter(isEnd).length : 0;
+  const ends = host !== 'server' && fault === 'fail' ? pointsOf(entry).filter(isEnd).length : 0;
   const allowed = new Set<string | null>([
     ...(ends > 0 ? ['INTERNAL'] : []),
     ...(scenario === 'retry' ? ['NO_CHANGES'] : []),
@@ -259,17 +188,30 @@ async function judgeOutcomes({ entry, rig, bot }: Stage): Promise<string[]> {
   const strange = failed.filter(({ reason }) => !allowed.has(reason));
   const problems = strange.map(({ id, reason, message }) => `build ${id} failed: ${reason}, ${message}`);
   if (ends > 0 && failed.length > ends) problems.push(`${failed.length} builds failed of ${ends} mistakes`);
-  const wanted = scenario.startsWith('cancel') ? bot.builds.length : 0;
+  const wanted =
+    { superseding: bot.builds.length - 1 }[scenario as string] ??
+    (scenario.startsWith('cancel') ? bot.builds.length : 0);
   const cancelled = rows.filter(({ status }) => status === 'CANCELLED').length;
   if (cancelled > wanted) problems.push(`${cancelled} builds were cancelled`);
   return problems;
 }
 
-/** As SLIPWAY_FAILPOINTS has it. */
-function armingOf({ point, pass, also, fault, times }: FailpointCase): string {
-  const arm = (at: Pick<FailpointCase, 'point' | 'pass'>) =>
-    Array.from({ length: times }, (_, index) => `${at.point}=${fault}@${at.pass + 2 * index}`);
-  return [{ point, pass }, ...also].flatMap(arm).join();
+/** Of builds that take each other's place, the newest one lives, and each other one says who took its place. */
+async function judgeSuperseded({
+  rig: {
+    database: { db },
+  },
+}: Stage): Promise<string[]> {
+  const rows = await db
+    .selectFrom('build_audit')
+    .select(['number', 'status', 'superseded_by'])
+    .orderBy('number')
+    .execute();
+  return rows.flatMap(({ number, status, superseded_by: by }, index) => {
+    const isNewest = index === rows.length - 1;
+    const isRight = isNewest ? status === 'COMPLETED' && by === null : status === 'CANCELLED' && by !== null;
+    return isRight ? [] : [`build #${number} of ${rows.length} is ${status}, superseded by ${by}`];
+  });
 }
 
 function kindOf({ fault }: FailpointCase): string {
