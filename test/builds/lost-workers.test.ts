@@ -13,7 +13,7 @@ import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
-import { claimer } from '../support/claim.ts';
+import { claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -157,8 +157,7 @@ test('a worker that shuts down puts its build back, and another one finishes it'
 describe('the fence', () => {
   /** A worker's claim without a worker: it never beats and never runs anything. */
   async function claimByHand() {
-    const { db } = stack.orchestrator;
-    const workerId = (await db.selectFrom('workers').select('id').executeTakeFirst())?.id ?? '';
+    const workerId = await registerByHand(stack);
     const [claimed] = await claimBuilds(stack.orchestrator, claimer(workerId), 1);
     if (!claimed) throw new Error('nothing was claimed');
     return { claimed, workerId, ledger: openPostgresLedger(stack.orchestrator, claimed) };
@@ -168,11 +167,6 @@ describe('the fence', () => {
     sql`update build_audit set lease_until = now() - interval '1 s' where id = ${build.id}`.execute(
       stack.orchestrator.db,
     );
-
-  beforeEach(async () => {
-    const worker = await stack.openWorker();
-    await worker[Symbol.asyncDispose]();
-  });
 
   test('nothing that a superseded attempt writes arrives', async () => {
     const build = await start(script({ print: 'x' }));
