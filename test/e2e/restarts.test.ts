@@ -2,7 +2,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,6 +20,7 @@ import { managedRepositoryPath } from '../../src/projects/repository.ts';
 import { fromPublicId } from '../../src/std/public-id.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { isAlive, postgresPid, type SlipwayProcess, startSlipway, upAnswer } from '../cli/slipway-process.ts';
+import { freePort } from '../support/free-port.ts';
 import { script } from '../support/script.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startCallbackReceiver } from './callback-receiver.ts';
@@ -251,14 +251,4 @@ async function startPostgres(home: string, port: string): Promise<ChildProcess> 
   const ready = async () => (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).includes('ready');
   await waitFor(ready, { what: 'Postgres' });
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (!address || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

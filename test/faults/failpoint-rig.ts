@@ -3,7 +3,6 @@
  * in this process, and the processes that are made to fail.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApiToken } from '../../src/auth/api-token.ts';
@@ -16,6 +15,7 @@ import { createLogger } from '../../src/telemetry/logger.ts';
 import { openReceiver } from '../callbacks/receiver.ts';
 import { type SlipwayProcess, startSlipway } from '../cli/slipway-process.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { freePort } from '../support/free-port.ts';
 import type { GitServer } from '../support/git-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Host } from './failpoint-cases.ts';
@@ -203,9 +203,12 @@ const HIT = /^failpoint /m;
 /** Once more when it ends before it is ready, which a busy machine can make it do. */
 async function startHost(...start: Parameters<typeof startOnce>): Promise<HostProcess> {
   const first = await startOnce(...start);
-  const { stdout, stderr, child } = first;
-  const isGone = child.exitCode !== null && stdout === '' && !HIT.test(stderr);
-  return isGone ? startOnce(...start) : first;
+  const isGone = ({ child, stdout, stderr }: HostProcess) =>
+    child.exitCode !== null && stdout === '' && !HIT.test(stderr);
+  if (!isGone(first)) return first;
+  const second = await startOnce(...start);
+  if (isGone(second)) throw new Error(`it did not start: ${second.stderr}`);
+  return second;
 }
 
 async function startOnce(host: Host, options: ProcessOptions, env: Record<string, string>): Promise<HostProcess> {
@@ -238,12 +241,4 @@ async function stop({ child, ended, pid }: HostProcess): Promise<void> {
   const isGone = () => child.exitCode !== null || child.signalCode !== null;
   await waitFor(isGone, { deadlineMs: STOP_DEADLINE_MS, everyMs: 50, what: `the end of process ${pid}` });
   await ended;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -3,10 +3,11 @@ import { v7 } from 'uuid';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
 import { commitAsPerson } from '../git/sandbox.ts';
+import { freePort } from '../support/free-port.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Bot, type BotOptions, openBot, told } from './failpoint-bot.ts';
 import { type FailpointCase, pointsOf, type Scenario } from './failpoint-cases.ts';
-import { FAR, freePort, type HostProcess, type Rig, unlessTransient } from './failpoint-rig.ts';
+import { FAR, type HostProcess, type Rig, unlessTransient } from './failpoint-rig.ts';
 import { DEPLOY_SETTINGS, openTaskBot, type TaskBot } from './failpoint-tasks.ts';
 
 /** The worker ends by itself. */

@@ -2,7 +2,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { LEASE_SECONDS } from '../../../src/builds/lease.ts';
-import type { Done } from './attempt.ts';
+import type { Attempt, Done } from './attempt.ts';
 import type { Model } from './reference-model.ts';
 import type { World } from './world.ts';
 
@@ -71,18 +71,27 @@ const beat = (worker: number) =>
     return undefined;
   });
 
-const tick = command('tick', async (model, world) => {
-  model.tick(TICK_SECONDS);
-  await world.tick(TICK_SECONDS);
+async function pass(model: Model, world: World, seconds: number): Promise<undefined> {
+  model.tick(seconds);
+  await world.tick(seconds);
   return undefined;
-});
+}
 
-const rescue = command('rescue', async (model, world) => {
+async function takeAway(model: Model, world: World): Promise<undefined> {
   await world.rescue();
   for (const [index, build] of model.builds.entries()) {
     if (build.status === 'RUNNING' && build.lease < 0) model.putBack(index, 1);
   }
   return undefined;
+}
+
+const tick = command('tick', (model, world) => pass(model, world, TICK_SECONDS));
+const rescue = command('rescue', takeAway);
+
+/** All workers are silent for as long as a lease, and come back: what ticks and rescues by chance seldom bring about. */
+const lapse = command('lapse', async (model, world) => {
+  await pass(model, world, LEASE_SECONDS + 1);
+  return takeAway(model, world);
 });
 
 const restart = (worker: number) =>
@@ -111,19 +120,29 @@ const retry = (pick: number) =>
     return undefined;
   });
 
+async function takeStep(model: Model, world: World, attempt: Attempt | undefined): Promise<false | undefined> {
+  if (!attempt) return false;
+  const { index, build, step } = attempt;
+  const holds = model.holds(index, build.attemptNo);
+  const done = await attempt.next(world.remote);
+  const asks = done !== 'ran' && done !== 'sent' && done !== 'absent';
+  deepStrictEqual(done === 'lost', asks && !holds, `${step} of attempt ${build.attemptNo}: ${done}`);
+  if (holds) apply(model, index, done);
+  if (attempt.step === 'ended') world.attempts = world.attempts.filter((other) => other !== attempt);
+  return undefined;
+}
+
 /** One step of one attempt, which may have been superseded long ago. */
 const work = (pick: number) =>
-  command(`work(${pick})`, async (model, world) => {
-    const attempt = world.attempts[pick % Math.max(1, world.attempts.length)];
-    if (!attempt) return false;
-    const { index, build, step } = attempt;
-    const holds = model.holds(index, build.attemptNo);
-    const done = await attempt.next(world.remote);
-    const asks = done !== 'ran' && done !== 'sent' && done !== 'absent';
-    deepStrictEqual(done === 'lost', asks && !holds, `${step} of attempt ${build.attemptNo}: ${done}`);
-    if (holds) apply(model, index, done);
-    if (attempt.step === 'ended') world.attempts = world.attempts.filter((other) => other !== attempt);
-    return undefined;
+  command(`work(${pick})`, (model, world) =>
+    takeStep(model, world, world.attempts[pick % Math.max(1, world.attempts.length)]),
+  );
+
+/** One step of an attempt that has been superseded: among all attempts they are too few to be met often. */
+const late = (pick: number) =>
+  command(`late(${pick})`, (model, world) => {
+    const over = world.attempts.filter(({ index, build }) => !model.holds(index, build.attemptNo));
+    return takeStep(model, world, over[pick % Math.max(1, over.length)]);
   });
 
 function apply(model: Model, index: number, done: Done): void {
@@ -173,11 +192,14 @@ export const COMMANDS: fc.Arbitrary<Command>[] = [
   worker.map(beat),
   fc.constant(tick),
   fc.constant(rescue),
+  fc.constant(lapse),
   worker.map(restart),
   pick.map(cancel),
   pick.map(retry),
   pick.map(release),
   fc.constantFrom('never' as const, 'claimed' as const, 'sent' as const).map(deliver),
+  pick.map(late),
+  pick.map(late),
   ...steps,
 ];
 
