@@ -42,7 +42,11 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
 }
 
 /** The build's attempt that has not ended. */
-export async function endAttempt(trx: DatabaseTransaction, buildId: string, outcome: Requeue['outcome']): Promise<void> {
+export async function endAttempt(
+  trx: DatabaseTransaction,
+  buildId: string,
+  outcome: Requeue['outcome'],
+): Promise<void> {
   await trx
     .updateTable('build_attempts')
     .set({ ended_at: sql<Date>`now()`, outcome })

@@ -122,7 +122,9 @@ async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Los
     }
     const requeue = { buildId: id, ...(released ?? LOST) };
     const heir = which === 'expired' || released === EVICTED ? undefined : which.heir;
-    return (heir && (await passOnBuild(trx, deps.queue, { ...requeue, heir }))) ?? requeueBuild(trx, deps.queue, requeue);
+    return (
+      (heir && (await passOnBuild(trx, deps.queue, { ...requeue, heir }))) ?? requeueBuild(trx, deps.queue, requeue)
+    );
   });
   if (topics) await failpoint('rescue.committed');
   if (topics) deps.hub.announce(...topics);

@@ -60,7 +60,11 @@ export class Queue implements AsyncDisposable {
   async passOn(
     trx: DatabaseTransaction,
     id: string,
-    to: { readonly workerId: string; readonly labels: readonly string[]; readonly projectIds: readonly string[] | null },
+    to: {
+      readonly workerId: string;
+      readonly labels: readonly string[];
+      readonly projectIds: readonly string[] | null;
+    },
   ): Promise<boolean> {
     const { numAffectedRows } = await sql`
       update queue_items set worker_id = ${to.workerId}

@@ -97,7 +97,9 @@ const lapse = command('lapse', async (model, world) => {
 const restart = (worker: number, places: number, lives: boolean) =>
   command(`restart(${worker}, ${places} places${lives ? ', lives on' : ''})`, async (model, world) => {
     const inherited = await world.restart(worker, { places, lives });
-    const left = [...model.builds.entries()].filter(([, build]) => build.status === 'RUNNING' && build.worker === worker);
+    const left = [...model.builds.entries()].filter(
+      ([, build]) => build.status === 'RUNNING' && build.worker === worker,
+    );
     for (const [index] of left) model.putBack(index, 1);
     const mayGoOn = left.map(([index]) => index).filter((index) => model.at(index).status === 'PENDING');
     deepStrictEqual(inherited.length, Math.min(places, mayGoOn.length), 'the heir has as many as it has places for');

@@ -1,8 +1,8 @@
 /** The real thing: the SQL of accept, claim, ledger, rescue, cancel, retry and callbacks, with workers made of steps. */
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
-import { cancelBuild } from '../../../src/builds/cancel-build.ts';
 import type { ClaimedBuild } from '../../../src/builds/build.ts';
+import { cancelBuild } from '../../../src/builds/cancel-build.ts';
 import { type AttemptKey, type Claimer, claimBuilds, heartbeat } from '../../../src/builds/claim-builds.ts';
 import { openPostgresLedger } from '../../../src/builds/postgres-ledger.ts';
 import { inheritBuilds, rescueBuilds } from '../../../src/builds/rescue-builds.ts';
