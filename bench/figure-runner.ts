@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Order, Outcome } from './figure-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('figure-process.ts', import.meta.url));
-const LONGEST_MS = { quick: 180_000, full: 3_600_000 };
+const LONGEST_MS = { quick: 600_000, full: 3_600_000 };
 
 export type Measured = Exclude<Outcome, { failure: string }>;
 
@@ -28,6 +28,8 @@ export async function runFigure(order: Order, signal: AbortSignal): Promise<Meas
     if ('failure' in outcome) throw new Error(outcome.failure);
     await exited;
     return outcome;
+  } catch (error) {
+    throw limit.aborted ? new Error('it takes too long') : error;
   } finally {
     child.kill('SIGKILL');
   }

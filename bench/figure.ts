@@ -11,6 +11,8 @@ export interface Figure {
   readonly title: string;
   readonly cases: readonly Case[];
   readonly goals: readonly Goal[];
+  /** Not in the quick run. */
+  readonly isLong?: boolean;
   /** How its cost is to be looked at as something grows. `npm run bench -- --growth` opens our cases at each size. */
   readonly growth?: Growth;
 }

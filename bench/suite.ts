@@ -21,7 +21,7 @@ export interface SuiteOptions {
 
 /** Gives the exit code. */
 export async function runSuite({ quick, only, json, list }: SuiteOptions): Promise<number> {
-  const found = await findFigures(only);
+  const found = (await findFigures(only)).filter(({ figure }) => list || only.length > 0 || !(quick && figure.isLong));
   if (list) {
     for (const { figure, file } of found) console.log(`${figure.name.padEnd(24)} ${figure.title} (${file})`);
     return 0;
