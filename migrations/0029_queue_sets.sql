@@ -211,6 +211,45 @@ begin
   end if;
 end $$;
 
+-- Takes the one item that has come, where nothing else waits that this worker could start: it need not be sorted in first.
+-- Null if it is not as simple as that.
+--   o_turn  where its project stood
+create function queue_take_only(p_shapes integer[], p_projects uuid[], p_clock double precision, p_worker uuid,
+                                out o_item uuid, out o_turn double precision)
+language plpgsql as $$
+declare
+  v record;
+begin
+  select i.id, i.project_id, l.id as lane_id, greatest(t.turn + p.ahead, s.turn + 0.0625) + s.ahead as turn, o.weight into v
+    from queue_items i
+    join queue_shapes s on s.kind = i.kind and s.needs = i.needs
+    join queue_pools p on p.shape_id = s.id and p.gate = ''
+    join queue_turns t on t.project_id = i.project_id and t.pool_id = p.id
+    join queue_lanes l on l.project_id = i.project_id and l.key = i.key and l.pool_id = p.id
+    join queue_owners o on o.project_id = i.project_id
+    join projects on projects.id = i.project_id
+   where i.lane_id is null and i.ready_at <= clock_timestamp() and i.key = ''
+     and s.id = any(p_shapes) and (p_projects is null or i.project_id = any(p_projects))
+     and l.waiting = 0 and o.paused_at is null and o.max_running is null
+     and not exists (select from queue_gates g where g.gate = i.gate)
+     and not exists (select from queue_pools other join queue_turns waits on waits.pool_id = other.id and waits.ready
+                      where other.shape_id = any(p_shapes))
+     for update of i skip locked for no key update of projects skip locked;
+  if v.id is null then
+    return;
+  end if;
+  with item as (
+    update queue_items set lane_id = v.lane_id, claimed_at = clock_timestamp(), worker_id = p_worker where id = v.id
+  ), owner as (
+    update queue_owners set running = running + 1 where project_id = v.project_id
+  )
+  update queue_turns t set turn = greatest(t.turn, greatest(v.turn, p_clock) - p.ahead - s.ahead + 1 / v.weight)
+    from queue_pools p, queue_shapes s
+   where t.project_id = v.project_id and p.id = t.pool_id and p.open and s.id = p.shape_id and s.id = any(p_shapes);
+  o_item := v.id;
+  o_turn := v.turn;
+end $$;
+
 -- Up to p_max items of these kinds that now are this worker's, in order; none for one that takes no work. One statement of
 -- its own, together with what is written about the items: until its transaction ends, nobody else claims.
 --   o_passed  there may be more that somebody holds at this moment: ask again soon
@@ -234,6 +273,8 @@ declare
   v_next record;
   v_taken record;
   v_item queue_items;
+  v_new integer;
+  v_only record;
 begin
   o_items := '{}';
   o_passed := false;
@@ -258,12 +299,27 @@ begin
     perform queue_count_removals(v_batch);
     select * into v_state from queue_state;
   end if;
-  if exists (select from queue_items where lane_id is null and ready_at <= clock_timestamp()) then
+  v_left := least(p_max, v_state.max_running - v_state.running);
+  v_new := (select count(*) from (
+    select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new);
+  if v_new = 1 and v_left > 0 and v_state.paused_at is null then
+    select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead) into v_shapes, v_clock, v_behind
+      from queue_shapes where kind = any(p_kinds) and needs <@ p_labels;
+    if v_behind = v_clock then
+      v_only := queue_take_only(v_shapes, p_projects, v_clock, p_worker);
+      if v_only.o_item is not null then
+        o_items := array[v_only.o_item];
+        update queue_state set running = running + 1;
+        update queue_shapes set turn = v_only.o_turn - ahead where id = any(v_shapes) and turn < v_only.o_turn - ahead;
+        return;
+      end if;
+    end if;
+  end if;
+  if v_new > 0 then
     perform queue_sort_in(v_batch);
     -- More than a batch, or held by somebody.
     o_passed := exists (select from queue_items where lane_id is null and ready_at <= clock_timestamp());
   end if;
-  v_left := least(p_max, v_state.max_running - v_state.running);
   if v_state.paused_at is not null or v_left <= 0 then
     o_passed := false;
     return;
