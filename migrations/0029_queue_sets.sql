@@ -402,35 +402,16 @@ returns setof build_audit language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   v_claim record;
-  -- Of builds, from here on, in the order of the queue.
-  v_free uuid[];
-  v_missing uuid;
+  -- Of builds. What waits for its key is not among the first.
+  v_ids uuid[];
+  v_started uuid[];
+  v_id uuid;
   v_paused record;
-  v_count integer := jsonb_array_length(p_started);
-  v_milestones integer;
+  v_count constant integer := jsonb_array_length(p_started);
 begin
   v_claim := queue_claim_ids(p_worker, array['build'], p_labels, p_max, p_projects);
-  if cardinality(v_claim.o_items) = 0 then
-    if v_claim.o_passed then
-      return next null::build_audit;
-    end if;
-    return;
-  end if;
-  v_free := array(select id from build_audit where id = any(v_claim.o_items) and status = 'PENDING'
-                     for no key update skip locked);
-  if cardinality(v_free) < cardinality(v_claim.o_items) then
-    foreach v_missing in array v_claim.o_items loop
-      continue when v_missing = any(v_free);
-      -- Somebody is at it, or it is a build no more.
-      if exists (select from build_audit where id = v_missing and status = 'PENDING') then
-        perform queue_put_back(v_missing, clock_timestamp());
-        v_claim.o_passed := true;
-      else
-        perform queue_remove(v_missing);
-      end if;
-    end loop;
-  end if;
-  if exists (select from quota_pauses where until > now()) then
+  v_ids := v_claim.o_items;
+  if cardinality(v_ids) > 0 and exists (select from quota_pauses where until > now()) then
     -- What has something to go on with on a worker is not held: a run, an outcome or a push.
     for v_paused in
       select b.id, (pause.until + make_interval(secs => random() * p_stagger_seconds))::timestamptz(3) as resume
@@ -438,49 +419,65 @@ begin
         join build_audit b on b.id = c.id
         join quota_pauses pause on pause.provider = b.provider and pause.until > now()
          and pause.credential = coalesce(nullif(queue_gate_of(b.project_id, coalesce(pause.variable, '')), ''), 'worker')
-       where b.id = any(v_free) and b.cancel_requested_at is null and (b.attempt_no = 0 or b.waiting_for = 'QUOTA')
+       where b.status = 'PENDING' and b.cancel_requested_at is null and (b.attempt_no = 0 or b.waiting_for = 'QUOTA')
        order by c.n
+         for no key update of b skip locked
     loop
-      continue when v_paused.id <> all(v_free);
+      continue when v_paused.id <> all(v_ids);
       update build_audit set waiting_for = 'QUOTA', resume_at = v_paused.resume where id = v_paused.id;
       perform append_build_events(v_paused.id, null, jsonb_set(p_held, '{0,data,resumeAt}', to_jsonb(v_paused.resume)));
       perform queue_put_back(v_paused.id, v_paused.resume);
-      v_free := array_remove(v_free, v_paused.id);
+      v_ids := array_remove(v_ids, v_paused.id);
       return query select * from build_audit where id = v_paused.id;
     end loop;
   end if;
-  v_milestones := (select count(*) from jsonb_array_elements(p_started) e where (e ->> 'milestone')::boolean);
-  with started as (
-    update build_audit
-       set status = 'RUNNING', phase = 'PREPARING', waiting_for = null, resume_at = null, attempt_no = attempt_no + 1,
-           ledger_no = 0, worker_id = p_worker, lease_until = now() + make_interval(secs => p_lease_seconds),
-           started_at = coalesce(started_at, clock_timestamp()), last_seq = last_seq + v_count
-     where id = any(v_free)
-    returning id, project_id, attempt_no, last_seq
-  ), attempts as (
-    insert into build_attempts (build_id, attempt_no, worker_id) select id, attempt_no, p_worker from started
-  ), events as (
-    insert into build_events (build_id, seq, attempt_no, type, at, data)
-    select s.id, s.last_seq - v_count + e.n, s.attempt_no, e.event ->> 'type', clock_timestamp(), e.event -> 'data'
-      from started s cross join jsonb_array_elements(p_started) with ordinality e (event, n)
-  ), activity as (
-    -- The claim holds these projects.
-    update projects p set activity_seq = p.activity_seq + s.n * v_milestones
-      from (select project_id, count(*) as n from started group by project_id) s
-     where p.id = s.project_id and v_milestones > 0
-    returning p.id, p.activity_seq - s.n * v_milestones as before
-  )
-  insert into project_events (project_id, seq, build_id, build_seq, type, at)
-  select s.project_id, a.before + row_number() over (partition by s.project_id order by c.n, e.n), s.id,
-         s.last_seq - v_count + e.n, e.event ->> 'type', clock_timestamp()
-    from started s
-    join activity a on a.id = s.project_id
-    join unnest(v_claim.o_items) with ordinality c (id, n) on c.id = s.id
-   cross join jsonb_array_elements(p_started) with ordinality e (event, n)
-   where (e.event ->> 'milestone')::boolean;
-  return query
-    select b.* from unnest(v_claim.o_items) with ordinality c (id, n) join build_audit b on b.id = c.id
-     where c.id = any(v_free) order by c.n;
+  if cardinality(v_ids) > 0 then
+    with started as (
+      update build_audit
+         set status = 'RUNNING', phase = 'PREPARING', waiting_for = null, resume_at = null, attempt_no = attempt_no + 1,
+             ledger_no = 0, worker_id = p_worker, lease_until = now() + make_interval(secs => p_lease_seconds),
+             started_at = coalesce(started_at, clock_timestamp()), last_seq = last_seq + v_count
+       where id = any(array(select id from build_audit where id = any(v_ids) and status = 'PENDING'
+                               for no key update skip locked))
+      returning id, project_id, attempt_no, last_seq
+    ), attempts as (
+      insert into build_attempts (build_id, attempt_no, worker_id) select id, attempt_no, p_worker from started
+    ), happened as (
+      select s.id, s.project_id, s.attempt_no, s.last_seq - v_count + e.n as seq, e.event,
+             (e.event ->> 'milestone')::boolean as is_milestone, array_position(v_ids, s.id) as place
+        from started s cross join jsonb_array_elements(p_started) with ordinality e (event, n)
+    ), events as (
+      insert into build_events (build_id, seq, attempt_no, type, at, data)
+      select id, seq, attempt_no, event ->> 'type', clock_timestamp(), event -> 'data' from happened
+    ), activity as (
+      -- The claim holds these projects.
+      update projects p set activity_seq = p.activity_seq + m.n
+        from (select project_id, count(*) as n from happened where is_milestone group by project_id) m
+       where p.id = m.project_id
+      returning p.id, p.activity_seq - m.n as before
+    ), milestones as (
+      insert into project_events (project_id, seq, build_id, build_seq, type, at)
+      select h.project_id, a.before + row_number() over (partition by h.project_id order by h.place, h.seq), h.id, h.seq,
+             h.event ->> 'type', clock_timestamp()
+        from happened h join activity a on a.id = h.project_id
+       where h.is_milestone
+    )
+    select array_agg(id order by array_position(v_ids, id)) into v_started from started;
+    if v_started is null or cardinality(v_started) < cardinality(v_ids) then
+      foreach v_id in array v_ids loop
+        continue when v_id = any(v_started);
+        -- Somebody is at it, or it is a build no more.
+        if exists (select from build_audit where id = v_id and status = 'PENDING') then
+          perform queue_put_back(v_id, clock_timestamp());
+          v_claim.o_passed := true;
+        else
+          perform queue_remove(v_id);
+        end if;
+      end loop;
+    end if;
+    return query
+      select b.* from unnest(v_started) with ordinality s (id, n) join build_audit b on b.id = s.id order by s.n;
+  end if;
   if v_claim.o_passed then
     return next null::build_audit;
   end if;

@@ -93,6 +93,12 @@ const MUTANTS: readonly Mutant[] = [
     to: 'true',
   },
   {
+    name: 'the order of what waits and the one that has just come',
+    in: 'queue_take_only(integer[], uuid[], double precision, uuid)',
+    from: 'where other.shape_id = any(p_shapes))',
+    to: 'where false)',
+  },
+  {
     name: 'what waits, told that a limit has room',
     in: 'queue_remove_many(uuid[])',
     from: "v.key <> ''\n     or (v.gate",
