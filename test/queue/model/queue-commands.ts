@@ -161,7 +161,7 @@ const claims = fc
   .record({
     kinds: fc.oneof({ weight: 2, arbitrary: fc.constant(KINDS) }, { weight: 1, arbitrary: fc.subarray(KINDS) }),
     labels: fc.oneof({ weight: 2, arbitrary: fc.constant(LABELS) }, { weight: 1, arbitrary: labels }),
-    max: fc.integer({ min: 1, max: MAX_COMPARED }),
+    max: fc.oneof(fc.constant(1), fc.integer({ min: 2, max: MAX_COMPARED })),
     projects: fc.option(fc.subarray([0, 1, 2]), { nil: null, freq: 4 }),
   })
   .map((asks) => command(`claim(${JSON.stringify(asks)})`, (model, world) => claimAndCompare(asks, model, world)));
