@@ -1,6 +1,7 @@
 /** A worker takes builds from the queue: place and row change hands in one statement. */
 import type { Selectable } from 'kysely';
 import { sql } from 'kysely';
+import { PREPARED } from '../database/guarded-pool.ts';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { eventRows } from '../events/append-events.ts';
@@ -40,7 +41,7 @@ export async function claimBuilds(
   const { workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS } = claimer;
   const started = eventRows(startEvents({ workerId, workerName }));
   const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
-  const { rows: given } = await sql<Selectable<BuildAuditTable>>`
+  const { rows: given } = await sql<Selectable<BuildAuditTable>>`${sql.raw(PREPARED)}
     select * from claim_builds(${workerId}, ${[...labels]}::text[], ${limit}, ${projectIds && [...projectIds]}::uuid[],
                                ${leaseSeconds}, ${STAGGER_SECONDS}, ${started}::jsonb, ${held}::jsonb)`.execute(
     deps.db,

@@ -5,6 +5,9 @@ import type { Standing } from './standing.ts';
 /** An order whose end is no sooner than this before that of the last one is the same order. */
 const SAME_MS = 1_000;
 
+/** What was read no longer ago than this is good enough for a claim: that itself refuses one who takes no work. */
+const FRESH_MS = 1_000;
+
 /** Why a worker has come to its end by itself. */
 export type Dismissal = 'drained' | 'evicted';
 
@@ -20,6 +23,7 @@ export class Orders {
   readonly #dismissed = Promise.withResolvers<Dismissal>();
   #drainEndsAt: number | null = null;
   #evicted = false;
+  #last: { readonly standing: Standing; readonly readAt: number } | null = null;
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -32,10 +36,23 @@ export class Orders {
 
   /** Asks what is said, and begins to do it. */
   async heed(): Promise<Standing> {
+    const readAt = performance.now();
     const standing = await this.#options.read();
+    this.#last = standing.takesWork ? { standing, readAt } : null;
     if (standing.isEvicted) this.#leave();
     else if (standing.drain) this.#drain(standing.drain);
     return standing;
+  }
+
+  /** The same without asking, if it took work a moment ago. */
+  async heedLately(): Promise<Standing> {
+    const last = this.#last;
+    return last && performance.now() - last.readAt < FRESH_MS ? last.standing : this.heed();
+  }
+
+  /** What was read is not true any more. */
+  forget(): void {
+    this.#last = null;
   }
 
   #leave(): void {

@@ -253,7 +253,7 @@ export class Worker implements AsyncDisposable {
   async #places(): Promise<number> {
     const places = this.#draining ? 0 : this.#capacity - this.#attempts.size;
     if (places <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return 0;
-    const { takesWork, labels } = await this.#orders.heed();
+    const { takesWork, labels } = await this.#orders.heedLately();
     this.#claimLabels = labels;
     return takesWork ? places : 0;
   }
@@ -381,6 +381,7 @@ export class Worker implements AsyncDisposable {
   async #probe(): Promise<void> {
     this.#agents = await probeAgents(this.#deps.agents);
     await this.#coordinator.updateAgents(this.#agents);
+    this.#orders.forget();
     // Of what waits some may need no more than it has now.
     this.#claims?.wake();
   }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { PREPARED } from '../../src/database/guarded-pool.ts';
 import { isTransient } from '../../src/database/transient.ts';
 import { openTestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -21,4 +22,22 @@ test('a connection that is lost inside a transaction, between two queries, fails
   const error = await transaction.catch((reason: unknown) => reason);
   expect(isTransient(error)).toBe(true);
   expect((await sql<{ one: number }>`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
+});
+
+test('what is prepared is parsed once, and again after a migration has changed what it gives', async () => {
+  await using database = await openTestDatabase();
+  const { db } = database;
+  await sql`create table pets (name text)`.execute(db);
+  await sql`insert into pets values ('Rex')`.execute(db);
+  const read = () =>
+    db.connection().execute(async (one) => {
+      const { rows } = await sql`${sql.raw(PREPARED)} select * from pets where name = ${'Rex'}`.execute(one);
+      const { rows: prepared } = await sql<{ n: number }>`
+        select count(*) as n from pg_prepared_statements where statement like '%from pets%'`.execute(one);
+      return { rows, prepared: prepared[0]?.n };
+    });
+  expect(await read()).toEqual({ rows: [{ name: 'Rex' }], prepared: 1 });
+  await sql`alter table pets add column age integer`.execute(db);
+  expect(await read()).toEqual({ rows: [{ name: 'Rex', age: null }], prepared: 2 });
+  expect(await read()).toEqual({ rows: [{ name: 'Rex', age: null }], prepared: 2 });
 });

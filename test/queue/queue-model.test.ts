@@ -64,29 +64,62 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the limit of all',
-    in: 'queue_claim(uuid, text[], text[], integer, uuid[])',
+    in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
     from: 'least(p_max, v_state.max_running - v_state.running)',
     to: 'p_max',
   },
   {
     name: 'the pause of all',
-    in: 'queue_claim(uuid, text[], text[], integer, uuid[])',
+    in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
     from: 'if v_state.paused_at is not null or v_room <= 0 then',
     to: 'if v_room <= 0 then',
   },
   {
+    name: 'the turns of those that start several at once',
+    in: 'queue_starts(integer[], uuid[], uuid[], integer, double precision, boolean)',
+    from: 'else r.base + n / r.weight end as turn',
+    to: 'else r.turn end as turn',
+  },
+  {
+    name: 'the limit of a credential that becomes full in the middle of a set',
+    in: 'queue_take_starts(uuid[], double precision[], integer[], double precision, boolean, uuid[], uuid)',
+    from: 'where g.running + c.n > g.max_running',
+    to: 'where false',
+  },
+  {
+    name: 'the limit of a key of which a set has several',
+    in: 'queue_take_starts(uuid[], double precision[], integer[], double precision, boolean, uuid[], uuid)',
+    from: "key = '' or of_key <= room",
+    to: 'true',
+  },
+  {
+    name: 'the order of what waits and the one that has just come',
+    in: 'queue_take_only(integer[], uuid[], double precision, uuid)',
+    from: 'where other.shape_id = any(p_shapes))',
+    to: 'where false)',
+  },
+  {
     name: 'what waits, told that a limit has room',
-    in: 'queue_remove(uuid)',
-    from: "v.key <> ''\n    or exists",
-    to: 'exists',
+    in: 'queue_remove_many(uuid[])',
+    from: "v.key <> ''\n     or (v.gate",
+    to: '(v.gate',
   },
 ];
+
+/** Two are taken as one set already, so that a few items are enough to meet it. */
+const SMALL_SETS: Mutant = {
+  name: 'the least that is taken as a set',
+  in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
+  from: 'v_left >= 6',
+  to: 'v_left >= 2',
+};
 
 let database: TestDatabase;
 let world: QueueWorld;
 
 beforeAll(async () => {
   database = await openTestDatabase();
+  await replace(SMALL_SETS);
   world = await QueueWorld.open(database.db);
 });
 
@@ -115,17 +148,23 @@ async function walk(numRuns: number) {
 
 /** Takes the safeguard away while `work` runs. */
 async function without<T>(mutant: Mutant, work: () => Promise<T>): Promise<T> {
+  const text = await replace(mutant);
+  try {
+    return await work();
+  } finally {
+    await sql.raw(text).execute(database.db);
+  }
+}
+
+/** Gives what was there before. */
+async function replace(mutant: Mutant): Promise<string> {
   const { rows } = await sql<{ text: string }>`
     select pg_get_functiondef(${mutant.in}::regprocedure) as text`.execute(database.db);
   const text = rows[0]?.text ?? '';
   const parts = text.split(mutant.from);
   if (parts.length !== 2) throw new Error(`“${mutant.name}” is not once in ${mutant.in}: adapt this test`);
   await sql.raw(parts.join(mutant.to)).execute(database.db);
-  try {
-    return await work();
-  } finally {
-    await sql.raw(text).execute(database.db);
-  }
+  return text;
 }
 
 describe('the queue', () => {

@@ -52,11 +52,31 @@ export class QueueWorld {
   }
 
   /** Indexes in the order in which they were given out. */
-  async claim({ kinds, labels, max, projects }: Asks): Promise<number[]> {
+  claim(asks: Asks): Promise<number[]> {
+    return this.#claim(this.#db, asks);
+  }
+
+  /** What as many claims of one item would give out; none is made. */
+  async foretell(asks: Asks): Promise<number[]> {
+    const trx = await this.#db.startTransaction().execute();
+    try {
+      const taken: number[] = [];
+      for (let left = asks.max; left > 0; left -= 1) {
+        const next = await this.#claim(trx, { ...asks, max: 1 });
+        if (next.length === 0) break;
+        taken.push(...next);
+      }
+      return taken;
+    } finally {
+      await trx.rollback().execute();
+    }
+  }
+
+  async #claim(db: Database, { kinds, labels, max, projects }: Asks): Promise<number[]> {
     const ids = projects?.map((index) => this.#projects[index]) ?? null;
     const { rows } = await sql<{ id: string }>`
       select id from queue_claim(${v7()}, ${[...kinds]}::text[], ${[...labels]}::text[], ${max}, ${ids}::uuid[])`.execute(
-      this.#db,
+      db,
     );
     return rows.map(({ id }) => this.#items.indexOf(id));
   }
