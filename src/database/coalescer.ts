@@ -50,6 +50,7 @@ export class Coalescer<Row, Result> implements AsyncDisposable {
   readonly #flights = new Set<Promise<void>>();
   #waiting: Waiter<Row, Result>[] = [];
   #waitingBytes = 0;
+  #flying = 0;
   #starting = false;
   #closed = false;
 
@@ -68,6 +69,11 @@ export class Coalescer<Row, Result> implements AsyncDisposable {
   /** How many wait for a lane. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** How many wait or are on their way. */
+  get load(): number {
+    return this.#waiting.length + this.#flying;
   }
 
   /**
@@ -108,7 +114,9 @@ export class Coalescer<Row, Result> implements AsyncDisposable {
       this.#starting = false;
       const batch = this.#take();
       if (batch.length === 0) return;
+      this.#flying += batch.length;
       const flight = this.#outside(() => this.#write(batch)).finally(() => {
+        this.#flying -= batch.length;
         this.#flights.delete(flight);
         this.#start();
       });
