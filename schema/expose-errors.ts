@@ -8,6 +8,7 @@ import {
   ForbiddenError,
   InvalidInputError,
   NotFoundError,
+  OverloadedError,
   RateLimitedError,
   ResponseTooLargeError,
   SlipwayError,
@@ -63,6 +64,7 @@ function details(error: SlipwayError): Record<string, unknown> {
   if (error instanceof ForbiddenError) return { requiredScope: error.requiredScope };
   if (error instanceof ResponseTooLargeError) return { limitBytes: error.limitBytes };
   if (error instanceof RateLimitedError) return { retryable: true, retryAfter: error.retryAfter };
+  if (error instanceof OverloadedError) return { retryable: true, retryAfter: error.retryAfter };
   if (error instanceof UnavailableError) return { retryable: true };
   return {};
 }

@@ -176,6 +176,13 @@ export class UnavailableError extends SlipwayError {
 export class OverloadedError extends SlipwayError {
   override readonly name = 'OverloadedError';
   readonly code = 'OVERLOADED';
+  /** Whole seconds after which it is worth another try. */
+  readonly retryAfter: number;
+
+  constructor(message: string, retryAfter: number) {
+    super(message);
+    this.retryAfter = retryAfter;
+  }
 }
 
 /** The server has no room for another build. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Agent } from './agents/agent.ts';
 import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
+import { Acceptor } from './builds/acceptor.ts';
 import { LEASE_SECONDS } from './builds/lease.ts';
 import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
@@ -15,6 +16,7 @@ import type { BuildEvent } from './events/event.ts';
 import { EventHub } from './events/event-hub.ts';
 import { sharedEventReader } from './events/read-events.ts';
 import { loadTemplates } from './projects/load-templates.ts';
+import { ProjectCache } from './projects/project-cache.ts';
 import type { TemplateCatalogue } from './projects/template.ts';
 import { recordProviderKeys } from './queue/provider-keys.ts';
 import { openQueue, type Queue } from './queue/queue.ts';
@@ -46,6 +48,9 @@ export interface Orchestrator extends AsyncDisposable {
   /** Where tasks are claimed. */
   readonly desk: TaskDesk;
   readonly keyring: Keyring;
+  readonly projects: ProjectCache;
+  /** Where builds come into being. */
+  readonly acceptor: Acceptor;
   readonly templates: TemplateCatalogue;
   readonly agents: AgentRegistry;
   /** The agents' names. */
@@ -92,6 +97,8 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
   const desk = opened.use(new TaskDesk({ db, queue, hub, logger, telemetry }));
+  const projects = opened.use(new ProjectCache(db));
+  const acceptor = opened.use(new Acceptor({ db, hub }));
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
   const keys = [...agents.values()].flatMap(({ name, modelKey }) =>
@@ -116,6 +123,8 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     hub,
     desk,
     keyring,
+    projects,
+    acceptor,
     templates,
     agents,
     providers: [...agents.keys()],

@@ -1,45 +1,17 @@
 /**
- * The one place where a build comes into being: row, first event, place in the queue and audit entry in the caller's
- * transaction, and the end of the builds whose place it takes.
+ * A build comes into being in the caller's transaction, with the end of the builds whose place it takes, or with its own. What
+ * concerns no other build is accepted together with others: see `acceptor.ts`.
  */
-import { sql } from 'kysely';
-import { v7 } from 'uuid';
-import { audit } from '../database/audit.ts';
 import type { DatabaseTransaction } from '../database/database.ts';
 import { ProjectNotReadyError } from '../errors.ts';
-import { appendEvents } from '../events/append-events.ts';
 import type { Topic } from '../events/topics.ts';
 import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
-import { type Build, findBuild, findBuildByIdempotencyKey, toBuild } from './build.ts';
-import type { BuildSpec } from './build-spec.ts';
-import { newBuildTrace } from './build-trace.ts';
-import type { InputHash } from './input-hash.ts';
+import { type Build, findBuild } from './build.ts';
+import { type NewBuild, toBuildRow, writeBuilds } from './new-build.ts';
 import { type Cancelled, NOTHING_CANCELLED, requestCancel } from './request-cancel.ts';
 import { findInTheWay, findSuperseded, lockSuperseded, type Newcomer } from './supersede-builds.ts';
-
-export interface NewBuild {
-  readonly projectId: string;
-  readonly spec: BuildSpec;
-  readonly source: Build['source'];
-  readonly retryOf: string | null;
-  readonly idempotencyKey: string | null;
-  /** Of what the caller sent; null without a key. */
-  readonly inputHash: InputHash | null;
-  readonly actor: string;
-  /** The mutation's name, for the audit log. */
-  readonly action: string;
-  /** What started it, if it was the clock. */
-  readonly scheduled?: ScheduledRun;
-}
-
-export interface ScheduledRun {
-  readonly scheduleId: string;
-  readonly at: Date;
-  /** Earlier builds of the schedule end. */
-  readonly cancelRunning: boolean;
-}
 
 export interface AcceptedBuild {
   readonly build: Build;
@@ -54,32 +26,32 @@ export class KeyTaken extends Error {
   override readonly name = 'KeyTaken';
 }
 
-/** Throws KeyTaken or ProjectNotReadyError. */
+/** Since its spec was completed from it. */
+export class ProjectChanged extends Error {
+  override readonly name = 'ProjectChanged';
+}
+
+export function projectNotActive(): ProjectNotReadyError {
+  return new ProjectNotReadyError('The project is not active, so it takes no builds.');
+}
+
+/** Throws KeyTaken, ProjectChanged or ProjectNotReadyError. */
 export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build: NewBuild): Promise<AcceptedBuild> {
-  const { projectId, idempotencyKey, spec, scheduled } = build;
+  const { projectId, spec, scheduled } = build;
   const newcomer: Newcomer = {
     projectId,
     spec,
     replacesSchedule: scheduled?.cancelRunning ? scheduled.scheduleId : null,
   };
   await lockSuperseded(trx, newcomer);
-  const project = await trx
-    .updateTable('projects')
-    .set({ build_count: sql<number>`build_count + 1` })
-    .where('id', '=', projectId)
-    .where('status', '=', 'ACTIVE')
-    .returning('build_count')
-    .executeTakeFirst();
-  if (!project) throw new ProjectNotReadyError('The project is not active, so it takes no builds.');
-  // Asked under the project's lock, which every insert of a build holds. ON CONFLICT would wait for whoever changes the
-  // build that has the key, and that may be a claim which waits for this lock.
-  if (idempotencyKey !== null && (await findBuildByIdempotencyKey(trx, { projectId, idempotencyKey })))
-    throw new KeyTaken();
-  const superseded = await findSuperseded(trx, newcomer);
-  const inTheWay = await findInTheWay(trx, newcomer);
-  const accepted = await insertBuild(trx, build, project.build_count);
+  const [acceptance] = await writeBuilds(trx, [toBuildRow(build)], { waits: true });
+  if (acceptance?.outcome === 'KEY_TAKEN') throw new KeyTaken();
+  if (acceptance?.outcome === 'CHANGED') throw new ProjectChanged();
+  if (acceptance?.outcome !== 'ACCEPTED') throw projectNotActive();
+  const accepted = acceptance.build;
   const { id } = accepted;
-  await audit(trx, { actor: build.actor, action: build.action, subjectType: 'build', subjectId: id, projectId });
+  const superseded = await findSuperseded(trx, newcomer, id);
+  const inTheWay = await findInTheWay(trx, newcomer, id);
   const request = { actor: build.actor, action: 'supersedeBuild' };
   const ends: Cancelled[] = [];
   for (const earlier of superseded) {
@@ -89,8 +61,6 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
   if (inTheWay) {
     const reason = `Build #${inTheWay.number} (${toPublicId('build', inTheWay.id)}) was waiting or running already.`;
     ends.push(await requestCancel(trx, queue, { ...request, build: accepted, reason, supersededBy: inTheWay.id }));
-  } else {
-    await queue.addBuild(trx, id);
   }
   await failpoint('accept.written');
   const cancelled = ends.reduce(
@@ -98,34 +68,4 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
     NOTHING_CANCELLED,
   );
   return { build: inTheWay ? ((await findBuild(trx, id)) ?? accepted) : accepted, ...cancelled };
-}
-
-/** The row and its first event. */
-async function insertBuild(trx: DatabaseTransaction, build: NewBuild, number: number): Promise<Build> {
-  const { spec, scheduled } = build;
-  const id = v7();
-  const inserted = await trx
-    .insertInto('build_audit')
-    .values({
-      id,
-      project_id: build.projectId,
-      number,
-      source: build.source,
-      spec: JSON.stringify(spec),
-      priority: spec.priority,
-      run_after: spec.runAfter ? new Date(spec.runAfter) : null,
-      idempotency_key: build.idempotencyKey,
-      input_hash: build.inputHash?.text ?? null,
-      retry_of: build.retryOf,
-      schedule_id: scheduled?.scheduleId ?? null,
-      scheduled_for: scheduled?.at ?? null,
-      requested_by: build.actor,
-      traceparent: newBuildTrace(),
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  const lastSeq = await appendEvents(trx, { buildId: id, attemptNo: null }, [
-    { type: 'QUEUED', data: { runAfter: spec.runAfter, retryOf: build.retryOf } },
-  ]);
-  return { ...toBuild(inserted), lastSeq: lastSeq ?? 0 };
 }

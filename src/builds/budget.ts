@@ -32,18 +32,38 @@ export function smaller(a: number | null | undefined, b: number | null | undefin
 
 /** Today's budget of a project as its settings are now: two rows by their primary keys. */
 export async function readDayBudget(db: Database | DatabaseTransaction, projectId: string): Promise<DayBudget> {
-  const { rows } = await sql<{ budget: Budget | null; costUsd: number; tokens: number }>`
-    select p.settings -> 'budget' as budget, coalesce(s.cost_usd, 0)::float8 as "costUsd", coalesce(s.tokens, 0) as tokens
+  return (await readDayBudgets(db, [projectId]))(projectId);
+}
+
+/** Of each of these projects. */
+export async function readDayBudgets(
+  db: Database | DatabaseTransaction,
+  projectIds: readonly string[],
+): Promise<(projectId: string) => DayBudget> {
+  const { rows } = await sql<{ id: string; budget: Budget | null; costUsd: number; tokens: number }>`
+    select p.id, p.settings -> 'budget' as budget, coalesce(s.cost_usd, 0)::float8 as "costUsd",
+           coalesce(s.tokens, 0) as tokens
       from projects p
       left join project_spend s on s.project_id = p.id and s.day = ${TODAY}
-     where p.id = ${projectId}`.execute(db);
-  const [row] = rows;
-  return dayBudget(row?.budget, row ?? { costUsd: 0, tokens: 0 });
+     where p.id = any(${projectIds}::uuid[])`.execute(db);
+  const found = new Map(rows.map((row) => [row.id, row]));
+  return (id) => {
+    const row = found.get(id);
+    return dayBudget(row?.budget, row ?? { costUsd: 0, tokens: 0 });
+  };
+}
+
+/** Otherwise nothing has to be read. */
+export function hasDayBudget({ budget }: ProjectSettings): boolean {
+  return (budget?.perDayUsd ?? null) !== null || (budget?.perDayTokens ?? null) !== null;
 }
 
 /** Throws BudgetExceededError when the project has nothing left for today. */
 export async function refuseOverBudget(db: Database | DatabaseTransaction, projectId: string): Promise<void> {
-  const { usedUp } = await readDayBudget(db, projectId);
+  refuseUsedUp(await readDayBudget(db, projectId));
+}
+
+export function refuseUsedUp({ usedUp }: DayBudget): void {
   if (usedUp) throw new BudgetExceededError(usedUp, nextDay(new Date()));
 }
 

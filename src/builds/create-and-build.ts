@@ -53,6 +53,7 @@ export async function createAndBuild(
     if (!project) return null;
     const { build } = await acceptBuild(trx, deps.queue, {
       projectId: project.id,
+      projectVersion: null,
       spec,
       source: 'API',
       retryOf: null,

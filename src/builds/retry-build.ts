@@ -22,7 +22,7 @@ export interface RetryBuildInput {
 
 /** Throws NotFoundError, InvalidInputError, ProjectNotReadyError, BudgetExceededError, or BuildStateError while the build is not finished. */
 export async function retryBuild(
-  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring' | 'templates' | 'telemetry'> & {
+  deps: Pick<StartBuildDeps, 'db' | 'queue' | 'hub' | 'keyring' | 'templates' | 'telemetry' | 'acceptor'> & {
     readonly config: DiskConfig & WorkspaceRules;
   },
   input: RetryBuildInput,
@@ -44,7 +44,7 @@ export async function retryBuild(
   const project = await findProject(deps.db, build.projectId);
   if (!project) throw new NotFoundError('project', toPublicId('project', build.projectId));
   return acceptOnce(deps, {
-    projectId: build.projectId,
+    project: { ...project, projectVersion: null },
     spec: { ...build.spec, runAfter: null, resumeSessionOf: resumeSession ? build.id : null },
     source: 'RETRY',
     retryOf: build.id,

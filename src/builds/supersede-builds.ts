@@ -36,12 +36,20 @@ export async function lockSuperseded(trx: DatabaseTransaction, newcomer: Newcome
   await victims(trx, isVictim).forUpdate().execute();
 }
 
-/** Under the project's row: the builds that end, locked. */
-export async function findSuperseded(trx: DatabaseTransaction, newcomer: Newcomer): Promise<Build[]> {
+/** Would accepting it end another build, or itself? Otherwise it can be accepted together with others. */
+export function meetsOthers(newcomer: Newcomer): boolean {
+  const { projectId, spec } = newcomer;
+  return (
+    victimsOf(newcomer) !== null || (spec.supersede?.policy === 'SKIP_NEWEST' && groupOf(projectId, spec) !== null)
+  );
+}
+
+/** Under the project's row: the builds that end for this one, locked. */
+export async function findSuperseded(trx: DatabaseTransaction, newcomer: Newcomer, id: string): Promise<Build[]> {
   const isVictim = victimsOf(newcomer);
   if (!isVictim) return [];
-  const locked = await victims(trx, isVictim).forUpdate().skipLocked().execute();
-  const all = await victims(trx, isVictim).clearSelect().select('id').execute();
+  const locked = await victims(trx, isVictim).where('id', '<>', id).forUpdate().skipLocked().execute();
+  const all = await victims(trx, isVictim).where('id', '<>', id).clearSelect().select('id').execute();
   if (all.length > locked.length) throw new Overtaken('A build that is to be superseded is being changed.');
   return locked.map(toBuild);
 }
@@ -50,6 +58,7 @@ export async function findSuperseded(trx: DatabaseTransaction, newcomer: Newcome
 export async function findInTheWay(
   trx: DatabaseTransaction,
   { projectId, spec }: Newcomer,
+  id: string,
 ): Promise<{ readonly id: string; readonly number: number } | null> {
   const inGroup = spec.supersede?.policy === 'SKIP_NEWEST' ? groupOf(projectId, spec) : null;
   if (!inGroup) return null;
@@ -59,6 +68,7 @@ export async function findInTheWay(
     .where('finished_at', 'is', null)
     .where('cancel_requested_at', 'is', null)
     .where(inGroup)
+    .where('id', '<>', id)
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();

@@ -24,6 +24,7 @@ export interface ProjectsTable {
   build_count: Generated<number>;
   activity_seq: BigInt;
   secret_version: Generated<number>;
+  version: GeneratedAlways<number>;
   created_by: string;
   creation_key: string | null;
   creation_hash: string | null;

@@ -84,6 +84,8 @@ export interface Project {
   readonly settings: ProjectSettings;
   readonly activitySeq: number;
   readonly secretVersion: number;
+  /** Rises with whatever builds are completed from. */
+  readonly version: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly archivedAt: Date | null;
@@ -101,6 +103,7 @@ export function toProject(row: Selectable<ProjectsTable>): Project {
     settings: row.settings as ProjectSettings,
     activitySeq: row.activity_seq,
     secretVersion: row.secret_version,
+    version: row.version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     archivedAt: row.archived_at,

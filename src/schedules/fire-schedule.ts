@@ -128,6 +128,7 @@ async function startRun(trx: DatabaseTransaction, deps: FireDeps, { schedule, at
   try {
     const { build, topics, ended } = await acceptBuild(trx, deps.queue, {
       projectId,
+      projectVersion: null,
       spec: await resolve(trx, deps, schedule),
       source: 'SCHEDULE',
       retryOf: null,

@@ -7,7 +7,7 @@ const LIMIT_CODES: ReadonlySet<unknown> = new Set([
   'TOO_MANY_MUTATIONS',
   'RESPONSE_TOO_LARGE',
 ]);
-const RETRY_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'TIMEOUT', 'DISK_FULL']);
+const RETRY_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'TIMEOUT', 'DISK_FULL', 'OVERLOADED']);
 
 /** A request that is refused before anything is executed. */
 export function refusal(
@@ -42,7 +42,8 @@ function statusOf({ extensions: { code, retryAfter } }: GraphQLError, result: Ex
   if (code === 'RATE_LIMITED') return { status: 429, headers: { 'Retry-After': String(retryAfter) } };
   if (code === 'TOO_MANY_OPERATIONS') return { status: 429, headers: { 'Retry-After': '1' } };
   if (LIMIT_CODES.has(code)) return { status: 400 };
-  if (RETRY_CODES.has(code) && !result.data) return { status: 503, headers: { 'Retry-After': '2' } };
+  if (RETRY_CODES.has(code) && !result.data)
+    return { status: 503, headers: { 'Retry-After': String(retryAfter ?? 2) } };
   if ('data' in result) return null;
   return code === 'INTERNAL' ? { status: 500 } : { status: 400, spec: true };
 }

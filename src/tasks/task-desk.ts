@@ -25,6 +25,7 @@ import { releaseTask } from './work-on-task.ts';
 const MAX_WAITING = 1_000;
 /** Hints can be lost, rows cannot. */
 const LOOK_EVERY_MS = 2_000;
+const RETRY_AFTER_SECONDS = 2;
 
 export interface TaskDeskOptions {
   readonly db: Database;
@@ -96,7 +97,8 @@ export class TaskDesk implements AsyncDisposable {
     const { workerName, types, labels, waitSeconds, max, claimId } = parseInput(claimTasksInput, input);
     if (this.#closed || signal?.aborted) return [];
     if (this.#waiting >= MAX_WAITING) {
-      throw new OverloadedError(`${MAX_WAITING} claims wait in this process already. Try again, or elsewhere.`);
+      const message = `${MAX_WAITING} claims wait in this process already. Try again, or elsewhere.`;
+      throw new OverloadedError(message, RETRY_AFTER_SECONDS);
     }
     const unique = (texts: readonly string[]) => [...new Set(texts)].toSorted();
     const ask = {

@@ -18,9 +18,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   PROJECT_NOT_READY: 409,
   BUDGET_EXCEEDED: 409,
   IDEMPOTENCY_CONFLICT: 422,
-  OVERLOADED: 503,
 };
-const RETRY_AFTER_OVERLOAD = 2;
 
 interface Issue {
   readonly path: readonly string[];
@@ -69,12 +67,10 @@ export class Refusal extends Error {
       ...(errorId !== undefined && { errorId }),
     };
     const word = typeof code === 'string' ? code : 'INTERNAL';
-    const wait = word === 'OVERLOADED' && { retryAfter: RETRY_AFTER_OVERLOAD };
     const lowered = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
     return new Refusal(STATUS_OF_CODE[word] ?? status, word, errorText(error.message), {
       ...members,
       headers: lowered,
-      ...wait,
     });
   }
 

@@ -14,7 +14,7 @@ it.each([
   [{ code: 'UNAVAILABLE', retryable: true }, 503, '2'],
   [{ code: 'DISK_FULL' }, 503, '2'],
   [{ code: 'TIMEOUT' }, 503, '2'],
-  [{ code: 'OVERLOADED' }, 503, '2'],
+  [{ code: 'OVERLOADED', retryAfter: 1 }, 503, '1'],
   [{ code: 'INTERNAL', errorId: 'e' }, 500, null],
   [{ code: 'RESPONSE_TOO_LARGE' }, 400, null],
 ])('the error %j is %i', async (extensions, status, retryAfter) => {

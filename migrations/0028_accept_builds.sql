@@ -1,0 +1,143 @@
+-- Builds are accepted many at a time: one statement writes all that a flush of a process brings.
+
+-- Rises with whatever a spec is completed from, so that a process may keep it: who accepts a build says what it has read.
+alter table projects add column version integer not null default 1;
+
+create function raise_project_version() returns trigger language plpgsql as $$
+begin
+  new.version := old.version + 1;
+  return new;
+end $$;
+
+create trigger projects_version before update of repository_url, default_branch, template, settings on projects
+  for each row execute function raise_project_version();
+
+-- The same as the regular expressions that they replace: those cost more than anything else that is checked of a row, at each
+-- of its updates.
+alter table projects
+  drop constraint projects_slug_check,
+  add constraint projects_slug_check check (length(slug) between 1 and 63 and left(slug, 1) <> '-' and right(slug, 1) <> '-'
+                                            and translate(slug, 'abcdefghijklmnopqrstuvwxyz0123456789-', '') = '');
+
+-- Not validated: the earlier check has been. Of a large table it would take minutes.
+alter table build_audit
+  drop constraint build_audit_traceparent_check,
+  add constraint build_audit_traceparent_check check (
+    traceparent like '00-________________________________-________________-0_' and right(traceparent, 1) in ('0', '1')
+    and translate(traceparent, '0123456789abcdef', '') = '---') not valid;
+
+-- Labels that a worker must have for a build.
+create function queue_needs(p_labels text[]) returns text[] language sql immutable as $$
+  select array(select distinct need from unnest(p_labels) need order by need)
+$$;
+
+create function queue_needs_of_build(p_provider text, p_runs_on jsonb) returns text[] language sql immutable as $$
+  select case
+    when coalesce(jsonb_array_length(p_runs_on), 0) = 0 then array['provider:' || p_provider]
+    else queue_needs(array['provider:' || p_provider] || (select array_agg(label) from jsonb_array_elements_text(p_runs_on) label))
+  end
+$$;
+
+create or replace function queue_add_build(p_build uuid) returns boolean language plpgsql as $$
+declare
+  v build_audit;
+begin
+  select * into v from build_audit where id = p_build and status = 'PENDING';
+  return found and queue_add(
+    v.id, 'build', v.project_id, queue_needs_of_build(v.provider, v.spec -> 'runsOn'),
+    coalesce(v.spec ->> 'concurrencyKey', ''),
+    coalesce((select k.variable from provider_keys k where k.provider = v.provider), ''),
+    v.priority, v.created_at, coalesce(v.resume_at, v.run_after, v.created_at));
+end $$;
+
+-- Builds come into being: rows, first events, audit log and places in the queue, numbered in their order. Of each array one
+-- element is of one build. Gives one row for each, in their order; `at` is its time.
+--   ACCEPTED    with its number
+--   KEY_TAKEN   a build of the project has its idempotency key: `holder`, or an earlier one of these, where that is null
+--   NOT_ACTIVE  the project takes none
+--   CHANGED     its spec was completed from another version of the project (null: of any)
+--   BUSY        somebody holds the project's row, and p_waits is false
+-- The projects' rows are locked first, in the order of their ids, and held to the commit; keys are looked up under them, as
+-- every insert of a build holds its project's. ON CONFLICT would wait for whoever changes the build that has the key, and
+-- that may be a claim which waits for this lock.
+--   p_locks  the ids of the projects, once each
+create function accept_builds(
+  p_locks uuid[], p_waits boolean, p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[], p_hashes text[],
+  p_specs jsonb[], p_sources text[], p_retries uuid[], p_schedules uuid[], p_scheduled timestamptz[], p_actors text[],
+  p_actions text[], p_traces text[]
+) returns table (outcome text, number integer, holder uuid, at timestamptz(3)) language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+declare
+  v_locked uuid[] := p_locks;
+begin
+  if p_waits then
+    perform from projects p where p.id = any(p_locks) order by p.id for no key update;
+  else
+    v_locked := array(select p.id from projects p where p.id = any(p_locks) order by p.id for no key update skip locked);
+  end if;
+  return query
+  with found as (
+    select i.*, p.status, p.version as version_now, p.build_count, p.activity_seq,
+           -- In an order that one index alone has: while the table is empty all look the same, and the plan is kept.
+           (select b.id
+              from (select b.id, b.idempotency_key from build_audit b
+                     where b.project_id = i.project and b.idempotency_key >= i.key
+                     order by b.idempotency_key limit 1) b
+             where b.idempotency_key = i.key) as holder,
+           i.key is not null and row_number() over (partition by i.project, i.key order by i.n) > 1 as is_second
+      from unnest(p_projects, p_versions, p_keys) with ordinality i(project, version, key, n)
+      left join projects p on p.id = i.project and p.id = any(p_locks)
+  ), decided as materialized (
+    select f.*, row_number() over (partition by f.project, f.outcome order by f.n)::integer as place
+      from (select f.*,
+                   case when f.project <> all(v_locked) then 'BUSY'
+                        when f.holder is not null or f.is_second then 'KEY_TAKEN'
+                        when f.status is distinct from 'ACTIVE' then 'NOT_ACTIVE'
+                        when f.version <> f.version_now then 'CHANGED'
+                        else 'ACCEPTED' end as outcome
+              from found f) f
+  ), accepted as materialized (
+    select a.*, d.project, d.key, d.build_count + d.place as number, d.activity_seq + d.place as activity_seq,
+           a.spec ->> 'provider' as provider, (a.spec ->> 'priority')::integer as priority,
+           (a.spec ->> 'runAfter')::timestamptz(3) as run_after
+      from unnest(p_ids, p_hashes, p_specs, p_sources, p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces)
+           with ordinality a(id, hash, spec, source, retry_of, schedule, scheduled_for, actor, action, trace, n)
+      join decided d on d.n = a.n and d.outcome = 'ACCEPTED'
+  ), counted as (
+    update projects p set build_count = p.build_count + d.builds, activity_seq = p.activity_seq + d.builds
+      from (select d.project, max(d.place) as builds from decided d where d.outcome = 'ACCEPTED' group by d.project) d
+     where p.id = d.project and p.id = any(p_locks)
+  ), built as (
+    insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
+                             retry_of, schedule_id, scheduled_for, requested_by, traceparent)
+    select a.id, a.project, a.number, a.source, a.spec, a.priority, a.run_after, 1, a.key, a.hash, a.retry_of, a.schedule,
+           a.scheduled_for, a.actor, a.trace
+      from accepted a
+  ), told as (
+    insert into build_events (build_id, seq, attempt_no, type, at, data)
+    select a.id, 1, 0, 'QUEUED', clock_timestamp(),
+           jsonb_build_object('runAfter', a.spec -> 'runAfter', 'retryOf', a.retry_of)
+      from accepted a
+  ), followed as (
+    insert into project_events (project_id, seq, build_id, build_seq, type, at)
+    select a.project, a.activity_seq, a.id, 1, 'QUEUED', clock_timestamp() from accepted a
+  ), audited as (
+    insert into audit_log (actor, action, subject_type, subject_id, project_id)
+    select a.actor, a.action, 'build', a.id, a.project from accepted a
+  ), keyed as materialized (
+    select a.n, a.project, k.variable from accepted a join provider_keys k on k.provider = a.provider
+  ), gated as materialized (
+    select k.project, k.variable, queue_gate_of(k.project, k.variable) as gate
+      from keyed k
+     group by k.project, k.variable
+  ), queued as (
+    insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
+    select a.id, 'build', a.project, coalesce(a.spec ->> 'concurrencyKey', ''), coalesce(k.variable, ''), coalesce(g.gate, ''),
+           queue_needs_of_build(a.provider, a.spec -> 'runsOn'), a.priority, now()::timestamptz(3),
+           coalesce(a.run_after, now()::timestamptz(3))
+      from accepted a
+      left join keyed k on k.n = a.n
+      left join gated g on g.project = k.project and g.variable = k.variable
+  )
+  select d.outcome, d.build_count + d.place, d.holder, now()::timestamptz(3) from decided d order by d.n;
+end $$;

@@ -1,0 +1,141 @@
+/** Builds that come into being, as `accept_builds` of `migrations/0028_accept_builds.sql` writes them: all or some of many. */
+import { sql } from 'kysely';
+import { v7 } from 'uuid';
+import { integerArray, jsonbArray, textArray, timeArray, uuidArray } from '../database/binary-arrays.ts';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
+import type { Build } from './build.ts';
+import type { BuildSpec } from './build-spec.ts';
+import { newBuildTrace } from './build-trace.ts';
+import type { InputHash } from './input-hash.ts';
+
+export interface NewBuild {
+  readonly projectId: string;
+  /** Of the project that the spec was completed from; null where that does not matter, or no other one can be. */
+  readonly projectVersion: number | null;
+  readonly spec: BuildSpec;
+  readonly source: Build['source'];
+  readonly retryOf: string | null;
+  readonly idempotencyKey: string | null;
+  /** Of what the caller sent; null without a key. */
+  readonly inputHash: InputHash | null;
+  readonly actor: string;
+  /** The mutation's name, for the audit log. */
+  readonly action: string;
+  /** What started it, if it was the clock. */
+  readonly scheduled?: ScheduledRun;
+}
+
+export interface ScheduledRun {
+  readonly scheduleId: string;
+  readonly at: Date;
+  /** Earlier builds of the schedule end. */
+  readonly cancelRunning: boolean;
+}
+
+/** A build that is about to be written. Its id is what makes it the same one when it is written again. */
+export interface BuildRow {
+  readonly id: string;
+  readonly build: NewBuild;
+  /** The spec as JSON. */
+  readonly document: string;
+  readonly traceparent: string;
+}
+
+/** What came of one row; see `accept_builds`. */
+export type Acceptance =
+  | { readonly outcome: 'ACCEPTED'; readonly build: Build }
+  /** Null: an earlier row of the same statement has it, if that was accepted. */
+  | { readonly outcome: 'KEY_TAKEN'; readonly holder: string | null }
+  | { readonly outcome: 'NOT_ACTIVE' }
+  | { readonly outcome: 'CHANGED' }
+  | { readonly outcome: 'BUSY' };
+
+export function toBuildRow(build: NewBuild): BuildRow {
+  return { id: v7(), build, document: JSON.stringify(build.spec), traceparent: newBuildTrace() };
+}
+
+interface Written {
+  readonly outcome: Acceptance['outcome'];
+  readonly number: number;
+  readonly holder: string | null;
+  readonly at: Date;
+}
+
+/** `waits`: for whoever holds the row of a project; else such builds are BUSY. One outcome for each row, in their order. */
+export async function writeBuilds(
+  db: Database | DatabaseTransaction,
+  rows: readonly BuildRow[],
+  { waits }: { readonly waits: boolean },
+): Promise<Acceptance[]> {
+  const builds = rows.map(({ build }) => build);
+  const texts = (pick: (build: NewBuild) => string | null) => textArray(builds.map(pick));
+  const uuids = (pick: (build: NewBuild) => string | null) => uuidArray(builds.map(pick));
+  const written = await sql<Written>`select * from accept_builds(
+    ${uuidArray([...new Set(builds.map(({ projectId }) => projectId))])}, ${waits},
+    ${uuidArray(rows.map(({ id }) => id))}, ${uuids(({ projectId }) => projectId)},
+    ${integerArray(builds.map(({ projectVersion }) => projectVersion))},
+    ${texts(({ idempotencyKey }) => idempotencyKey)}, ${texts(({ inputHash }) => inputHash?.text ?? null)},
+    ${jsonbArray(rows.map(({ document }) => document))}, ${texts(({ source }) => source)},
+    ${uuids(({ retryOf }) => retryOf)}, ${uuids(({ scheduled }) => scheduled?.scheduleId ?? null)},
+    ${timeArray(builds.map(({ scheduled }) => scheduled?.at ?? null))}, ${texts(({ actor }) => actor)},
+    ${texts(({ action }) => action)}, ${textArray(rows.map(({ traceparent }) => traceparent))})`.execute(db);
+  return rows.map((row, index) => toAcceptance(row, written.rows[index]));
+}
+
+function toAcceptance(row: BuildRow, written: Written | undefined): Acceptance {
+  if (!written) throw new Error('accept_builds has not answered every row');
+  const { outcome, number, holder, at } = written;
+  if (outcome === 'ACCEPTED') return { outcome, build: asStored(row, number, at) };
+  return outcome === 'KEY_TAKEN' ? { outcome, holder } : { outcome };
+}
+
+/** The build as `findBuild` reads it, without reading it: all that is not here has its default. */
+function asStored({ id, build, traceparent }: BuildRow, number: number, createdAt: Date): Build {
+  const { projectId, spec, source, retryOf, idempotencyKey, inputHash, actor, scheduled } = build;
+  return {
+    id,
+    projectId,
+    number,
+    status: 'PENDING',
+    phase: 'QUEUED',
+    waitingFor: null,
+    resumeAt: null,
+    source,
+    provider: spec.provider,
+    template: spec.template,
+    branch: spec.branch,
+    priority: spec.priority,
+    attemptNo: 0,
+    workerId: null,
+    lastSeq: 1,
+    lastLine: 0,
+    cancelRequestedAt: null,
+    cancelReason: null,
+    baseSha: null,
+    pushIntentSha: null,
+    failure: null,
+    usage: null,
+    idempotencyKey,
+    inputHash: inputHash?.text ?? null,
+    retryOf,
+    supersededBy: null,
+    scheduleId: scheduled?.scheduleId ?? null,
+    scheduledFor: scheduled?.at ?? null,
+    requestedBy: actor,
+    traceparent,
+    createdAt,
+    startedAt: null,
+    finishedAt: null,
+    spec: { ...spec, labels: inStoredOrder(spec.labels), variables: inStoredOrder(spec.variables) },
+    result: null,
+  };
+}
+
+/** As jsonb keeps its keys: by length in bytes, then by bytes. */
+function inStoredOrder<T>(map: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  const keys = Object.keys(map);
+  if (keys.length < 2) return map;
+  const bytes = keys.map((key) => ({ key, bytes: Buffer.from(key) }));
+  bytes.sort((a, b) => a.bytes.length - b.bytes.length || a.bytes.compare(b.bytes));
+  return Object.fromEntries(bytes.map(({ key }) => [key, map[key] as T]));
+}
