@@ -4,6 +4,7 @@ import type { Agent } from './agents/agent.ts';
 import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
 import { LEASE_SECONDS } from './builds/lease.ts';
+import { LedgerWriter } from './builds/ledger-writer.ts';
 import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
 import { kubernetesOptions } from './config/kubernetes-runtime.ts';
@@ -43,6 +44,8 @@ export interface Orchestrator extends AsyncDisposable {
   readonly controlDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
+  /** What running builds write. */
+  readonly ledgerWriter: LedgerWriter;
   /** Where tasks are claimed. */
   readonly desk: TaskDesk;
   readonly keyring: Keyring;
@@ -114,6 +117,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     controlDb,
     queue,
     hub,
+    ledgerWriter: opened.use(new LedgerWriter(db)),
     desk,
     keyring,
     templates,

@@ -123,6 +123,10 @@ export function armFailpoints(points: readonly ArmedFailpoint[]): void {
   passes.clear();
 }
 
+export function areFailpointsArmed(): boolean {
+  return armed !== null;
+}
+
 /** Costs nothing while nothing is armed. Rejects when the armed fault is to fail. */
 export function failpoint(point: Failpoint): Promise<void> | undefined {
   return armed === null ? undefined : pass(armed, point);
