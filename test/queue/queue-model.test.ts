@@ -76,8 +76,8 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what waits, told that a limit has room',
-    in: 'queue_remove(uuid)',
-    from: "v.key <> ''\n    or exists",
+    in: 'queue_remove_items(uuid[])',
+    from: "v.key <> ''\n      or exists",
     to: 'exists',
   },
 ];
