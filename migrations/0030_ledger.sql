@@ -63,32 +63,6 @@ begin
   return v.last_seq;
 end $$;
 
--- Items that have ended, or are not wanted any more. True: one that a limit holds back may be able to start now.
-create function queue_remove_items(p_ids uuid[]) returns boolean language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-declare
-  v_freed boolean;
-begin
-  with gone as (
-    delete from queue_items where id = any(p_ids) returning *
-  ), noted as (
-    insert into queue_removals (lane_id, project_id, key, gate, ran)
-    select lane_id, project_id, key, gate, claimed_at is not null from gone where lane_id is not null
-  )
-  select bool_or(v.key <> ''
-      or exists (select from queue_gates where gate = v.gate)
-      or exists (select from queue_owners where project_id = v.project_id and max_running is not null)
-      or exists (select from queue_state where max_running is not null))
-    into v_freed
-    from gone v where v.lane_id is not null and v.claimed_at is not null;
-  return coalesce(v_freed, false);
-end $$;
-
-create or replace function queue_remove(p_id uuid) returns boolean language plpgsql as $$
-begin
-  return queue_remove_items(array[p_id]);
-end $$;
-
 -- Questions that nobody waits for any more: those of this name, or all. The caller holds the builds' rows.
 create function withdraw_questions(p_builds uuid[], p_requests text[] default null)
 returns table (build_id uuid, question_id uuid) language sql as $$
@@ -140,7 +114,7 @@ begin
   delete from intended_commits c
    where c.build_id = any(array(
      select e."buildId" from jsonb_to_recordset(p_ends) e ("buildId" uuid, status text) where e.status = 'FAILED'));
-  freed := queue_remove_items(v_ids);
+  freed := cardinality(queue_remove_many(v_ids)) > 0;
   insert into deliveries (id, build_id, project_id, kind, url)
   select (e.delivery ->> 'id')::uuid, e."buildId", b.project_id, 'build.finished', e.delivery ->> 'url'
     from jsonb_to_recordset(p_ends) e ("buildId" uuid, delivery jsonb)

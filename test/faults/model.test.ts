@@ -63,7 +63,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'the end of its place in the queue together with the build',
     file: 'migrations/0030_ledger.sql',
-    from: 'freed := queue_remove_items(v_ids);',
+    from: 'freed := cardinality(queue_remove_many(v_ids)) > 0;',
     to: 'freed := false;',
   },
 ];

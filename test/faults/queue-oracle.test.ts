@@ -326,7 +326,7 @@ async function claimAndJudge(db: Database, rounds: readonly number[], { ends = f
 }
 
 test.each<[string, string, [string, string, string] | null]>([
-  ['of all', 'select queue_limit(1)', ['queue_claim', 'least(p_max, v_state.max_running - v_state.running)', 'p_max']],
+  ['of all', 'select queue_limit(1)', ['queue_claim_ids', 'least(p_max, v_state.max_running - v_state.running)', 'p_max']],
   [
     'of a project',
     `select queue_configure('PROJECT', 1, 1, 1)`,
@@ -343,7 +343,7 @@ test.each<[string, string, [string, string, string] | null]>([
      values ('${CREDENTIAL}', 'MODEL_API_KEY', 'shared', 'KEY', 'x', 'k'); select queue_limit_gate('${CREDENTIAL}', 1)`,
     ['queue_refresh_gates', 'coalesce(g.running < g.max_running, true)', 'true'],
   ],
-  ['of a pause', `select queue_pause(null, 'test')`, ['queue_claim', 'v_state.paused_at is not null or', '']],
+  ['of a pause', `select queue_pause(null, 'test')`, ['queue_claim_ids', 'v_state.paused_at is not null or', '']],
   ['of none', 'select queue_limit(3)', null],
 ])('a claim that ignores the limit %s', async (_name, limit, mutation) => {
   const seen = await undone(async (db) => {

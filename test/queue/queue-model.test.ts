@@ -64,21 +64,21 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the limit of all',
-    in: 'queue_claim(uuid, text[], text[], integer, uuid[])',
+    in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
     from: 'least(p_max, v_state.max_running - v_state.running)',
     to: 'p_max',
   },
   {
     name: 'the pause of all',
-    in: 'queue_claim(uuid, text[], text[], integer, uuid[])',
+    in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
     from: 'if v_state.paused_at is not null or v_room <= 0 then',
     to: 'if v_room <= 0 then',
   },
   {
     name: 'what waits, told that a limit has room',
-    in: 'queue_remove_items(uuid[])',
-    from: "v.key <> ''\n      or exists",
-    to: 'exists',
+    in: 'queue_remove_many(uuid[])',
+    from: "v.key <> ''\n     or (v.gate",
+    to: '(v.gate',
   },
 ];
 
