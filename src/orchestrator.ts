@@ -5,6 +5,7 @@ import { type AgentRegistry, createAgents } from './agents/agents.ts';
 import { type FileStore, openFileStore } from './artifacts/file-store.ts';
 import { Acceptor } from './builds/acceptor.ts';
 import { LEASE_SECONDS } from './builds/lease.ts';
+import { LedgerWriter } from './builds/ledger-writer.ts';
 import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
 import { kubernetesOptions } from './config/kubernetes-runtime.ts';
@@ -45,6 +46,8 @@ export interface Orchestrator extends AsyncDisposable {
   readonly controlDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
+  /** What running builds write. */
+  readonly ledgerWriter: LedgerWriter;
   /** Where tasks are claimed. */
   readonly desk: TaskDesk;
   readonly keyring: Keyring;
@@ -121,6 +124,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     controlDb,
     queue,
     hub,
+    ledgerWriter: opened.use(new LedgerWriter(db)),
     desk,
     keyring,
     projects,

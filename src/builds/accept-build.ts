@@ -56,11 +56,11 @@ export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build:
   const ends: Cancelled[] = [];
   for (const earlier of superseded) {
     const reason = `Build #${accepted.number} (${toPublicId('build', id)}) took its place.`;
-    ends.push(await requestCancel(trx, queue, { ...request, build: earlier, reason, supersededBy: id }));
+    ends.push(await requestCancel(trx, { ...request, build: earlier, reason, supersededBy: id }));
   }
   if (inTheWay) {
     const reason = `Build #${inTheWay.number} (${toPublicId('build', inTheWay.id)}) was waiting or running already.`;
-    ends.push(await requestCancel(trx, queue, { ...request, build: accepted, reason, supersededBy: inTheWay.id }));
+    ends.push(await requestCancel(trx, { ...request, build: accepted, reason, supersededBy: inTheWay.id }));
   }
   await failpoint('accept.written');
   const cancelled = ends.reduce(

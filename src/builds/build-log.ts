@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
-import type { Database, DatabaseTransaction } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
 import { Turns } from '../std/turns.ts';
 
 const compress = promisify(zstdCompress);
@@ -44,23 +44,6 @@ export async function encodeLines(lines: readonly LogLine[]): Promise<Buffer> {
 
 function cutLine(text: string): string {
   return `${text.slice(0, MAX_LOG_LINE)} … [${text.length - MAX_LOG_LINE} characters cut]`;
-}
-
-export async function insertLogChunk(
-  trx: DatabaseTransaction,
-  chunk: Omit<NewLogChunk, 'lines'> & { readonly lineCount: number; readonly content: Buffer },
-): Promise<void> {
-  await trx
-    .insertInto('build_logs')
-    .values({
-      build_id: chunk.buildId,
-      first_line: chunk.firstLine,
-      line_count: chunk.lineCount,
-      attempt_no: chunk.attemptNo,
-      at: new Date(),
-      content: chunk.content,
-    })
-    .execute();
 }
 
 export interface LogPage {

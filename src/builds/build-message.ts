@@ -67,13 +67,3 @@ export async function markDelivered(
   const ids = rows.map(({ id }) => id).sort();
   return ids.map((messageId) => ({ type: 'MESSAGE_DELIVERED', data: { messageId, as: delivered.as } }));
 }
-
-/** Of a build that has ended. */
-export async function giveUpMessages(trx: DatabaseTransaction, buildId: string): Promise<void> {
-  await trx
-    .updateTable('build_messages')
-    .set({ state: 'UNDELIVERED' })
-    .where('build_id', '=', buildId)
-    .where('state', '=', 'PENDING')
-    .execute();
-}

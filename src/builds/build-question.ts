@@ -5,6 +5,7 @@ import { v7 } from 'uuid';
 import type { AgentWord } from '../agents/agent.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import type { BuildQuestionsTable } from '../database/tables.ts';
+import { eventRow } from '../events/append-events.ts';
 import type { AgentRequest, NewBuildEvent } from '../events/event.ts';
 import type { QuestionState } from '../events/vocabulary.ts';
 
@@ -110,15 +111,11 @@ export async function withdrawQuestions(
   requestIds?: readonly string[],
 ): Promise<NewBuildEvent[]> {
   if (requestIds?.length === 0) return [];
-  const rows = await trx
-    .updateTable('build_questions')
-    .set({ state: 'WITHDRAWN', closed_at: sql<Date>`clock_timestamp()` })
-    .where('build_id', '=', buildId)
-    .where('state', '=', 'OPEN')
-    .$if(requestIds !== undefined, (query) => query.where('request_id', 'in', requestIds ?? []))
-    .returning('id')
-    .execute();
-  return rows.map(({ id }) => closedEvent(id, 'WITHDRAWN', null));
+  const { rows } = await sql<{ question_id: string }>`
+    select question_id from withdraw_questions(array[${buildId}]::uuid[], ${requestIds ? [...requestIds] : null}::text[])`.execute(
+    trx,
+  );
+  return rows.map((row) => closedEvent(row.question_id, 'WITHDRAWN', null));
 }
 
 /** Gives those that have waited too long the answer that `defaultOf` says. Returns what to publish. */
@@ -172,6 +169,9 @@ function closedEvent(
 ): NewBuildEvent {
   return { type: 'QUESTION_CLOSED', data: { questionId, state, closedBy } };
 }
+
+/** What a build's end tells of a question that is still open; the database puts in its id. */
+export const WITHDRAWN_EVENT = JSON.stringify(eventRow(closedEvent('', 'WITHDRAWN', null)));
 
 /** Says on the build's row whether people are waited for. */
 export async function refreshWaiting(trx: DatabaseTransaction, buildId: string): Promise<void> {

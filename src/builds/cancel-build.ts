@@ -36,7 +36,7 @@ export async function cancelBuild(
     const build = toBuild(row);
     const tooLate = tooLateToCancel(build);
     if (tooLate !== null) throw new BuildStateError(build.status, tooLate);
-    const cancelled = await requestCancel(trx, deps.queue, { build, reason, actor, action: 'cancelBuild' });
+    const cancelled = await requestCancel(trx, { build, reason, actor, action: 'cancelBuild' });
     await failpoint('cancel.written');
     return cancelled;
   });

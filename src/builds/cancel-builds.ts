@@ -1,7 +1,6 @@
 /** Ask for the end of many builds: batch by batch, each in a transaction of its own. */
 import type { DatabaseTransaction } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
-import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toBuild } from './build.ts';
 import type { LedgerDeps } from './postgres-ledger.ts';
@@ -42,7 +41,7 @@ export async function cancelBuilds(
   const skipped: SkippedBuild[] = [];
   for (let from = 0; from < ids.length; from += BATCH) {
     const batch: Batch = { ids: ids.slice(from, from + BATCH), reason, actor, dryRun };
-    const done = await inTransaction(deps.db, (trx) => cancelBatch(trx, deps.queue, batch));
+    const done = await inTransaction(deps.db, (trx) => cancelBatch(trx, batch));
     await failpoint('cancel.committed');
     deps.hub.announce(...done.cancelled.flatMap(({ topics }) => topics));
     for (const id of done.cancelled.flatMap(({ ended }) => ended)) await reportEnd(deps, id);
@@ -52,11 +51,7 @@ export async function cancelBuilds(
   return { dryRun, changed, skipped, hasMore };
 }
 
-async function cancelBatch(
-  trx: DatabaseTransaction,
-  queue: Queue,
-  { ids, reason, actor, dryRun }: Batch,
-): Promise<BatchResult> {
+async function cancelBatch(trx: DatabaseTransaction, { ids, reason, actor, dryRun }: Batch): Promise<BatchResult> {
   const query = trx.selectFrom('build_audit').selectAll().where('id', 'in', ids).orderBy('id');
   const builds = (await (dryRun ? query : query.forUpdate()).execute()).map(toBuild);
   // All builds are locked; their projects follow in one order, so that two calls never wait for each other's.
@@ -70,7 +65,7 @@ async function cancelBatch(
     // Somebody was faster.
     else if (build.cancelRequestedAt) continue;
     else if (dryRun) cancelled.push({ id, topics: [], ended: [] });
-    else cancelled.push({ id, ...(await requestCancel(trx, queue, { build, reason, actor, action: 'cancelBuilds' })) });
+    else cancelled.push({ id, ...(await requestCancel(trx, { build, reason, actor, action: 'cancelBuilds' })) });
   }
   await failpoint('cancel.written');
   return { cancelled, skipped };

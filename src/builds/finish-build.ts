@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import type { DatabaseTransaction } from '../database/database.ts';
-import { appendEvents } from '../events/append-events.ts';
+import { eventRow } from '../events/append-events.ts';
 import {
   DELIVERIES_TOPIC,
   eventsTopic,
@@ -13,14 +13,10 @@ import {
   WORKERS_TOPIC,
 } from '../events/topics.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
-import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Build } from './build.ts';
-import { giveUpMessages } from './build-message.ts';
-import { withdrawQuestions } from './build-question.ts';
+import { WITHDRAWN_EVENT } from './build-question.ts';
 import type { BuildFailure, BuildResult } from './build-result.ts';
-import { mayAsk } from './build-spec.ts';
-import { forgetIntendedCommit } from './intended-commit.ts';
 
 /** How a build ended. */
 export type Conclusion =
@@ -30,12 +26,9 @@ export type Conclusion =
 
 export interface Finish {
   readonly build: Pick<Build, 'id' | 'projectId' | 'spec'>;
-  /** Of the worker that finishes it; null when no worker runs it. The caller holds the row's lock and the fence. */
-  readonly attemptNo: number | null;
   readonly conclusion: Conclusion;
   /** Of the attempt that is still open; FINISHED if absent. */
   readonly outcome?: 'FINISHED' | 'LOST';
-  readonly queue: Queue;
 }
 
 const NOTHING: BuildResult = {
@@ -53,67 +46,56 @@ const NOTHING: BuildResult = {
   sessionId: null,
 };
 
-/** Returns what to announce after the commit. */
-export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Promise<Topic[]> {
-  const { build, conclusion, outcome = 'FINISHED' } = finish;
+/** A build's end, as `end_builds` takes it. */
+export interface BuildEnd {
+  readonly buildId: string;
+  readonly status: Conclusion['status'];
+  readonly result: BuildResult;
+  readonly failure: BuildFailure | null;
+  readonly outcome: 'FINISHED' | 'LOST';
+  readonly event: object;
+  readonly delivery: { readonly id: string; readonly url: string } | null;
+}
+
+export function buildEnd({ build, conclusion, outcome = 'FINISHED' }: Finish): BuildEnd {
   const failure = conclusion.status === 'FAILED' ? conclusion.failure : null;
-  await giveUpMessages(trx, build.id);
-  await appendEvents(trx, { buildId: build.id, attemptNo: finish.attemptNo }, [
-    ...(mayAsk(build.spec) ? await withdrawQuestions(trx, build.id) : []),
-    { type: 'FINISHED', data: terminalEvent(conclusion.status, conclusion, failure) },
-  ]);
-  const result: BuildResult = {
-    ...NOTHING,
-    branch: build.spec.branch,
-    ...conclusion.result,
-    success: conclusion.status === 'COMPLETED',
-    error: failure,
+  return {
+    buildId: build.id,
+    status: conclusion.status,
+    result: {
+      ...NOTHING,
+      branch: build.spec.branch,
+      ...conclusion.result,
+      success: conclusion.status === 'COMPLETED',
+      error: failure,
+    },
+    failure,
+    outcome,
+    event: eventRow({ type: 'FINISHED', data: terminalEvent(conclusion.status, conclusion, failure) }),
+    delivery: build.spec.callbackUrl ? { id: v7(), url: build.spec.callbackUrl } : null,
   };
-  const json = JSON.stringify(result);
-  // Of a build that ends without a word of its agent, what was published is what it has used.
-  const usage = sql<string>`coalesce(${result.usage && JSON.stringify(result.usage)}::jsonb, usage)`;
-  await trx
-    .updateTable('build_audit')
-    .set({
-      status: conclusion.status,
-      phase: 'DONE',
-      finished_at: sql<Date>`clock_timestamp()`,
-      lease_until: null,
-      waiting_for: null,
-      resume_at: null,
-      // The duration is the database's, so that clocks of workers do not matter.
-      result: sql<string>`${json}::jsonb || jsonb_build_object('usage', ${usage}, 'durationMs',
-        coalesce(floor(extract(epoch from clock_timestamp() - started_at) * 1000), 0))`,
-      failure: failure ? JSON.stringify(failure) : null,
-      usage,
-    })
-    .where('id', '=', build.id)
-    .execute();
-  await trx
-    .updateTable('build_attempts')
-    .set({ ended_at: sql<Date>`now()`, outcome })
-    .where('build_id', '=', build.id)
-    .where('ended_at', 'is', null)
-    .execute();
-  // A build that is completed has proved its commit and forgotten it.
-  if (failure) await forgetIntendedCommit(trx, build.id);
-  const topics: Topic[] = [eventsTopic(build.id), logTopic(build.id), projectTopic(build.projectId), WORKERS_TOPIC];
-  if (await finish.queue.remove(trx, build.id)) topics.push(QUEUE_TOPIC);
-  if (build.spec.callbackUrl) {
-    await trx
-      .insertInto('deliveries')
-      .values({
-        id: v7(),
-        build_id: build.id,
-        project_id: build.projectId,
-        kind: 'build.finished',
-        url: build.spec.callbackUrl,
-      })
-      .execute();
-    topics.push(DELIVERIES_TOPIC);
-  }
+}
+
+/** The caller holds the row's lock and, for a worker, the fence. Returns what to announce after the commit. */
+export async function writeFinish(trx: DatabaseTransaction, finish: Finish): Promise<Topic[]> {
+  const { rows } = await sql<{ freed: boolean }>`
+    select finish_builds(${JSON.stringify([buildEnd(finish)])}::jsonb, ${WITHDRAWN_EVENT}::jsonb) as freed`.execute(
+    trx,
+  );
   await failpoint('finish.written');
-  return topics;
+  return finishTopics(finish.build, rows[0]?.freed ?? false);
+}
+
+/** `freed`: what a limit holds back may be able to start now. */
+export function finishTopics({ id, projectId, spec }: Finish['build'], freed: boolean): Topic[] {
+  return [
+    eventsTopic(id),
+    logTopic(id),
+    projectTopic(projectId),
+    WORKERS_TOPIC,
+    ...(freed ? [QUEUE_TOPIC] : []),
+    ...(spec.callbackUrl ? [DELIVERIES_TOPIC] : []),
+  ];
 }
 
 function terminalEvent(status: BuildStatus, conclusion: Conclusion, failure: BuildFailure | null) {

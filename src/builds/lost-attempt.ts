@@ -40,7 +40,7 @@ export async function writeLostWorkspace(
   const row = await trx.selectFrom('build_audit').selectAll().where('id', '=', buildId).executeTakeFirstOrThrow();
   const conclusion = concludeLost(row, message);
   const topics = conclusion
-    ? await writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue })
+    ? await writeFinish(trx, { build: toBuild(row), conclusion, outcome: 'LOST' })
     : await requeueBuild(trx, queue, { buildId, outcome: 'LOST', reason: 'WORKSPACE_LOST', message });
   return { topics, ended: conclusion !== null };
 }

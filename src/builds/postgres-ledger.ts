@@ -8,7 +8,7 @@ import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { untilAnswered } from '../database/until-answered.ts';
 import { SupersededError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
-import { MILESTONES, type NewBuildEvent, type Usage } from '../events/event.ts';
+import { MILESTONES, type NewBuildEvent } from '../events/event.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { eventsTopic, logTopic, projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
 import type { BuildPhase } from '../events/vocabulary.ts';
@@ -18,14 +18,13 @@ import { failpoint } from '../std/failpoint.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { readDayBudget } from './budget.ts';
 import { type ClaimedBuild, findBuild } from './build.ts';
-import { encodeLines, insertLogChunk } from './build-log.ts';
+import { encodeLines } from './build-log.ts';
 import { markDelivered, readMessages } from './build-message.ts';
 import { expireQuestions, openQuestions, readQuestions, refreshWaiting, withdrawQuestions } from './build-question.ts';
 import { UNATTENDED } from './build-spec.ts';
 import { defaultAnswerTo } from './default-answer.ts';
-import { writeFinish } from './finish-build.ts';
-import { findIntendedCommit, forgetIntendedCommit, keepIntendedCommit } from './intended-commit.ts';
-import { LEASE_SECONDS } from './lease.ts';
+import { buildEnd, finishTopics } from './finish-build.ts';
+import { findIntendedCommit, keepIntendedCommit } from './intended-commit.ts';
 import { Ledger } from './ledger.ts';
 import type {
   EntryType,
@@ -37,13 +36,13 @@ import type {
   QuestionName,
   TalkChanges,
 } from './ledger-store.ts';
+import { type LedgerRow, type LedgerWrite, type LedgerWriter, passFence, type Written } from './ledger-writer.ts';
 import { writeLostWorkspace } from './lost-attempt.ts';
 import { openSecrets } from './open-secrets.ts';
 import { writeQuotaWait } from './quota-pause.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
 import { requeueBuild } from './requeue-build.ts';
 import { readSessionUsage } from './session-usage.ts';
-import { recordSpend, spendSince } from './spend.ts';
 import { writeTurn } from './take-turn.ts';
 
 export interface LedgerDeps {
@@ -53,6 +52,7 @@ export interface LedgerDeps {
 }
 
 export interface PostgresLedgerDeps extends LedgerDeps, ReportDeps {
+  readonly ledgerWriter: LedgerWriter;
   readonly config: Config;
   readonly keyring: Keyring;
   readonly artifacts: FileStore;
@@ -62,19 +62,23 @@ export interface PostgresLedgerDeps extends LedgerDeps, ReportDeps {
 /** What is asked for of the build; all of it stays as it is while the attempt runs. */
 export type LedgerBuild = Pick<ClaimedBuild, 'id' | 'projectId' | 'attemptNo' | 'workerId' | 'spec'>;
 
-/** Of the row, as it was before the entry. */
-interface Fence {
-  readonly last_line: number;
-  readonly phase: BuildPhase;
-  readonly usage: unknown;
+/** An entry that is nothing but data. */
+interface Data {
+  readonly content: LedgerRow['content'];
+  topics(written: Written): readonly Topic[];
 }
 
-interface Written<A> {
+/** One that is more: it has a transaction of its own, behind the fence. */
+interface More<T extends EntryType> {
+  readonly write: LedgerWrite;
+  /** `phase`: before the entry. */
+  finish(trx: DatabaseTransaction, phase: BuildPhase): Promise<Done<LedgerAnswers[T]>>;
+}
+
+interface Done<A> {
   readonly answer: A;
-  readonly topics?: readonly Topic[];
+  readonly topics: readonly Topic[];
 }
-
-type Writer<T extends EntryType> = (trx: DatabaseTransaction, fence: Fence) => Promise<Written<LedgerAnswers[T]>>;
 
 export function openPostgresLedger(deps: PostgresLedgerDeps, build: ClaimedBuild): Ledger {
   return new Ledger(new PostgresLedger(deps, build), build);
@@ -90,51 +94,40 @@ export class PostgresLedger implements LedgerStore {
   }
 
   async commit<T extends EntryType>(number: number, type: T, entry: LedgerEntries[T]): Promise<LedgerAnswers[T]> {
-    const prepare: { readonly [E in EntryType]: (entry: LedgerEntries[E]) => Promise<Writer<E>> } = {
+    const buildId = this.#build.id;
+    const more = <E extends EntryType>(finish: More<E>['finish']): More<E> => ({ write: {}, finish });
+    const prepare: { readonly [E in EntryType]: (entry: LedgerEntries[E]) => Promise<Data | More<E>> } = {
       WRITE: ({ changes }) => this.#write(changes),
-      PUSH_INTENT: async (intent) => (trx) => this.#intend(trx, intent),
-      KEEP_ARTIFACT: (artifact) => this.#keep(artifact),
-      TAKE_TURN:
-        async ({ end }) =>
-        async (trx, { phase }) => ({
+      FINISH: async ({ conclusion }) => ({
+        content: { end: buildEnd({ build: this.#build, conclusion }) },
+        topics: ({ freed }) => finishTopics(this.#build, freed),
+      }),
+      PUSH_INTENT: async (intent) => more((trx) => this.#intend(trx, intent)),
+      KEEP_ARTIFACT: async (artifact) => more(await this.#keep(artifact)),
+      TAKE_TURN: async ({ end }) =>
+        more(async (trx, phase) => ({
           answer: await writeTurn(trx, { ...this.#build, phase }, end),
           topics: this.#ownTopics,
-        }),
-      EXPIRE_QUESTIONS: async () => (trx) => this.#expire(trx),
-      FINISH:
-        async ({ conclusion }) =>
-        async (trx) => {
-          const { attemptNo } = this.#build;
-          const topics = await writeFinish(trx, {
-            build: this.#build,
-            attemptNo,
-            conclusion,
-            queue: this.#deps.queue,
-          });
-          return { answer: null, topics };
-        },
-      RELEASE:
-        async ({ message }) =>
-        (trx) =>
-          this.#release(trx, message),
-      LOSE_WORKSPACE:
-        async ({ message }) =>
-        async (trx) => {
-          const buildId = this.#build.id;
+        })),
+      EXPIRE_QUESTIONS: async () => more((trx) => this.#expire(trx)),
+      RELEASE: async ({ message }) => more((trx) => this.#release(trx, message)),
+      LOSE_WORKSPACE: async ({ message }) =>
+        more(async (trx) => {
           await this.#append(trx, await withdrawQuestions(trx, buildId));
           const { topics, ended } = await writeLostWorkspace(trx, this.#deps.queue, { buildId, message });
           return { answer: ended ? 'finished' : 'released', topics };
-        },
-      WAIT_FOR_QUOTA:
-        async ({ wait }) =>
-        async (trx) => {
-          const topics = await writeQuotaWait(trx, this.#deps.queue, { ...wait, buildId: this.#build.id });
+        }),
+      WAIT_FOR_QUOTA: async ({ wait }) =>
+        more(async (trx) => {
+          const topics = await writeQuotaWait(trx, this.#deps.queue, { ...wait, buildId });
           return { answer: topics !== null, topics: topics ?? [] };
-        },
+        }),
     };
-    const write = await prepare[type](entry);
-    const { answer, topics } = await untilAnswered(() => this.#try(number, type, write));
-    this.#deps.hub.announce(...(topics ?? []));
+    const prepared = await prepare[type](entry);
+    const { answer, topics } = await untilAnswered(() =>
+      'content' in prepared ? this.#writeData<T>(number, prepared) : this.#writeMore(number, type, prepared),
+    );
+    this.#deps.hub.announce(...topics);
     return answer;
   }
 
@@ -188,18 +181,37 @@ export class PostgresLedger implements LedgerStore {
     return untilAnswered(() => answers[question](asks));
   }
 
-  async #try<T extends EntryType>(number: number, type: T, write: Writer<T>): Promise<Written<LedgerAnswers[T]>> {
+  /** Together with entries of other builds. */
+  async #writeData<T extends EntryType>(number: number, { content, topics }: Data): Promise<Done<LedgerAnswers[T]>> {
+    const written = await this.#deps.ledgerWriter.write(this.#row(number, content));
+    const answer = null as LedgerAnswers[T];
+    return written.state === 'APPLIED' ? { answer, topics: topics(written) } : this.#again(answer);
+  }
+
+  async #writeMore<T extends EntryType>(
+    number: number,
+    type: T,
+    { write, finish }: More<T>,
+  ): Promise<Done<LedgerAnswers[T]>> {
     const result = await this.#deps.db.transaction().execute(async (trx) => {
-      const fence = await this.#passFence(trx, number);
-      if ('applied' in fence)
-        return { answer: fence.applied as LedgerAnswers[T], topics: [...this.#ownTopics, QUEUE_TOPIC] };
-      const written = await write(trx, fence);
-      if (type !== 'WRITE') await this.#keepAnswer(trx, written.answer);
+      const { state, answer, phase } = await passFence(trx, this.#row(number, { write }));
+      if (state === 'KEPT') return this.#again(answer as LedgerAnswers[T]);
+      const done = await finish(trx, phase);
+      if (type !== 'WRITE') await this.#keepAnswer(trx, done.answer);
       await failpoint('ledger.written');
-      return written;
+      return done;
     });
     await failpoint('ledger.committed');
     return result;
+  }
+
+  #row(number: number, content: LedgerRow['content']): LedgerRow {
+    return { buildId: this.#build.id, attemptNo: this.#build.attemptNo, number, content };
+  }
+
+  /** It was applied before: whoever has done that may not have come to announce it. */
+  #again<A>(answer: A): Done<A> {
+    return { answer, topics: [...this.#ownTopics, QUEUE_TOPIC] };
   }
 
   get #ownTopics(): readonly Topic[] {
@@ -208,32 +220,6 @@ export class PostgresLedger implements LedgerStore {
 
   #superseded(): SupersededError {
     return new SupersededError(`attempt ${this.#build.attemptNo} of build ${this.#build.id} is over`);
-  }
-
-  async #passFence(trx: DatabaseTransaction, number: number): Promise<Fence | { readonly applied: unknown }> {
-    const { id, attemptNo } = this.#build;
-    const passed = await trx
-      .updateTable('build_audit')
-      .set({
-        ledger_no: number,
-        // That of a remote worker may be longer. A heartbeat passes by a row that is held, and over a slow network this row is held nearly all the time.
-        lease_until: sql<Date>`case when lease_until is not null
-          then greatest(lease_until, now() + make_interval(secs => ${LEASE_SECONDS})) end`,
-      })
-      .where('id', '=', id)
-      .where('attempt_no', '=', attemptNo)
-      .where('status', '=', 'RUNNING')
-      .where('ledger_no', '=', number - 1)
-      .returning(['last_line', 'phase', 'usage'])
-      .executeTakeFirst();
-    if (passed) return passed;
-    const row = await trx
-      .selectFrom('build_audit')
-      .select(['attempt_no', 'ledger_no', 'ledger_answer'])
-      .where('id', '=', id)
-      .executeTakeFirst();
-    if (row?.attempt_no === attemptNo && row.ledger_no === number) return { applied: row.ledger_answer };
-    throw this.#superseded();
   }
 
   /** For whoever asks again because the answer was lost. */
@@ -246,43 +232,24 @@ export class PostgresLedger implements LedgerStore {
       .execute();
   }
 
-  async #write(changes: LedgerChanges): Promise<Writer<'WRITE'>> {
-    const { events = [], lines = [], talk, usage } = changes;
-    const content = lines.length > 0 ? await encodeLines(lines) : null;
-    const { id: buildId, attemptNo, projectId } = this.#build;
+  async #write({ talk, lines = [], ...changes }: LedgerChanges): Promise<Data | More<'WRITE'>> {
+    const { events = [] } = changes;
+    const { id, projectId } = this.#build;
+    const log =
+      lines.length > 0 ? { lineCount: lines.length, content: await encodeLines(lines), at: new Date() } : null;
     const topics: Topic[] = [];
-    if (events.length > 0 || talk) topics.push(eventsTopic(buildId));
-    if (content) topics.push(logTopic(buildId));
+    if (events.length > 0 || talk) topics.push(eventsTopic(id));
+    if (log) topics.push(logTopic(id));
     if (talk || events.some((event) => MILESTONES[event.type])) topics.push(projectTopic(projectId));
-    return async (trx, fence) => {
-      await this.#set(trx, changes);
-      if (content) {
-        const firstLine = fence.last_line + 1;
-        await insertLogChunk(trx, { buildId, attemptNo, firstLine, lineCount: lines.length, content });
-        await sql`update build_audit set last_line = last_line + ${lines.length} where id = ${buildId}`.execute(trx);
-      }
-      const said = talk ? await this.#talk(trx, talk) : [];
-      await this.#append(trx, [...events, ...said]);
-      // Last: builds of one project wait for each other's commit here.
-      if (usage) await this.#spend(trx, fence.usage as Usage | null, usage);
-      return { answer: null, topics };
+    const write = { ...changes, log };
+    if (!talk) return { content: { write }, topics: () => topics };
+    return {
+      write,
+      finish: async (trx) => {
+        await this.#append(trx, await this.#talk(trx, talk));
+        return { answer: null, topics };
+      },
     };
-  }
-
-  async #set(trx: DatabaseTransaction, changes: LedgerChanges): Promise<void> {
-    const { phase, checkpoint, baseSha, pushedSha } = changes;
-    if (!phase && !checkpoint && baseSha === undefined && !pushedSha) return;
-    await trx
-      .updateTable('build_audit')
-      .set({
-        ...(phase ? { phase } : {}),
-        ...(checkpoint ? { checkpoint: sql<string>`checkpoint || ${JSON.stringify(checkpoint)}::jsonb` } : {}),
-        ...(baseSha === undefined ? {} : { base_sha: baseSha }),
-        ...(pushedSha ? { pushed_sha: pushedSha } : {}),
-      })
-      .where('id', '=', this.#build.id)
-      .execute();
-    if (pushedSha) await forgetIntendedCommit(trx, this.#build.id);
   }
 
   async #talk(trx: DatabaseTransaction, { asked, withdrawn, delivered }: TalkChanges): Promise<NewBuildEvent[]> {
@@ -296,17 +263,7 @@ export class PostgresLedger implements LedgerStore {
     return events;
   }
 
-  async #spend(trx: DatabaseTransaction, before: Usage | null, usage: Usage): Promise<void> {
-    const { id, projectId } = this.#build;
-    await trx
-      .updateTable('build_audit')
-      .set({ usage: JSON.stringify(usage) })
-      .where('id', '=', id)
-      .execute();
-    await recordSpend(trx, projectId, spendSince(before, usage));
-  }
-
-  async #intend(trx: DatabaseTransaction, { commit, pack }: LedgerEntries['PUSH_INTENT']): Promise<Written<boolean>> {
+  async #intend(trx: DatabaseTransaction, { commit, pack }: LedgerEntries['PUSH_INTENT']): Promise<Done<boolean>> {
     const result = await trx
       .updateTable('build_audit')
       .set({
@@ -323,7 +280,7 @@ export class PostgresLedger implements LedgerStore {
   }
 
   /** Its content is in the store before its row is. */
-  async #keep({ file, content }: LedgerEntries['KEEP_ARTIFACT']): Promise<Writer<'KEEP_ARTIFACT'>> {
+  async #keep({ file, content }: LedgerEntries['KEEP_ARTIFACT']): Promise<More<'KEEP_ARTIFACT'>['finish']> {
     const artifact = { ...file, ...(await this.#deps.artifacts.put(content())) };
     await failpoint('collect.stored');
     const { id: artifactId, name, sizeBytes } = artifact;
@@ -334,7 +291,7 @@ export class PostgresLedger implements LedgerStore {
     };
   }
 
-  async #expire(trx: DatabaseTransaction): Promise<Written<boolean>> {
+  async #expire(trx: DatabaseTransaction): Promise<Done<boolean>> {
     const { id, spec } = this.#build;
     const interaction = spec.interaction ?? UNATTENDED;
     const events = await expireQuestions(trx, id, (request, name) => defaultAnswerTo(request, name, interaction));
@@ -343,7 +300,7 @@ export class PostgresLedger implements LedgerStore {
     return { answer: events.length > 0, topics: this.#ownTopics };
   }
 
-  async #release(trx: DatabaseTransaction, message: string): Promise<Written<null>> {
+  async #release(trx: DatabaseTransaction, message: string): Promise<Done<null>> {
     const buildId = this.#build.id;
     await this.#append(trx, await withdrawQuestions(trx, buildId));
     const why = { buildId, outcome: 'RELEASED', reason: 'DRAIN', message } as const;

@@ -5,7 +5,6 @@ import type { DatabaseTransaction } from '../database/database.ts';
 import { InvalidInputError } from '../errors.ts';
 import { appendEvents } from '../events/append-events.ts';
 import { eventsTopic, projectTopic, type Topic, workerTopic } from '../events/topics.ts';
-import type { Queue } from '../queue/queue.ts';
 import { type Build, isFinished } from './build.ts';
 import { writeFinish } from './finish-build.ts';
 
@@ -51,7 +50,6 @@ export function checkReason(reason: string | null | undefined): string | null {
 /** A waiting build ends here, a running one when its processes are dead. Of a build for which it is not too late. */
 export async function requestCancel(
   trx: DatabaseTransaction,
-  queue: Queue,
   { build, reason, actor, action, supersededBy = null }: CancelRequest,
 ): Promise<Cancelled> {
   if (build.cancelRequestedAt) return NOTHING_CANCELLED;
@@ -75,5 +73,5 @@ export async function requestCancel(
     return { topics: [eventsTopic(build.id), projectTopic(build.projectId), workerTopic(build.id)], ended: [] };
   }
   const conclusion = { status: 'CANCELLED', result: {}, reason } as const;
-  return { topics: await writeFinish(trx, { build, attemptNo: null, conclusion, queue }), ended: [build.id] };
+  return { topics: await writeFinish(trx, { build, conclusion }), ended: [build.id] };
 }

@@ -116,9 +116,8 @@ async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Los
     const released = await whyReleased(trx, row.worker_id);
     const conclusion = released ? null : concludeLost(row, 'The worker died.');
     if (conclusion) {
-      const { queue } = deps;
       ended = true;
-      return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
+      return writeFinish(trx, { build: toBuild(row), conclusion, outcome: 'LOST' });
     }
     const requeue = { buildId: id, ...(released ?? LOST) };
     const heir = which === 'expired' || released === EVICTED ? undefined : which.heir;

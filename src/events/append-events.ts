@@ -20,7 +20,12 @@ export async function appendEvents(
   return result.rows[0]?.seq ?? null;
 }
 
-/** JSON, as `append_build_events` takes it. */
+/** JSON, as the functions of the database take them. */
 export function eventRows(events: readonly NewBuildEvent[]): string {
-  return JSON.stringify(events.map(({ type, data }) => ({ type, data, milestone: MILESTONES[type] })));
+  return JSON.stringify(events.map(eventRow));
+}
+
+/** A part of such JSON. */
+export function eventRow({ type, data }: NewBuildEvent) {
+  return { type, data, milestone: MILESTONES[type] };
 }

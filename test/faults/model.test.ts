@@ -37,12 +37,10 @@ interface Mutant {
 const MUTANTS: readonly Mutant[] = [
   {
     name: 'the fence',
-    file: 'src/builds/postgres-ledger.ts',
-    from: `      .where('attempt_no', '=', attemptNo)
-      .where('status', '=', 'RUNNING')
-      .where('ledger_no', '=', number - 1)
-      .returning(['last_line', 'phase', 'usage'])`,
-    to: `      .returning(['last_line', 'phase', 'usage'])`,
+    file: 'migrations/0030_ledger.sql',
+    from: `case when b.attempt_no <> e.attempt_no then 'SUPERSEDED'
+                when b.status = 'RUNNING' and b.ledger_no = e.number - 1 then 'APPLIED'`,
+    to: `case when true then 'APPLIED'`,
   },
   {
     name: 'the push intent',
@@ -64,9 +62,9 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the end of its place in the queue together with the build',
-    file: 'src/builds/finish-build.ts',
-    from: '  if (await finish.queue.remove(trx, build.id)) topics.push(QUEUE_TOPIC);\n',
-    to: '',
+    file: 'migrations/0030_ledger.sql',
+    from: 'freed := cardinality(queue_remove_many(v_ids)) > 0;',
+    to: 'freed := false;',
   },
 ];
 

@@ -1,6 +1,6 @@
 /** Ends a build as a worker would, without one. */
 import { type Build, findBuild } from '../../src/builds/build.ts';
-import { encodeLines, insertLogChunk } from '../../src/builds/build-log.ts';
+import { encodeLines } from '../../src/builds/build-log.ts';
 import { failure } from '../../src/builds/build-result.ts';
 import { type Conclusion, writeFinish } from '../../src/builds/finish-build.ts';
 import { logTopic } from '../../src/events/topics.ts';
@@ -32,15 +32,13 @@ const COMPLETED: Conclusion = {
 };
 
 export async function finish(
-  { db, queue, hub }: Orchestrator,
+  { db, hub }: Orchestrator,
   buildId: string,
   conclusion: Conclusion = COMPLETED,
 ): Promise<Build> {
   const build = await findBuild(db, buildId);
   if (!build) throw new Error('no such build');
-  const topics = await db
-    .transaction()
-    .execute((trx) => writeFinish(trx, { build, attemptNo: null, conclusion, queue }));
+  const topics = await db.transaction().execute((trx) => writeFinish(trx, { build, conclusion }));
   hub.announce(...topics);
   return build;
 }
@@ -55,8 +53,9 @@ export async function print({ db, hub }: Orchestrator, buildId: string, texts: r
       .where('id', '=', buildId)
       .returning('last_line')
       .executeTakeFirstOrThrow();
-    const chunk = { buildId, attemptNo: 1, firstLine: last_line - texts.length + 1, lineCount: texts.length, content };
-    await insertLogChunk(trx, chunk);
+    const lines = { first_line: last_line - texts.length + 1, line_count: texts.length };
+    const chunk = { build_id: buildId, attempt_no: 1, ...lines, at: new Date(), content };
+    await trx.insertInto('build_logs').values(chunk).execute();
   });
   hub.announce(logTopic(buildId));
 }
