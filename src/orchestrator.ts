@@ -22,6 +22,7 @@ import { openLocalRuntime } from './runtimes/local.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { findSandbox, type Sandbox } from './runtimes/sandbox.ts';
 import type { SandboxOptions } from './runtimes/sandbox-command.ts';
+import { ANALYST_LIMITS, ANALYSTS_POOL } from './stats/analysts.ts';
 import { type QueueWatch, queueWatch } from './stats/queue-watch.ts';
 import { armFailpoints } from './std/failpoint.ts';
 import { TaskDesk } from './tasks/task-desk.ts';
@@ -41,6 +42,8 @@ export interface Orchestrator extends AsyncDisposable {
   readonly db: Database;
   /** A few connections of their own for heartbeats. */
   readonly controlDb: Database;
+  /** Others for statistics. */
+  readonly statsDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
   /** Where tasks are claimed. */
@@ -88,6 +91,14 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const control = { url: directUrl, poolSize: CONTROL_POOL, name: 'slipway control', limits: CONTROL_LIMITS };
   const controlDb = openDatabase({ ...control, logger });
   opened.defer(() => controlDb.destroy());
+  const statsDb = openDatabase({
+    url: directUrl,
+    poolSize: ANALYSTS_POOL,
+    name: 'slipway stats',
+    limits: ANALYST_LIMITS,
+    logger,
+  });
+  opened.defer(() => statsDb.destroy());
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
@@ -112,6 +123,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     databaseUrl,
     db,
     controlDb,
+    statsDb,
     queue,
     hub,
     desk,
