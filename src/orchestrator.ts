@@ -8,7 +8,7 @@ import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
 import { kubernetesOptions } from './config/kubernetes-runtime.ts';
 import { type Keyring, openKeyring } from './credentials/keyring.ts';
-import { type Database, openDatabase } from './database/database.ts';
+import { type Database, type DatabaseOptions, openDatabase } from './database/database.ts';
 import { readInstallation } from './database/installation.ts';
 import { CONTROL_LIMITS } from './database/session-settings.ts';
 import type { BuildEvent } from './events/event.ts';
@@ -85,20 +85,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   await using opened = new AsyncDisposableStack();
   const telemetry = opened.use(await openTelemetry(config, logger));
   const directUrl = config.databaseDirectUrl ?? databaseUrl;
-  const throughPooler = directUrl !== databaseUrl;
-  const db = openDatabase({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', logger, throughPooler });
-  opened.defer(() => db.destroy());
-  const control = { url: directUrl, poolSize: CONTROL_POOL, name: 'slipway control', limits: CONTROL_LIMITS };
-  const controlDb = openDatabase({ ...control, logger });
-  opened.defer(() => controlDb.destroy());
-  const statsDb = openDatabase({
-    url: directUrl,
-    poolSize: ANALYSTS_POOL,
-    name: 'slipway stats',
-    limits: ANALYST_LIMITS,
-    logger,
-  });
-  opened.defer(() => statsDb.destroy());
+  const { db, controlDb, statsDb } = openPools(opened, { config, logger, databaseUrl, directUrl });
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
@@ -151,6 +138,26 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   };
   const resources = opened.move();
   return { ...orchestrator, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+function openPools(
+  opened: AsyncDisposableStack,
+  options: Pick<OrchestratorOptions, 'config' | 'logger' | 'databaseUrl'> & { readonly directUrl: string },
+): Pick<Orchestrator, 'db' | 'controlDb' | 'statsDb'> {
+  const { config, logger, databaseUrl, directUrl } = options;
+  const open = (pool: Omit<DatabaseOptions, 'logger'>) => {
+    const db = openDatabase({ ...pool, logger });
+    opened.defer(() => db.destroy());
+    return db;
+  };
+  const throughPooler = directUrl !== databaseUrl;
+  const control = { url: directUrl, poolSize: CONTROL_POOL, name: 'slipway control', limits: CONTROL_LIMITS };
+  const stats = { url: directUrl, poolSize: ANALYSTS_POOL, name: 'slipway stats', limits: ANALYST_LIMITS };
+  return {
+    db: open({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', throughPooler }),
+    controlDb: open(control),
+    statsDb: open(stats),
+  };
 }
 
 /** What an image has is known when a build runs in it. */

@@ -128,24 +128,21 @@ function isKnown(timeZone: string): boolean {
 
 /** Null when there is no build to begin with. `last` is the last millisecond of the range. */
 async function resolveRange(db: Database, filter: BuildFilter): Promise<{ from: Date; to: Date; last: Date } | null> {
-  const from = filter.createdFrom ?? (await findFirst(db, filter));
-  if (!from) return null;
+  const { createdFrom, createdTo } = filter;
+  if (createdFrom && createdTo) return { from: createdFrom, to: createdTo, last: new Date(+createdTo - 1) };
+  const plan = planRollups({ ...filter, createdTo: null }, 'MONTH');
+  const { first, now } = (plan && (await readFirst(db, plan))) || (await countFirst(db, filter));
+  const from = createdFrom ?? first;
+  if (!from || (createdTo && from >= createdTo)) return null;
   // The range excludes its end, and the newest build may be of this very millisecond.
-  const to = filter.createdTo ?? new Date(Math.max(+(await readNow(db)), from.getTime()) + 1);
+  const to = createdTo ?? new Date(Math.max(now.getTime(), from.getTime()) + 1);
   return { from, to, last: new Date(to.getTime() - 1) };
 }
 
-async function findFirst(db: Database, filter: BuildFilter): Promise<Date | null> {
-  const plan = planRollups({ ...filter, createdTo: null }, 'HOUR');
-  const first = plan && (await readFirst(db, plan));
-  if (first !== undefined && plan) return first && filter.createdTo && first >= filter.createdTo ? null : first;
-  const { rows } = await sql<{ first: Date | null }>`
-    select min(created_at) as first from (${countedBuilds(db, filter)}) as build`.execute(db);
-  return rows[0]?.first ?? null;
-}
-
-async function readNow(db: Database): Promise<Date> {
-  const { rows } = await sql<{ now: Date }>`select now()`.execute(db);
+async function countFirst(db: Database, filter: BuildFilter): Promise<{ first: Date | null; now: Date }> {
+  const first = sql`(select min(created_at) from (${countedBuilds(db, filter)}) as build)`;
+  const { rows } = await sql<{ first: Date | null; now: Date }>`
+    select now(), ${filter.createdFrom ? sql`null` : first} as first`.execute(db);
   if (!rows[0]) throw new Error('now() has one row');
-  return rows[0].now;
+  return rows[0];
 }

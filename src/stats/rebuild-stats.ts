@@ -73,7 +73,7 @@ export async function rebuildStats(db: Database, { apply, from, onDay }: Rebuild
 async function readRange(db: Database): Promise<{ first: Date; last: Date } | null> {
   const { rows } = await sql<{ first: Date | null; last: Date | null }>`
     with build as (
-      select created_at from projects cross join lateral (
+      select ends.created_at from projects cross join lateral (
         (select created_at from build_audit where project_id = projects.id and finished_at is not null
           order by created_at limit 1)
         union all

@@ -55,7 +55,8 @@ export function planRollups(filter: BuildFilter, longest: Level): RollupPlan | n
 function findScope(filter: BuildFilter): Scope | null {
   const { projectIds, providers, template, statuses, sources, branch, number, labels } = filter;
   const free = [statuses, sources, branch, number, labels?.length === 0 ? null : labels];
-  if (free.some(isPresent)) return null;
+  // In rollups the empty name stands for builds without a template.
+  if (free.some(isPresent) || template === '') return null;
   const byTemplate = isPresent(template);
   if (projectIds && (providers || byTemplate)) return { name: 'PROJECT_PARTS', levels: ['DAY'] };
   if (projectIds) return { name: 'PROJECT', levels: LEVELS };
@@ -77,9 +78,11 @@ function cutRange({ from, to }: Omit<Piece, 'level'>, [level, ...longer]: readon
   const inner = cutRange({ from: first, to: last }, longer);
   const [begin, end] = [inner[0], inner.at(-1)];
   if (!begin || !end) return [{ level, from: first, to: last }];
-  const before = { level, from: first, to: begin.from };
-  const after = { level, from: end.to, to: last };
-  return [before, ...inner, after].filter((piece) => !piece.from || !piece.to || piece.from < piece.to);
+  return [
+    ...(first && begin.from && first < begin.from ? [{ level, from: first, to: begin.from }] : []),
+    ...inner,
+    ...(last && end.to && end.to < last ? [{ level, from: end.to, to: last }] : []),
+  ];
 }
 
 function bucketOf(time: Date, level: Level): Date {
@@ -142,12 +145,15 @@ export async function readRollups(db: Database, plan: RollupPlan, point: PointOf
   return rows.filter(({ total }) => total > 0).map(({ filled: _, ...figures }) => figures);
 }
 
-/** When the first of the plan's builds was accepted, whenever that was. Undefined while the rollups are not filled. */
-export async function readFirst(db: Database, { filter, scope }: RollupPlan): Promise<Date | null | undefined> {
+/** When the first of the plan's builds was accepted, whenever that was. Null while the rollups are not filled. */
+export async function readFirst(
+  db: Database,
+  { filter, scope }: RollupPlan,
+): Promise<{ readonly first: Date | null; readonly now: Date } | null> {
   const { projectIds, ...parts } = filter;
   const builds = sql`select min(created_at) from build_audit where ${isCounted(filter)}`;
-  const { rows } = await sql<{ filled: boolean; first: Date | null }>`
-    select filled, least(
+  const { rows } = await sql<{ filled: boolean; first: Date | null; now: Date }>`
+    select filled, now(), least(
         (${builds} and finished_at is null),
         (select min(created_at) from (select created_at from build_stats_deltas
           where ${isCounted(filter)} group by created_at having sum(n) > 0) noted),
@@ -159,7 +165,7 @@ export async function readFirst(db: Database, { filter, scope }: RollupPlan): Pr
          where scope = ${scope.name} and project_id = any(${projectIds ?? [NIL]}::uuid[])
            and level = ${scope.levels[0] ?? 'DAY'} and ${isCounted(parts)} and completed + failed + cancelled > 0
       ) rolled on true`.execute(db);
-  return rows[0]?.filled ? rows[0].first : undefined;
+  return rows[0]?.filled ? rows[0] : null;
 }
 
 /** Of what is counted one by one: n is -1 of a build that a rollup has and that is gone. */
