@@ -14,8 +14,10 @@ language sql immutable return
   case when p_started is not null
        then greatest(0, (extract(epoch from p_started - greatest(p_created, p_run_after)) * 1000)::bigint) end;
 
-create function build_cost_usd(p_usage jsonb) returns numeric language sql immutable return
-  case when jsonb_typeof(p_usage -> 'costUsd') = 'number' then (p_usage ->> 'costUsd')::numeric end;
+-- Millionths of a dollar.
+create function build_cost_micros(p_usage jsonb) returns bigint language sql immutable return
+  case when jsonb_typeof(p_usage -> 'costUsd') = 'number'
+       then round(least((p_usage ->> 'costUsd')::numeric, 1e9) * 1e6)::bigint end;
 
 -- The bin of a duration: bin b > 0 holds those from 1.04 ^ (b - 1) ms up to 1.04 ^ b, and bin 0 less than a millisecond.
 create function build_stats_bin(p_ms bigint) returns smallint language sql immutable return
@@ -33,7 +35,7 @@ create table build_stats_deltas (
   status       text not null,
   duration_ms  bigint,
   wait_ms      bigint,
-  cost_usd     numeric,
+  cost_micros  bigint,
   -- 1: it counts from now on; -1: it no longer does.
   n            smallint not null check (n in (1, -1))
 -- Nearly all rows are gone within seconds: whoever folds them vacuums, too.
@@ -59,7 +61,7 @@ create table build_stats (
   waits        bigint not null,
   wait_ms      bigint not null,
   costs        bigint not null,
-  cost_usd     numeric not null,
+  cost_micros  bigint not null,
   -- The histogram of durations: bins that are not empty, in order, and how many each holds.
   bins         smallint[] not null,
   counts       integer[] not null,
@@ -85,13 +87,13 @@ begin
     insert into build_stats_deltas
     values (old.project_id, old.provider, old.template, old.created_at, old.status,
             build_duration_ms(old.status, old.started_at, old.finished_at),
-            build_wait_ms(old.created_at, old.run_after, old.started_at), build_cost_usd(old.usage), -1);
+            build_wait_ms(old.created_at, old.run_after, old.started_at), build_cost_micros(old.usage), -1);
   end if;
   if tg_op <> 'DELETE' and new.finished_at is not null then
     insert into build_stats_deltas
     values (new.project_id, new.provider, new.template, new.created_at, new.status,
             build_duration_ms(new.status, new.started_at, new.finished_at),
-            build_wait_ms(new.created_at, new.run_after, new.started_at), build_cost_usd(new.usage), 1);
+            build_wait_ms(new.created_at, new.run_after, new.started_at), build_cost_micros(new.usage), 1);
   end if;
   return null;
 end $$;
@@ -119,61 +121,64 @@ end $$;
 create trigger build_stats_truncate after truncate on build_audit for each statement
   execute function forget_build_stats();
 
--- Builds as the figures of each scope and bucket that they count in.
+-- Builds as the figures of each scope and bucket that they count in. A bin may come several times in `bins`.
 --   p_facts  a query with the columns of build_stats_deltas; $1 and $2 in it are p_from and p_to
 create function build_stats_roll_up(p_facts text, p_from timestamptz, p_to timestamptz) returns setof build_stats
 language plpgsql set work_mem = '64MB' set jit = off as $$
 begin
+  -- Sums are of whole numbers below 2 ^ 53, so as floats they are exact, and several times as fast.
   return query execute format($query$
-    with fact as (%s), leaf as materialized (
-      -- What has all in common is counted once from here on.
+    with fact as (%s), noted as materialized (
       select project_id, provider collate "C" as provider, coalesce(template, '') collate "C" as template,
-             date_trunc('hour', created_at, 'UTC') as hour, build_stats_bin(duration_ms) as bin,
-             coalesce(sum(n) filter (where status = 'COMPLETED'), 0)::bigint as completed,
-             coalesce(sum(n) filter (where status = 'FAILED'), 0)::bigint as failed,
-             coalesce(sum(n) filter (where status = 'CANCELLED'), 0)::bigint as cancelled,
-             coalesce(sum(n) filter (where duration_ms is not null), 0)::bigint as durations,
-             coalesce(sum(n * duration_ms), 0)::bigint as duration_ms,
-             coalesce(sum(n) filter (where wait_ms is not null), 0)::bigint as waits,
-             coalesce(sum(n * wait_ms), 0)::bigint as wait_ms,
-             coalesce(sum(n) filter (where cost_usd is not null), 0)::bigint as costs,
-             coalesce(sum(n * cost_usd), 0) as cost_usd
-        from fact group by 1, 2, 3, 4, 5
-    ), part as materialized (
-      select provider, template, hour, bin, sum(completed)::bigint as completed, sum(failed)::bigint as failed,
-             sum(cancelled)::bigint as cancelled, sum(durations)::bigint as durations,
-             sum(duration_ms)::bigint as duration_ms, sum(waits)::bigint as waits, sum(wait_ms)::bigint as wait_ms,
-             sum(costs)::bigint as costs, sum(cost_usd) as cost_usd
-        from leaf group by 1, 2, 3, 4
+             date_trunc('hour', created_at, 'UTC') as hour, n::integer as n, status, duration_ms, wait_ms, cost_micros
+        from fact
+    ), leaf as materialized (
+      select project_id, provider, template, hour, sum(n) filter (where status = 'COMPLETED')::float8 as completed,
+             sum(n) filter (where status = 'FAILED')::float8 as failed,
+             sum(n) filter (where status = 'CANCELLED')::float8 as cancelled,
+             sum(n) filter (where duration_ms is not null)::float8 as durations,
+             sum((n * duration_ms)::float8) as duration_ms, sum(n) filter (where wait_ms is not null)::float8 as waits,
+             sum((n * wait_ms)::float8) as wait_ms, sum(n) filter (where cost_micros is not null)::float8 as costs,
+             sum((n * cost_micros)::float8) as cost_micros
+        from noted group by 1, 2, 3, 4
+    ), bin as materialized (
+      select project_id, provider, template, hour, build_stats_bin(duration_ms) as bin, sum(n)::integer as n
+        from noted where duration_ms is not null group by 1, 2, 3, 4, 5
+    ), place as (
+      select scope collate "C" as scope, level collate "C" as level, by_project, by_part, by_provider, by_template
+        from (values ('ALL', false, false, false), ('PROVIDER', false, true, false), ('TEMPLATE', false, false, true),
+                     ('PARTS', false, true, true), ('PROJECT', true, false, false), ('PROJECT_PARTS', true, true, true)
+             ) scope (scope, by_project, by_provider, by_template),
+             (values ('HOUR'), ('DAY'), ('MONTH')) level (level), lateral (select by_provider or by_template) part (by_part)
+       where scope <> 'PROJECT_PARTS' or level = 'DAY'
+    ), summed as (
+      select scope, case when by_project then project_id else nil.id end as project_id, level,
+             date_trunc(level, hour, 'UTC') as bucket, case when by_provider then provider else '' end as provider,
+             case when by_template then template else '' end as template, sum(completed) as completed,
+             sum(failed) as failed, sum(cancelled) as cancelled, sum(durations) as durations,
+             sum(duration_ms) as duration_ms, sum(waits) as waits, sum(wait_ms) as wait_ms, sum(costs) as costs,
+             sum(cost_micros) as cost_micros
+        from leaf, place, (select '00000000-0000-0000-0000-000000000000'::uuid as id) nil group by 1, 2, 3, 4, 5, 6
     ), placed as (
-      select scope.name as scope, '00000000-0000-0000-0000-000000000000'::uuid as project_id, level.name as level,
-             date_trunc(level.name, hour, 'UTC') as bucket, case when scope.provider then part.provider else '' end as provider,
-             case when scope.template then part.template else '' end as template, bin, completed, failed, cancelled,
-             durations, duration_ms, waits, wait_ms, costs, cost_usd
-        from part,
-             (values ('ALL', false, false), ('PROVIDER', true, false), ('TEMPLATE', false, true), ('PARTS', true, true)
-             ) scope (name, provider, template), (values ('HOUR'), ('DAY'), ('MONTH')) level (name)
+      select scope, project_id, level, date_trunc(level, hour, 'UTC') as bucket,
+             case when by_part then provider else '' end as provider, case when by_part then template else '' end as template,
+             bin, n
+        from bin, place where by_project
        union all
-      select 'PROJECT', project_id, level.name, date_trunc(level.name, hour, 'UTC'), '', '', bin, completed, failed,
-             cancelled, durations, duration_ms, waits, wait_ms, costs, cost_usd
-        from leaf, (values ('HOUR'), ('DAY'), ('MONTH')) level (name)
-       union all
-      select 'PROJECT_PARTS', project_id, 'DAY', date_trunc('day', hour, 'UTC'), provider, template, bin, completed,
-             failed, cancelled, durations, duration_ms, waits, wait_ms, costs, cost_usd
-        from leaf
-    ), binned as (
-      select scope collate "C", project_id, level collate "C", bucket, provider, template, bin,
-             sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled,
-             sum(durations)::bigint as durations, sum(duration_ms) as duration_ms, sum(waits) as waits,
-             sum(wait_ms) as wait_ms, sum(costs) as costs, sum(cost_usd) as cost_usd
-        from placed group by 1, 2, 3, 4, 5, 6, 7
+      select scope, '00000000-0000-0000-0000-000000000000'::uuid, level, date_trunc(level, hour, 'UTC'),
+             case when by_provider then provider else '' end, case when by_template then template else '' end, bin, n
+        from (select provider, template, hour, bin, sum(n)::integer as n from bin group by 1, 2, 3, 4) shared, place
+       where not by_project
+    ), histogram as (
+      select scope, project_id, level, bucket, provider, template, array_agg(bin) as bins, array_agg(n) as counts
+        from placed group by 1, 2, 3, 4, 5, 6
     )
-    select scope, project_id, level, bucket::timestamptz(3), provider, template, sum(completed)::bigint,
-           sum(failed)::bigint, sum(cancelled)::bigint, sum(durations)::bigint, sum(duration_ms)::bigint,
-           sum(waits)::bigint, sum(wait_ms)::bigint, sum(costs)::bigint, sum(cost_usd),
-           coalesce(array_agg(bin order by bin) filter (where durations <> 0), '{}'),
-           coalesce(array_agg(durations::integer order by bin) filter (where durations <> 0), '{}')
-      from binned group by 1, 2, 3, 4, 5, 6$query$, p_facts) using p_from, p_to;
+    select scope, project_id, level, bucket::timestamptz(3), provider, template, coalesce(completed, 0)::bigint,
+           coalesce(failed, 0)::bigint, coalesce(cancelled, 0)::bigint, coalesce(durations, 0)::bigint,
+           coalesce(duration_ms, 0)::bigint, coalesce(waits, 0)::bigint, coalesce(wait_ms, 0)::bigint,
+           coalesce(costs, 0)::bigint, coalesce(cost_micros, 0)::bigint, coalesce(bins, '{}'), coalesce(counts, '{}')
+      from summed left join histogram using (scope, project_id, level, bucket, provider, template)$query$, p_facts)
+    using p_from, p_to;
 end $$;
 
 -- Folds at most p_limit deltas into the rollups. Returns whether there are others; null while somebody else folds.
@@ -187,7 +192,7 @@ begin
          a.completed + coalesce(s.completed, 0), a.failed + coalesce(s.failed, 0),
          a.cancelled + coalesce(s.cancelled, 0), a.durations + coalesce(s.durations, 0),
          a.duration_ms + coalesce(s.duration_ms, 0), a.waits + coalesce(s.waits, 0),
-         a.wait_ms + coalesce(s.wait_ms, 0), a.costs + coalesce(s.costs, 0), a.cost_usd + coalesce(s.cost_usd, 0),
+         a.wait_ms + coalesce(s.wait_ms, 0), a.costs + coalesce(s.costs, 0), a.cost_micros + coalesce(s.cost_micros, 0),
          coalesce(histogram.bins, '{}'), coalesce(histogram.counts, '{}')
     from build_stats_roll_up(format(
            'delete from build_stats_deltas where ctid = any(array(select ctid from build_stats_deltas limit %s))
@@ -203,7 +208,7 @@ begin
   on conflict (scope, project_id, level, bucket, provider, template) do update
      set completed = excluded.completed, failed = excluded.failed, cancelled = excluded.cancelled,
          durations = excluded.durations, duration_ms = excluded.duration_ms, waits = excluded.waits,
-         wait_ms = excluded.wait_ms, costs = excluded.costs, cost_usd = excluded.cost_usd,
+         wait_ms = excluded.wait_ms, costs = excluded.costs, cost_micros = excluded.cost_micros,
          bins = excluded.bins, counts = excluded.counts;
   return exists (select from build_stats_deltas);
 end $$;
@@ -215,14 +220,23 @@ language plpgsql as $$
 begin
   if p_level = 'DAY' then
     -- One statement sees builds and deltas as of the same moment.
-    return query select * from build_stats_roll_up(
+    return query select scope, project_id, level, bucket, provider, template, completed, failed, cancelled, durations,
+                        duration_ms, waits, wait_ms, costs, cost_micros, coalesce(held.bins, '{}'),
+                        coalesce(held.counts, '{}')
+      from build_stats_roll_up(
       'select project_id, provider, template, created_at, status,
               build_duration_ms(status, started_at, finished_at) as duration_ms,
-              build_wait_ms(created_at, run_after, started_at) as wait_ms, build_cost_usd(usage) as cost_usd, 1 as n
+              build_wait_ms(created_at, run_after, started_at) as wait_ms, build_cost_micros(usage) as cost_micros, 1 as n
          from build_audit where finished_at is not null and created_at >= $1 and created_at < $2
        union all
-       select project_id, provider, template, created_at, status, duration_ms, wait_ms, cost_usd, -n
-         from build_stats_deltas where created_at >= $1 and created_at < $2', p_from, p_to) where level <> 'MONTH';
+       select project_id, provider, template, created_at, status, duration_ms, wait_ms, cost_micros, -n
+         from build_stats_deltas where created_at >= $1 and created_at < $2', p_from, p_to) rolled_up
+     cross join lateral (
+       select array_agg(bin order by bin) as bins, array_agg(n order by bin) as counts
+         from (select bin, sum(n)::integer as n from unnest(rolled_up.bins, rolled_up.counts) as every_bin (bin, n)
+                group by bin having sum(n) <> 0) summed
+     ) held
+     where level <> 'MONTH';
   else
     return query
       with day as (
@@ -235,7 +249,7 @@ begin
       )
       select scope, project_id, 'MONTH', p_from::timestamptz(3), provider, template, sum(completed)::bigint,
              sum(failed)::bigint, sum(cancelled)::bigint, sum(durations)::bigint, sum(duration_ms)::bigint,
-             sum(waits)::bigint, sum(wait_ms)::bigint, sum(costs)::bigint, sum(cost_usd),
+             sum(waits)::bigint, sum(wait_ms)::bigint, sum(costs)::bigint, sum(cost_micros)::bigint,
              coalesce(histogram.bins, '{}'), coalesce(histogram.counts, '{}')
         from day left join histogram using (scope, project_id, provider, template)
        group by 1, 2, 5, 6, histogram.bins, histogram.counts;
@@ -276,7 +290,7 @@ begin
       on conflict (scope, project_id, level, bucket, provider, template) do update
          set completed = excluded.completed, failed = excluded.failed, cancelled = excluded.cancelled,
              durations = excluded.durations, duration_ms = excluded.duration_ms, waits = excluded.waits,
-             wait_ms = excluded.wait_ms, costs = excluded.costs, cost_usd = excluded.cost_usd,
+             wait_ms = excluded.wait_ms, costs = excluded.costs, cost_micros = excluded.cost_micros,
              bins = excluded.bins, counts = excluded.counts
     )
     select scope, project_id, level, bucket, provider, template, coalesce(stored, 0), coalesce(counted, 0)

@@ -126,17 +126,17 @@ export async function readRollups(db: Database, plan: RollupPlan, point: PointOf
              case when status = 'RUNNING' then n else 0 end as running,
              case when duration_ms is null then 0 else n end as durations, n * duration_ms as duration_ms,
              case when wait_ms is null then 0 else n end as waits, n * wait_ms as wait_ms,
-             case when cost_usd is null then 0 else n end as costs, n * cost_usd as cost_usd from fact
+             case when cost_micros is null then 0 else n end as costs, n * cost_micros as cost_micros from fact
       union all
       select point, completed + failed + cancelled, completed, failed, cancelled, 0, 0, durations, duration_ms, waits,
-             wait_ms, costs, cost_usd from roll
+             wait_ms, costs, cost_micros from roll
     ), counted as (
       select point, sum(total)::bigint as total, sum(completed)::bigint as completed, sum(failed)::bigint as failed,
              sum(cancelled)::bigint as cancelled, sum(pending)::bigint as pending, sum(running)::bigint as running,
              sum(completed)::float8 / nullif(sum(completed) + sum(failed), 0)::float8 as "successRate",
              sum(duration_ms)::float8 / nullif(sum(durations), 0)::float8 as "averageDurationMs",
              sum(wait_ms)::float8 / nullif(sum(waits), 0)::float8 as "averageWaitMs",
-             case when sum(costs) > 0 then sum(cost_usd)::float8 end as "totalCostUsd"
+             case when sum(costs) > 0 then sum(cost_micros)::float8 / 1e6 end as "totalCostUsd"
         from part group by point
     )
     select counted.*, p50 as "p50DurationMs", p95 as "p95DurationMs", filled
@@ -175,11 +175,11 @@ function facts({ filter, pieces }: RollupPlan, point: PointOf): RawBuilder<unkno
   const build = sql`
     select ${point(sql.ref('created_at'))} as point, status, 1 as n,
            build_duration_ms(status, started_at, finished_at) as duration_ms,
-           build_wait_ms(created_at, run_after, started_at) as wait_ms, build_cost_usd(usage) as cost_usd
+           build_wait_ms(created_at, run_after, started_at) as wait_ms, build_cost_micros(usage) as cost_micros
       from build_audit where ${isCounted(filter)}`;
   const parts = [
     sql`${build} and finished_at is null and ${isBetween(createdFrom, createdTo)}`,
-    sql`select ${point(sql.ref('created_at'))}, status, n, duration_ms, wait_ms, cost_usd from build_stats_deltas
+    sql`select ${point(sql.ref('created_at'))}, status, n, duration_ms, wait_ms, cost_micros from build_stats_deltas
          where ${isCounted(filter)} and ${isBetween(first, last)}`,
   ];
   if (createdFrom && first && createdFrom < first) {
@@ -199,7 +199,7 @@ function rollups({ filter, scope, pieces }: RollupPlan, point: PointOf): RawBuil
   );
   return sql`
     select ${point(sql.ref('bucket'))} as point, completed, failed, cancelled, durations, duration_ms, waits, wait_ms,
-           costs, cost_usd, bins, counts
+           costs, cost_micros, bins, counts
       from (values ${sql.join(rows)}) piece (of_level, first, last)
       join build_stats on scope = ${scope.name} and project_id = any(${projectIds ?? [NIL]}::uuid[])
                       and level = of_level and bucket >= first and bucket < last

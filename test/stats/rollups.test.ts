@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BuildFilter } from '../../src/builds/filter-builds.ts';
+import { EXIT } from '../../src/cli/exit-code.ts';
+import { runCommand } from '../cli/run-command.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
@@ -197,8 +199,15 @@ describe('rollups', () => {
     expect(new Set(found.differences.map(({ level, scope }) => `${level} ${scope}`))).toEqual(
       new Set(['HOUR ALL', 'MONTH PROVIDER', 'DAY PARTS', 'DAY PROJECT', 'MONTH PROJECT']),
     );
-    expect(await rebuildStats(db, { apply: true })).toMatchObject({ days: found.days });
-    expect(await rebuildStats(db, { apply: false })).toMatchObject({ differing: 0 });
+    const environment = { SLIPWAY_DATABASE_URL: database.url };
+    const checked = await runCommand(['stats', 'rebuild', '--check', '--json'], { environment });
+    expect(checked.exitCode).toBe(EXIT.error);
+    expect(JSON.parse(checked.stdout)).toMatchObject({ replaced: false, differing: found.differing });
+    const replaced = await runCommand(['stats', 'rebuild'], { environment });
+    expect(replaced.exitCode).toBe(EXIT.done);
+    expect(replaced.stdout).toMatch(/^hour of .* ALL: \d+ builds, should be \d+$/m);
+    const clean = await runCommand(['stats', 'rebuild', '--check'], { environment });
+    expect(clean).toMatchObject({ exitCode: EXIT.done, stdout: `${found.days} days: all rollups are as the builds say.\n` });
     expect(await readAll(db)).toEqual(right);
     await foldStats(db);
     expect(differs(await readBuildStats(db, {}), await countBuildStats(db, {}))).toEqual([]);
