@@ -185,6 +185,12 @@ export class OverloadedError extends SlipwayError {
   }
 }
 
+/** The answer was given up because it took too long: the caller has to ask for less. */
+export class TooSlowError extends SlipwayError {
+  override readonly name = 'TooSlowError';
+  readonly code = 'TOO_SLOW';
+}
+
 /** The server has no room for another build. */
 export class DiskFullError extends SlipwayError {
   override readonly name = 'DiskFullError';

@@ -10,7 +10,7 @@ import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
 import { kubernetesOptions } from './config/kubernetes-runtime.ts';
 import { type Keyring, openKeyring } from './credentials/keyring.ts';
-import { type Database, openDatabase } from './database/database.ts';
+import { type Database, type DatabaseOptions, openDatabase } from './database/database.ts';
 import { readInstallation } from './database/installation.ts';
 import { CONTROL_LIMITS } from './database/session-settings.ts';
 import type { BuildEvent } from './events/event.ts';
@@ -25,6 +25,7 @@ import { openLocalRuntime } from './runtimes/local.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { findSandbox, type Sandbox } from './runtimes/sandbox.ts';
 import type { SandboxOptions } from './runtimes/sandbox-command.ts';
+import { ANALYST_LIMITS, ANALYSTS_POOL } from './stats/analysts.ts';
 import { type QueueWatch, queueWatch } from './stats/queue-watch.ts';
 import { armFailpoints } from './std/failpoint.ts';
 import { TaskDesk } from './tasks/task-desk.ts';
@@ -44,6 +45,8 @@ export interface Orchestrator extends AsyncDisposable {
   readonly db: Database;
   /** A few connections of their own for heartbeats. */
   readonly controlDb: Database;
+  /** Others for statistics. */
+  readonly statsDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
   /** What running builds write. */
@@ -90,12 +93,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   await using opened = new AsyncDisposableStack();
   const telemetry = opened.use(await openTelemetry(config, logger));
   const directUrl = config.databaseDirectUrl ?? databaseUrl;
-  const throughPooler = directUrl !== databaseUrl;
-  const db = openDatabase({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', logger, throughPooler });
-  opened.defer(() => db.destroy());
-  const control = { url: directUrl, poolSize: CONTROL_POOL, name: 'slipway control', limits: CONTROL_LIMITS };
-  const controlDb = openDatabase({ ...control, logger });
-  opened.defer(() => controlDb.destroy());
+  const { db, controlDb, statsDb } = openPools(opened, { config, logger, databaseUrl, directUrl });
   const queue = opened.use(await openQueue({ db, logger, supervise: options.supervise }));
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
@@ -122,6 +120,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     databaseUrl,
     db,
     controlDb,
+    statsDb,
     queue,
     hub,
     ledgerWriter: opened.use(new LedgerWriter(db)),
@@ -152,6 +151,26 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   };
   const resources = opened.move();
   return { ...orchestrator, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+function openPools(
+  opened: AsyncDisposableStack,
+  options: Pick<OrchestratorOptions, 'config' | 'logger' | 'databaseUrl'> & { readonly directUrl: string },
+): Pick<Orchestrator, 'db' | 'controlDb' | 'statsDb'> {
+  const { config, logger, databaseUrl, directUrl } = options;
+  const open = (pool: Omit<DatabaseOptions, 'logger'>) => {
+    const db = openDatabase({ ...pool, logger });
+    opened.defer(() => db.destroy());
+    return db;
+  };
+  const throughPooler = directUrl !== databaseUrl;
+  const control = { url: directUrl, poolSize: CONTROL_POOL, name: 'slipway control', limits: CONTROL_LIMITS };
+  const stats = { url: directUrl, poolSize: ANALYSTS_POOL, name: 'slipway stats', limits: ANALYST_LIMITS };
+  return {
+    db: open({ url: databaseUrl, poolSize: config.databasePool, name: 'slipway', throughPooler }),
+    controlDb: open(control),
+    statsDb: open(stats),
+  };
 }
 
 /** What an image has is known when a build runs in it. */

@@ -44,7 +44,7 @@ function present(value: unknown): boolean {
   return value !== null && value !== undefined;
 }
 
-function isTemplate(reference: string) {
+export function isTemplate(reference: string) {
   return reference.includes('@')
     ? sql<boolean>`template = ${reference}`
     : sql<boolean>`split_part(template, '@', 1) = ${reference}`;

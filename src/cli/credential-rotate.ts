@@ -1,15 +1,13 @@
-import { join } from 'node:path';
-import { type Config, readConfig } from '../config/config.ts';
+import { readConfig } from '../config/config.ts';
 import type { Credential } from '../credentials/credential.ts';
 import { findKeyState, openKeySource } from '../credentials/keyring.ts';
 import { addMasterKey, findMasterKeys, type MasterKeyOptions } from '../credentials/master-key.ts';
 import { abandonLostKey, countOtherKeys, type Rotation, rotateMasterKey } from '../credentials/rotate-master-key.ts';
 import { type Database, openDatabase } from '../database/database.ts';
-import { openEmbeddedPostgres } from '../database/embedded-postgres.ts';
-import { createLogger, type Logger } from '../telemetry/logger.ts';
-import { takeDataFolder } from './data-folder.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { CliError, EXIT, type ExitCode } from './exit-code.ts';
 import type { Io } from './io.ts';
+import { openStoppedDatabase } from './open-stopped-database.ts';
 import { createOutput, type Output } from './output.ts';
 import { reachMigratedDatabase } from './reach-database.ts';
 
@@ -26,7 +24,9 @@ export async function credentialRotate(io: Io, flags: CredentialRotateFlags): Pr
   const output = createOutput(io, flags);
   const logger = createLogger(config.logLevel);
   await using opened = new AsyncDisposableStack();
-  const url = config.databaseUrl ? await reachMigratedDatabase(config) : await openStopped(opened, config, logger);
+  const url = config.databaseUrl
+    ? await reachMigratedDatabase(config)
+    : await openStoppedDatabase(opened, config, logger);
   const db = openDatabase({ url, poolSize: 2, name: 'slipway credential', logger });
   opened.defer(() => db.destroy());
   const { masterKey = null, previousMasterKeys, dataFolder } = config;
@@ -37,14 +37,6 @@ export async function credentialRotate(io: Io, flags: CredentialRotateFlags): Pr
   const rotation = await rotateMasterKey({ db, keys, actor: ACTOR });
   tell(output, rotation, options);
   return rotation.unreadable.length === 0 ? EXIT.done : EXIT.error;
-}
-
-/** Nobody else may work on the folder meanwhile: a running `slipway up` would not know the new key. */
-async function openStopped(opened: AsyncDisposableStack, { dataFolder }: Config, logger: Logger): Promise<string> {
-  opened.use(await takeDataFolder(dataFolder));
-  const folder = join(dataFolder, 'postgres');
-  const url = opened.use(await openEmbeddedPostgres({ folder, durable: true, logger })).url;
-  return reachMigratedDatabase({ databaseUrl: url, databaseDirectUrl: undefined });
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Sandbox } from '../runtimes/sandbox.ts';
 import { Scheduler } from '../schedules/scheduler.ts';
 import type { OpenServer } from '../server/http-server.ts';
 import type { HealthServer } from '../server/probe-server.ts';
+import { StatsKeeper } from '../stats/stats-keeper.ts';
 import { TaskKeeper } from '../tasks/task-keeper.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DrainMode } from '../workers/drain-mode.ts';
@@ -58,6 +59,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
     }).catch(explainDeafness),
   );
   opened.use(new TaskKeeper(orchestrator)).open();
+  opened.use(new StatsKeeper({ ...orchestrator, directUrl: config.databaseDirectUrl ?? databaseUrl })).open();
   const draining = new AbortController();
   // Before the worker, so that progress can be watched until the last build is drained.
   const server = api ? opened.use(await openApi(orchestrator, draining.signal)) : null;

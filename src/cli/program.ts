@@ -10,6 +10,7 @@ import { defineProjectCommands, defineTokenCommands } from './define-project-com
 import { defineQueueCommands } from './define-queue-commands.ts';
 import { defineScheduleCommands } from './define-schedule-commands.ts';
 import { defineServiceCommands } from './define-service-commands.ts';
+import { defineStatsCommands } from './define-stats-commands.ts';
 import { defineTaskCommands } from './define-task-commands.ts';
 import { defineWorkerCommands } from './define-worker-commands.ts';
 
@@ -35,6 +36,7 @@ export function createProgram(run: Run): Command {
   defineAgentCommands(program, run);
   defineWorkerCommands(program, run);
   defineAuditCommands(program, run);
+  defineStatsCommands(program, run);
   program
     .command('help')
     .argument('[topic...]', 'a command, such as build start; or config')

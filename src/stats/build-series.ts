@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type { BuildFilter } from '../builds/filter-builds.ts';
 import type { Database } from '../database/database.ts';
 import { InvalidInputError } from '../errors.ts';
-import { type BuildStats, checkRange, countedBuilds, STATS_COLUMNS } from './build-stats.ts';
+import { areMany, type BuildStats, checkRange, countedBuilds, STATS_COLUMNS } from './build-stats.ts';
+import { type Point, type PointOf, planRollups, readFirst, readRollups } from './rollups.ts';
 
 export const STATS_BUCKETS = ['HOUR', 'DAY', 'WEEK'] as const;
 /** A week begins on Monday. */
@@ -53,21 +54,59 @@ export async function readBuildSeries(
     const message = `gives more than ${MAX_BUCKETS} points: narrow filter.createdAt or choose a longer bucket`;
     throw new InvalidInputError([{ path: ['bucket'], message }], 'INVALID_RANGE');
   }
-  const start = (time: unknown) => sql`date_trunc(${unit}, ${time}::timestamptz, ${timeZone})`;
-  const { rows } = await sql<StatsPoint>`
-    with bucket as (
-      select distinct ${start(sql.ref('step'))} as start
-        from generate_series(${range.from}::timestamptz, ${range.last}::timestamptz, ${step}::interval) as step
-      union select ${start(range.last)}
-    ), counted as (
-      select ${start(sql.ref('created_at'))} as start, ${STATS_COLUMNS}
-        from ${countedBuilds(db, { ...filter, createdFrom: range.from, createdTo: range.to })} as build group by 1
-    )
-    select bucket.start, coalesce(total, 0) as total, coalesce(completed, 0) as completed,
-           coalesce(failed, 0) as failed, coalesce(cancelled, 0) as cancelled, coalesce(pending, 0) as pending,
-           coalesce(running, 0) as running, "successRate", "averageDurationMs", "p50DurationMs", "p95DurationMs",
-           "averageWaitMs", "totalCostUsd"
-      from bucket left join counted using (start) order by bucket.start`.execute(db);
+  const start: PointOf = (time) => sql`date_trunc(${unit}, ${time}::timestamptz, ${timeZone})`;
+  const { rows: starts } = await sql<{ start: Date }>`
+    select ${start(sql.ref('step'))} as start
+      from generate_series(${range.from}::timestamptz, ${range.last}::timestamptz, ${step}::interval) as step
+     union select ${start(sql`${range.last}`)} order by start`.execute(db);
+  const ranged = { ...filter, createdFrom: range.from, createdTo: range.to };
+  const isWhole = starts.every(({ start }) => +start % HOUR_MS === 0);
+  const points = (isWhole && (await readManyPoints(db, ranged, { bucket, timeZone }, start))) || null;
+  const counted = new Map((points ?? (await countPoints(db, ranged, start))).map((point) => [+point.point, point]));
+  return starts.map(({ start }) => {
+    const { point: _, ...figures } = counted.get(+start) ?? { ...NOTHING, point: start };
+    return { start, ...figures };
+  });
+}
+
+const NOTHING: BuildStats = {
+  total: 0,
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
+  pending: 0,
+  running: 0,
+  successRate: null,
+  averageDurationMs: null,
+  p50DurationMs: null,
+  p95DurationMs: null,
+  averageWaitMs: null,
+  totalCostUsd: null,
+};
+
+/** Rollups begin with the hours and days of UTC, and a zone has its own days. */
+function longestRollup({ bucket, timeZone }: SeriesOptions): 'HOUR' | 'DAY' {
+  return timeZone === 'UTC' && bucket !== 'HOUR' ? 'DAY' : 'HOUR';
+}
+
+/** By rollups; null when these cannot tell, or builds are so few that they are to be counted. */
+async function readManyPoints(
+  db: Database,
+  filter: BuildFilter,
+  options: SeriesOptions,
+  start: PointOf,
+): Promise<Point[] | null> {
+  const plan = planRollups(filter, longestRollup(options));
+  const points = plan && (await readRollups(db, plan, start));
+  const total = points?.reduce((sum, point) => sum + point.total, 0) ?? 0;
+  return points && (await areMany(db, filter, total)) ? points : null;
+}
+
+/** By rows. */
+async function countPoints(db: Database, filter: BuildFilter, start: PointOf): Promise<readonly Point[]> {
+  const { rows } = await sql<Point>`
+    select ${start(sql.ref('created_at'))} as point, ${STATS_COLUMNS}
+      from (${countedBuilds(db, filter)}) as build group by 1`.execute(db);
   return rows;
 }
 
@@ -89,13 +128,21 @@ function isKnown(timeZone: string): boolean {
 
 /** Null when there is no build to begin with. `last` is the last millisecond of the range. */
 async function resolveRange(db: Database, filter: BuildFilter): Promise<{ from: Date; to: Date; last: Date } | null> {
-  const { rows } = await sql<{ first: Date | null; now: Date }>`
-    select ${filter.createdFrom ? sql`null` : sql`(select min(created_at) from ${countedBuilds(db, filter)} as build)`}
-             as first, now()`.execute(db);
-  const from = filter.createdFrom ?? rows[0]?.first;
-  const now = rows[0]?.now;
-  if (!from || !now) return null;
+  const { createdFrom, createdTo } = filter;
+  if (createdFrom && createdTo) return { from: createdFrom, to: createdTo, last: new Date(+createdTo - 1) };
+  const plan = planRollups({ ...filter, createdTo: null }, 'MONTH');
+  const { first, now } = (plan && (await readFirst(db, plan))) || (await countFirst(db, filter));
+  const from = createdFrom ?? first;
+  if (!from || (createdTo && from >= createdTo)) return null;
   // The range excludes its end, and the newest build may be of this very millisecond.
-  const to = filter.createdTo ?? new Date(Math.max(now.getTime(), from.getTime()) + 1);
+  const to = createdTo ?? new Date(Math.max(now.getTime(), from.getTime()) + 1);
   return { from, to, last: new Date(to.getTime() - 1) };
+}
+
+async function countFirst(db: Database, filter: BuildFilter): Promise<{ first: Date | null; now: Date }> {
+  const first = sql`(select min(created_at) from (${countedBuilds(db, filter)}) as build)`;
+  const { rows } = await sql<{ first: Date | null; now: Date }>`
+    select now(), ${filter.createdFrom ? sql`null` : first} as first`.execute(db);
+  if (!rows[0]) throw new Error('now() has one row');
+  return rows[0];
 }

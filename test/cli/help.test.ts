@@ -48,7 +48,14 @@ test('every command is there', () => {
       'agents',
     ],
     ...['worker list', 'worker show', 'worker cordon', 'worker uncordon', 'worker evict', 'worker drain'],
-    ...['worker enrol-token', 'worker enrolments', 'worker revoke-enrolment', 'worker enrol', 'audit list'],
+    ...[
+      'worker enrol-token',
+      'worker enrolments',
+      'worker revoke-enrolment',
+      'worker enrol',
+      'audit list',
+      'stats rebuild',
+    ],
     'help',
   ]);
 });
