@@ -37,8 +37,8 @@ export interface Operation {
   readonly viewer: Viewer;
   /** W3C Trace Context of the request. */
   readonly traceparent?: string | null | undefined;
-  /** Its caller is gone. */
-  readonly gone?: AbortSignal | undefined;
+  /** Aborts when its caller has gone; asked for by who waits for something. */
+  readonly gone?: (() => AbortSignal) | undefined;
 }
 
 export interface Operations {
@@ -133,7 +133,7 @@ function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: O
     wait(ms: number): AbortSignal {
       deadline.extend(ms);
       unwatch ??= tokens.watch(viewer, () => lost.abort());
-      return AbortSignal.any([closing, lost.signal, ...(gone ? [gone] : [])]);
+      return AbortSignal.any([closing, lost.signal, ...(gone ? [gone()] : [])]);
     },
     [Symbol.dispose]: () => unwatch?.(),
   };
