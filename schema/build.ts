@@ -2,7 +2,7 @@
 import { type BuildSummary, durationMs, findBuildByIdempotencyKey, isFinished, queuedMs } from '../src/builds/build.ts';
 import { buildTrace } from '../src/builds/build-trace.ts';
 import type { BuildFilter } from '../src/builds/filter-builds.ts';
-import { countBuilds, listBuilds } from '../src/builds/list-builds.ts';
+import { countBuilds, listBuildsTogether } from '../src/builds/list-builds.ts';
 import { resultOf, specOf } from './build-document.ts';
 import { BuildFilterInput, BuildOrderInput, orderDirection, toBuildFilter } from './build-filter.ts';
 import { BuildResultRef, FailureRef, PhaseUsageRef, UsageRef } from './build-result.ts';
@@ -250,7 +250,7 @@ async function allBuilds(
   { filter, orderBy }: { filter: BuildFilter; orderBy: Parameters<typeof orderDirection>[0] },
 ) {
   const request = pageRequest(args, UUID_CURSOR, orderDirection(orderBy));
-  const rows = await listBuilds(db, filter, request.keyset);
+  const rows = await listBuildsTogether(db, filter, request.keyset);
   for (const build of rows) loaders.build.prime(build.id, build);
   return {
     ...toConnection(request, rows, (build: BuildSummary) => build.id),

@@ -13,6 +13,7 @@ import { toPublicId } from '../src/std/public-id.ts';
 import type { Context } from './context.ts';
 import { exposeErrorsPlugin } from './expose-errors.ts';
 import { DEFAULT_PAGE, MAX_COMPLEXITY, MAX_DEPTH, MAX_PAGE } from './limits.ts';
+import { NODE_IDS, nodeIdsPlugin } from './node-ids.ts';
 
 export interface SchemaTypes {
   Context: Context;
@@ -28,19 +29,6 @@ export interface SchemaTypes {
   };
 }
 
-/** Type name -> the word that its ids begin with. */
-const NODE_IDS = {
-  Build: 'build',
-  Project: 'project',
-  Worker: 'worker',
-  Artifact: 'artifact',
-  CallbackDelivery: 'delivery',
-  BuildMessage: 'message',
-  BuildQuestion: 'question',
-  Task: 'task',
-  Schedule: 'schedule',
-} as const;
-
 /** The points of a page: every item costs what is selected of it. */
 export function pageComplexity(args: { first?: number | null | undefined; last?: number | null | undefined }) {
   return { field: 1, multiplier: Math.min(args.first ?? args.last ?? DEFAULT_PAGE, MAX_PAGE) };
@@ -53,7 +41,8 @@ export const EMBEDDED_LIST = { field: 1, multiplier: 1 };
 const inPage = { complexity: { field: 0, multiplier: 1 } };
 
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [exposeErrorsPlugin, ComplexityPlugin, ErrorsPlugin, ScopeAuthPlugin, RelayPlugin],
+  // The last is next to the resolver.
+  plugins: [exposeErrorsPlugin, ComplexityPlugin, ErrorsPlugin, ScopeAuthPlugin, RelayPlugin, nodeIdsPlugin],
   defaultFieldNullability: false,
   complexity: {
     limit: { depth: MAX_DEPTH, complexity: MAX_COMPLEXITY },

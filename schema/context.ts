@@ -26,6 +26,13 @@ export type RequestContext = Partial<Pick<Context, 'rateLimit' | 'responseBudget
 
 export function createContext(orchestrator: Orchestrator, viewer: Viewer, request: RequestContext = {}): Context {
   const { rateLimit = null, responseBudget = new ResponseBudget(), serverUrl = null, wait = () => undefined } = request;
-  const loaders = createLoaders(orchestrator.db, viewer, responseBudget);
-  return { viewer, orchestrator, loaders, rateLimit, responseBudget, serverUrl, wait };
+  let loaders: Loaders | null = null;
+  return {
+    ...{ viewer, orchestrator, rateLimit, responseBudget, serverUrl, wait },
+    // Three dozen of them, which many requests do without.
+    get loaders() {
+      loaders ??= createLoaders(orchestrator.db, viewer, responseBudget);
+      return loaders;
+    },
+  };
 }

@@ -84,6 +84,21 @@ export function readCursor<K extends Key>(
   return key;
 }
 
+/** Most queries ask for the nodes alone: a cursor is written for who asks for it. */
+class Edge<Row> {
+  readonly node: Row;
+  readonly #cursorOf: (row: Row) => string;
+
+  constructor(node: Row, cursorOf: (row: Row) => string) {
+    this.node = node;
+    this.#cursorOf = cursorOf;
+  }
+
+  get cursor(): string {
+    return this.#cursorOf(this.node);
+  }
+}
+
 /** `rows` are those of the request's keyset, in the order of the list. */
 export function toConnection<K extends Key, Row>(
   request: PageRequest<K>,
@@ -93,14 +108,16 @@ export function toConnection<K extends Key, Row>(
   const { keyset, size, cursors } = request;
   const more = rows.length > size;
   const page = keyset.fromEnd ? rows.slice(more ? 1 : 0) : rows.slice(0, size);
-  const edges = page.map((node) => ({ node, cursor: cursors.encode(keyOf(node)) }));
+  const cursorOf = (row: Row) => cursors.encode(keyOf(row));
+  const edges = page.map((node) => new Edge(node, cursorOf));
+  const [first, last] = [page[0], page.at(-1)];
   return {
     edges,
     pageInfo: {
       hasNextPage: keyset.fromEnd ? keyset.before !== null : more,
       hasPreviousPage: keyset.fromEnd ? more : keyset.after !== null,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      startCursor: first === undefined ? null : cursorOf(first),
+      endCursor: last === undefined ? null : cursorOf(last),
     },
   };
 }

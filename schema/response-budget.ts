@@ -6,9 +6,14 @@ import { ResponseTooLargeError } from '../src/errors.ts';
 import { MAX_RESPONSE_BYTES } from './limits.ts';
 
 export class ResponseBudget {
-  readonly #exceeded = new AbortController();
+  readonly #exceeded: AbortController;
   #left = MAX_RESPONSE_BYTES;
   #last: Promise<unknown> = Promise.resolve();
+
+  /** `exceeded` is what ends the operation, if something else may end it, too. */
+  constructor(exceeded: AbortController = new AbortController()) {
+    this.#exceeded = exceeded;
+  }
 
   /** Aborted with a ResponseTooLargeError, so that nothing more is read for an answer that nobody gets. */
   get exceeded(): AbortSignal {

@@ -1,6 +1,7 @@
 /** Authorization header -> viewer. */
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import type { Tables } from '../database/tables.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { knownScopes } from './scope.ts';
 import { hashToken, isTokenText } from './token-text.ts';
@@ -12,6 +13,9 @@ export function readToken(header: string | null | undefined): string | null {
   return token !== undefined && isTokenText(token) ? token : null;
 }
 
+/** A viewer by the hash of the token that was shown, in base64. */
+export type ViewersByHash = ReadonlyMap<string, Viewer>;
+
 /**
  * The viewer of `Bearer <token>`; null when there is none, or when the token is unknown, expired or revoked. Asks the
  * database every time, so that a revoked token is refused from the next request on; what cannot be a token costs no
@@ -20,14 +24,29 @@ export function readToken(header: string | null | undefined): string | null {
 export async function authenticate(db: Database, header: string | null | undefined): Promise<Viewer | null> {
   const token = readToken(header);
   if (token === null) return null;
-  const row = await db
+  const hash = hashToken(token);
+  return (await findViewers(db, [hash])).get(hash.toString('base64')) ?? null;
+}
+
+/** Of the hashes of tokens that are known, not expired and not revoked. Records that they were used. */
+export async function findViewers(db: Database, hashes: readonly Buffer[]): Promise<ViewersByHash> {
+  const rows = await db
     .selectFrom('valid_token_secrets')
-    .select(['token_id', 'secret_version', 'name', 'scopes', 'project_ids', 'expires_at'])
+    .select(['hash', 'token_id', 'secret_version', 'name', 'scopes', 'project_ids', 'expires_at'])
     .select(sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`.as('use_is_old'))
-    .where('hash', '=', hashToken(token))
-    .executeTakeFirst();
-  if (!row) return null;
-  if (row.use_is_old) await recordUse(db, row.token_id);
+    .where(sql<boolean>`hash = any(${hashes}::bytea[])`)
+    .execute();
+  const unrecorded = rows.filter((row) => row.use_is_old).map((row) => row.token_id);
+  if (unrecorded.length > 0) await recordUse(db, unrecorded);
+  return new Map(rows.map((row) => [row.hash.toString('base64'), toViewer(row)]));
+}
+
+type ViewerRow = Pick<
+  Selectable<Tables['valid_token_secrets']>,
+  'token_id' | 'secret_version' | 'name' | 'scopes' | 'project_ids' | 'expires_at'
+>;
+
+function toViewer(row: ViewerRow): Viewer {
   return {
     tokenId: row.token_id,
     secretVersion: row.secret_version,
@@ -39,12 +58,15 @@ export async function authenticate(db: Database, header: string | null | undefin
   };
 }
 
-/** Asks again while it holds the row: of many requests at the same moment one writes. */
-async function recordUse(db: Database, id: string): Promise<void> {
-  await db
-    .updateTable('api_tokens')
-    .set({ last_used_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where(sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`)
-    .execute();
+/**
+ * Asks again while it holds the rows: of many requests at the same moment one writes. Rows that somebody else holds are
+ * being written: nobody waits for them, and two who have several of them do not wait for each other.
+ */
+async function recordUse(db: Database, ids: readonly string[]): Promise<void> {
+  await sql`
+    update api_tokens set last_used_at = now() where id in (
+      select id from api_tokens
+       where id = any(${ids}::uuid[]) and coalesce(last_used_at < now() - interval '1 minute', true)
+         for no key update skip locked
+    )`.execute(db);
 }

@@ -1,6 +1,7 @@
 /** Builds page by page, in the order of their creation. */
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { GatheredReads } from '../database/gathered-reads.ts';
 import { applyKeyset, inListOrder, type Keyset, readChildPages } from '../database/keyset.ts';
 import { type BuildSummary, SUMMARY_COLUMNS, toBuildSummary } from './build.ts';
 import { type BuildFilter, filterBuilds } from './filter-builds.ts';
@@ -11,6 +12,42 @@ export type BuildParent = 'project_id' | 'retry_of' | 'worker_id' | 'superseded_
 export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
   const query = applyKeyset(filterBuilds(summaries(db), filter), 'id', keyset);
   return inListOrder((await query.execute()).map(toBuildSummary), keyset);
+}
+
+interface ListedBuilds {
+  readonly filter: BuildFilter;
+  readonly keyset: Keyset;
+}
+
+type ListReads = GatheredReads<ListedBuilds, readonly BuildSummary[]>;
+
+/** They go with their database. */
+const reads = new WeakMap<Database, ListReads>();
+
+/** `listBuilds` of many callers: those who ask for the same page at the same time are told of the same rows. */
+export async function listBuildsTogether(
+  db: Database,
+  filter: BuildFilter,
+  keyset: Keyset,
+): Promise<readonly BuildSummary[]> {
+  const together = reads.get(db) ?? openListReads(db);
+  reads.set(db, together);
+  return (await together.get({ filter, keyset })) ?? [];
+}
+
+function openListReads(db: Database): ListReads {
+  const nameOf = (list: ListedBuilds) => JSON.stringify(list);
+  return new GatheredReads({
+    nameOf,
+    maxKeys: 1,
+    // The pool has its own bound.
+    lanes: Number.POSITIVE_INFINITY,
+    async read(lists) {
+      const found = new Map<string, readonly BuildSummary[]>();
+      for (const list of lists) found.set(nameOf(list), await listBuilds(db, list.filter, list.keyset));
+      return found;
+    },
+  });
 }
 
 function summaries(db: Database) {

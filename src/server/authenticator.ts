@@ -1,8 +1,9 @@
 /** Who sends a request, for every edge of the server: GraphQL over HTTP and WebSocket, and artifacts. */
-import { authenticate, readToken } from '../auth/authenticate.ts';
+import { findViewers, readToken } from '../auth/authenticate.ts';
 import { hashToken } from '../auth/token-text.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/database.ts';
+import { GatheredReads } from '../database/gathered-reads.ts';
 import { RateLimitedError } from '../errors.ts';
 import type { AddressLimits } from './address-limits.ts';
 
@@ -21,13 +22,21 @@ export interface Caller {
 }
 
 export class Authenticator {
-  readonly #db: Database;
+  /** Hashes of tokens in base64. Each request has a look of its own, or one that others share: a revoked one is noticed. */
+  readonly #viewers: GatheredReads<string, Viewer>;
   readonly #addresses: AddressLimits;
   readonly #known = new Set<string>();
   #suspects = 0;
 
   constructor(db: Database, addresses: AddressLimits) {
-    this.#db = db;
+    this.#viewers = new GatheredReads({
+      nameOf: (hash) => hash,
+      read: (hashes) =>
+        findViewers(
+          db,
+          hashes.map((hash) => Buffer.from(hash, 'base64')),
+        ),
+    });
     this.#addresses = addresses;
   }
 
@@ -40,18 +49,18 @@ export class Authenticator {
     const key = token && hashToken(token).toString('base64');
     const wait = key !== null && this.#known.has(key) ? 0 : this.#addresses.wait(address);
     if (wait > 0 && (key === null || this.#suspects >= MAX_SUSPECTS)) throw new RateLimitedError(wait);
-    const viewer = await this.#authenticate(authorization, wait > 0);
+    const viewer = key === null ? null : await this.#authenticate(key, wait > 0);
     if (key !== null) this.#known.delete(key);
     if (viewer && key !== null) this.#remember(key);
     else this.#addresses.recordRefusal(address);
     return viewer;
   }
 
-  async #authenticate(authorization: Caller['authorization'], isSuspect: boolean): Promise<Viewer | null> {
-    if (!isSuspect) return authenticate(this.#db, authorization);
+  async #authenticate(key: string, isSuspect: boolean): Promise<Viewer | null> {
+    if (!isSuspect) return this.#viewers.get(key);
     this.#suspects += 1;
     try {
-      return await authenticate(this.#db, authorization);
+      return await this.#viewers.get(key);
     } finally {
       this.#suspects -= 1;
     }

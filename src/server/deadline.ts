@@ -4,25 +4,27 @@
 const MAX_EXTRA_MS = 60_000;
 
 export class Deadline implements Disposable {
-  readonly #passed = new AbortController();
+  readonly #pass: () => void;
   readonly #at: number;
   #timer: NodeJS.Timeout;
   #extraMs = 0;
+  #passed = false;
 
-  constructor(ms: number) {
+  /** `onPassed` is called once, when the time is over. */
+  constructor(ms: number, onPassed: () => void) {
     this.#at = performance.now() + ms;
-    this.#timer = setTimeout(() => this.#passed.abort(), ms);
-  }
-
-  get signal(): AbortSignal {
-    return this.#passed.signal;
+    this.#pass = () => {
+      this.#passed = true;
+      onPassed();
+    };
+    this.#timer = setTimeout(this.#pass, ms);
   }
 
   extend(ms: number): void {
     this.#extraMs = Math.min(this.#extraMs + ms, MAX_EXTRA_MS);
     clearTimeout(this.#timer);
-    if (this.#passed.signal.aborted) return;
-    this.#timer = setTimeout(() => this.#passed.abort(), this.#at + this.#extraMs - performance.now());
+    if (this.#passed) return;
+    this.#timer = setTimeout(this.#pass, this.#at + this.#extraMs - performance.now());
   }
 
   [Symbol.dispose](): void {

@@ -1,14 +1,20 @@
-/** GraphQL over HTTP and SSE: Yoga reads requests and writes responses, `operations.ts` does what is between. */
+/**
+ * GraphQL over HTTP and SSE: `post-graphql.ts` answers ordinary requests, and Yoga all others in the same way;
+ * `operations.ts` does what is between.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GraphQLError } from 'graphql';
 import { createYoga, type GraphQLParams, getSSEProcessor, isAsyncIterable, type Plugin } from 'graphql-yoga';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Authenticator } from './authenticator.ts';
+import { checkQuery, notJson } from './check-params.ts';
 import { loadGraphiql } from './graphiql.ts';
-import { refusal, withStatus } from './http-status.ts';
+import { refusal, refusedBy } from './http-status.ts';
+import { identifyCaller } from './identify-caller.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operations } from './operations.ts';
+import { createPostHandler } from './post-graphql.ts';
 import { runHttpOperation } from './run-http-operation.ts';
 
 export const GRAPHQL_PATH = '/graphql';
@@ -18,11 +24,14 @@ export interface GraphqlOptions {
   readonly operations: Operations;
   readonly authenticator: Authenticator;
   readonly limits: ServerLimits;
+  readonly yogaOnly: boolean;
 }
 
 interface NodeContext {
   /** The peer's address. */
   readonly peer: string | undefined;
+  /** Who sends the request, where that is known already. */
+  readonly viewer?: Viewer;
 }
 
 /** Resolves when the response has been sent. */
@@ -41,7 +50,7 @@ export async function createGraphqlHandler(options: GraphqlOptions): Promise<Nod
     multipart: false,
     parserAndValidationCache: false,
     maxRequestBodySize: limits.bodyBytes,
-    maskedErrors: { maskError: (error) => maskError(operations, error) },
+    maskedErrors: { maskError: (error) => refusedBy(operations.mask, error) },
     cors: allowedOrigins.length > 0 && {
       origin: [...allowedOrigins],
       methods: ['GET', 'POST'],
@@ -53,15 +62,15 @@ export async function createGraphqlHandler(options: GraphqlOptions): Promise<Nod
     ...(graphiql ? await loadGraphiql() : { graphiql: false }),
     plugins: [answerDefects(operations), runOperations(authenticator, operations)],
   });
-  return async (request, response) => yoga(request, response, { peer: request.socket.remoteAddress });
-}
-
-/** Of what is thrown outside an operation: nothing was executed, so the status says it. */
-function maskError(operations: Operations, error: unknown): GraphQLError {
-  if (error instanceof GraphQLError && !error.originalError) return error;
-  const masked = operations.mask(error);
-  withStatus({ errors: [masked] });
-  return masked;
+  const byYoga: NodeHandler = async (request, response) =>
+    yoga(request, response, { peer: request.socket.remoteAddress });
+  if (options.yogaOnly) return byYoga;
+  const post = createPostHandler({
+    ...{ operations, authenticator, bodyBytes: limits.bodyBytes, hasOrigins: allowedOrigins.length > 0 },
+    otherwise: async (request, response, { viewer, body }) =>
+      yoga(Object.assign(request, { body }), response, { peer: request.socket.remoteAddress, viewer }),
+  });
+  return (request, response) => post(request, response) ?? byYoga(request, response);
 }
 
 /** Yoga would answer a defect with its stack. */
@@ -82,33 +91,27 @@ function answerDefects(operations: Operations): Plugin<object, NodeContext> {
 
 function runOperations(authenticator: Authenticator, operations: Operations): Plugin<object, NodeContext> {
   const viewers = new WeakMap<Request, Viewer>();
+  const { mask } = operations;
   const sendEvents = getSSEProcessor();
   return {
     async onRequestParse({ request, requestParser, setRequestParser, serverContext }) {
       refuseOtherBodies(request);
       const caller = { authorization: request.headers.get('authorization'), address: serverContext.peer };
-      const viewer = await authenticator.identify(caller).catch((error: unknown) => {
-        throw maskError(operations, error);
-      });
-      if (!viewer) throw unauthenticated();
-      viewers.set(request, viewer);
-      if (requestParser) setRequestParser((limited) => readParams(async () => requestParser(limited)));
+      viewers.set(request, serverContext.viewer ?? (await identifyCaller({ authenticator, mask }, caller)));
+      if (requestParser) setRequestParser((limited) => asRefusal(async () => requestParser(limited)));
     },
     onParams({ request, params, setParamsHandler }) {
-      checkParams(params);
+      checkQuery(params);
       const viewer = viewers.get(request);
       if (!viewer) throw new Error('A request came to its operation without a viewer.');
-      setParamsHandler(({ params }) => runHttpOperation(operations, { request, params, viewer }));
+      const { method, headers, signal } = request;
+      const said = { method, accept: headers.get('accept'), traceparent: headers.get('traceparent') };
+      setParamsHandler(({ params }) => runHttpOperation(operations, { ...said, params, viewer, gone: () => signal }));
     },
     onResultProcess({ result, setResultProcessor }) {
       if (isAsyncIterable(result)) setResultProcessor(sendEvents, 'text/event-stream');
     },
   };
-}
-
-function unauthenticated(): GraphQLError {
-  const headers = { 'WWW-Authenticate': 'Bearer' };
-  return refusal(401, 'UNAUTHENTICATED', 'Send a valid token: Authorization: Bearer slipway_…', headers);
 }
 
 /** JSON only: no form of a foreign page can send that without asking first. */
@@ -123,21 +126,14 @@ function refuseOtherBodies(request: Request): void {
   }
 }
 
-/** What Yoga does not check, or answers with 200. */
-function checkParams({ query, operationName }: GraphQLParams): void {
-  if (query === undefined || query === null) throw refusal(400, 'BAD_REQUEST', 'Send the operation as "query".');
-  const name: unknown = operationName ?? '';
-  if (typeof name !== 'string') throw refusal(400, 'BAD_REQUEST', '"operationName" is not a string.');
-}
-
 type Params = GraphQLParams | GraphQLParams[] | Response;
 
 /** Yoga's own readers repeat the parser's words, or fail like a defect. */
-async function readParams(read: () => Promise<Params>): Promise<Params> {
+async function asRefusal(read: () => Promise<Params>): Promise<Params> {
   try {
     return await read();
   } catch (error) {
     if (error instanceof GraphQLError && !('originalError' in error.extensions)) throw error;
-    throw refusal(400, 'BAD_REQUEST', 'The request is not valid JSON.');
+    throw notJson();
   }
 }

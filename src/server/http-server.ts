@@ -39,6 +39,8 @@ export interface ServerOptions {
   /** Aborts when this process is about to end: it is not ready from then on. */
   readonly draining?: AbortSignal;
   readonly limits?: Partial<ServerLimits>;
+  /** Yoga answers every request to `GRAPHQL_PATH`: for who compares it with what answers ordinary ones. */
+  readonly yogaOnly?: boolean;
 }
 
 export interface OpenServer extends AsyncDisposable {
@@ -76,7 +78,7 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const operations = traceOperations(untraced, orchestrator.telemetry.tracing);
   const sockets = opened.use(createWebSockets({ ...parts, operations }));
   const streams = opened.use(watchStalledStreams(limits.stalledStreamMs));
-  const graphql = await createGraphqlHandler({ ...parts, operations });
+  const graphql = await createGraphqlHandler({ ...parts, operations, yogaOnly: options.yogaOnly ?? false });
   const longPolls = new LongPolls({ perProcess: limits.longPolls, perToken: limits.operationsPerToken, closing: ends });
   const rest = { ...parts, schema, operations: untraced, longPolls };
   const routes = getRequestListener((await createRoutes(rest, options.draining)).fetch, {

@@ -32,6 +32,14 @@ export function withStatus(result: ExecutionResult): ExecutionResult {
   return result;
 }
 
+/** Of what is thrown outside an operation: nothing was executed, so the status says it. */
+export function refusedBy(mask: (error: unknown) => GraphQLError, error: unknown): GraphQLError {
+  if (error instanceof GraphQLError && !error.originalError) return error;
+  const masked = mask(error);
+  withStatus({ errors: [masked] });
+  return masked;
+}
+
 interface HttpStatus {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;

@@ -1,5 +1,13 @@
 import { complexityFromQuery } from '@pothos/plugin-complexity';
-import { type DocumentNode, GraphQLError, type GraphQLSchema, getOperationAST, getVariableValues, Kind } from 'graphql';
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
+  Kind,
+  type OperationDefinitionNode,
+} from 'graphql';
 import { MUTATION_COST, OPERATION_COST } from '../../schema/limits.ts';
 
 export interface Measured {
@@ -18,10 +26,23 @@ export interface OperationCost {
   readonly points: number;
 }
 
+/** Of operations without variables, which cost the same each time; they go with their documents. */
+const known = new WeakMap<OperationDefinitionNode, OperationCost>();
+
 /** What an operation costs, before anything of it is executed. A subscription costs what one of its events does. */
-export function measureCost({ schema, document, operationName, variables, context }: Measured): OperationCost {
-  const operation = getOperationAST(document, operationName);
+export function measureCost({ operationName, ...measured }: Measured): OperationCost {
+  const operation = getOperationAST(measured.document, operationName);
   if (!operation) return { complexity: 0, points: OPERATION_COST };
+  if (operation.variableDefinitions?.length) return measureOperation(operation, measured);
+  const cost = known.get(operation) ?? measureOperation(operation, measured);
+  known.set(operation, cost);
+  return cost;
+}
+
+function measureOperation(
+  operation: OperationDefinitionNode,
+  { schema, document, variables, context }: Omit<Measured, 'operationName'>,
+): OperationCost {
   const values = variables ?? {};
   // Asked first, for one error: the measuring below would print the whole input once for each of its faults.
   const options = { maxErrors: 1, hideSuggestions: true };

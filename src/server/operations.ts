@@ -37,8 +37,8 @@ export interface Operation {
   readonly viewer: Viewer;
   /** W3C Trace Context of the request. */
   readonly traceparent?: string | null | undefined;
-  /** Its caller is gone. */
-  readonly gone?: AbortSignal | undefined;
+  /** Aborts when its caller has gone; asked for by who waits for something. */
+  readonly gone?: (() => AbortSignal) | undefined;
 }
 
 export interface Operations {
@@ -79,21 +79,19 @@ export function createOperations(options: OperationsOptions): Operations {
       const admitted = await admit(viewer, { ...operation, context: contextOf(viewer) });
       if (!admitted.ok) return admitted.refused;
       const { rateLimit, leave } = admitted;
-      using deadline = new Deadline(limits.operationMs);
+      // One for all that ends it early: signals that follow others are dear.
+      const cut = new AbortController();
+      using deadline = new Deadline(limits.operationMs, () => cut.abort(timeoutError(limits.operationMs)));
       using waiting = openWaiting(options, operation, deadline);
-      const timeout = deadline.signal;
-      const responseBudget = new ResponseBudget();
-      const abortSignal = AbortSignal.any([timeout, responseBudget.exceeded]);
+      const responseBudget = new ResponseBudget(cut);
       try {
         const args = executionArgs(schema, operation, showSchema);
         const { wait } = waiting;
         const request = { rateLimit, responseBudget, serverUrl: options.serverUrl(), wait };
         const contextValue = createContext(orchestrator, viewer, request);
-        return withRateLimit(masked(await execute({ ...args, contextValue, abortSignal })), rateLimit);
+        return withRateLimit(masked(await execute({ ...args, contextValue, abortSignal: cut.signal })), rateLimit);
       } catch (error) {
-        const { exceeded } = responseBudget;
-        const why = timeout.aborted ? timeoutError(limits.operationMs) : exceeded.aborted ? exceeded.reason : error;
-        return withRateLimit({ errors: [mask(why)] }, rateLimit);
+        return withRateLimit({ errors: [mask(cut.signal.aborted ? cut.signal.reason : error)] }, rateLimit);
       } finally {
         leave();
       }
@@ -127,13 +125,15 @@ export function createOperations(options: OperationsOptions): Operations {
 
 /** For an operation that waits: see `Context.wait`. */
 function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: Operation, deadline: Deadline) {
-  const lost = new AbortController();
+  let lost: AbortController | null = null;
   let unwatch: (() => void) | null = null;
   return {
     wait(ms: number): AbortSignal {
       deadline.extend(ms);
-      unwatch ??= tokens.watch(viewer, () => lost.abort());
-      return AbortSignal.any([closing, lost.signal, ...(gone ? [gone] : [])]);
+      const ends = lost ?? new AbortController();
+      lost = ends;
+      unwatch ??= tokens.watch(viewer, () => ends.abort());
+      return AbortSignal.any([closing, ends.signal, ...(gone ? [gone()] : [])]);
     },
     [Symbol.dispose]: () => unwatch?.(),
   };

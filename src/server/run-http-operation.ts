@@ -6,30 +6,34 @@ import type { Operations } from './operations.ts';
 import type { ResultStream } from './subscriptions.ts';
 
 export interface HttpOperation {
-  readonly request: Request;
+  readonly method: string;
+  readonly accept: string | null | undefined;
+  /** W3C Trace Context. */
+  readonly traceparent: string | null | undefined;
   readonly params: GraphQLParams;
   readonly viewer: Viewer;
+  /** Aborts when the caller has gone. */
+  readonly gone: () => AbortSignal;
 }
 
 /** Runs one operation with the rules of its transport. The errors of the result carry their HTTP status. */
 export async function runHttpOperation(
   operations: Operations,
-  { request, params, viewer }: HttpOperation,
+  { method, accept, traceparent, params, viewer, gone }: HttpOperation,
 ): Promise<ExecutionResult | ResultStream> {
   const { query = '', operationName, variables } = params;
   const prepared = await operations.prepare(query, viewer);
   if (!prepared.ok) return withStatus({ errors: prepared.errors });
   const { document } = prepared;
   const kind = getOperationAST(document, operationName)?.operation;
-  const traceparent = request.headers.get('traceparent');
-  const operation = { document, operationName, variables, viewer, traceparent, gone: request.signal };
+  const operation = { document, operationName, variables, viewer, traceparent, gone };
   if (kind !== 'subscription') {
-    return request.method === 'GET' ? { errors: [notByGet()] } : withStatus(await operations.execute(operation));
+    return method === 'GET' ? { errors: [notByGet()] } : withStatus(await operations.execute(operation));
   }
-  if (!acceptsEvents(request)) return { errors: [eventsNotAccepted()] };
+  if (!acceptsEvents(accept)) return { errors: [eventsNotAccepted()] };
   const result = await operations.subscribe(operation);
   if (!(Symbol.asyncIterator in result)) return withStatus(result);
-  releaseOnAbort(result, request.signal);
+  releaseOnAbort(result, gone());
   return result;
 }
 
@@ -46,8 +50,8 @@ function eventsNotAccepted(): GraphQLError {
   );
 }
 
-function acceptsEvents(request: Request): boolean {
-  const ranges = (request.headers.get('accept') ?? '*/*').split(',').map((range) => range.split(';')[0]?.trim());
+function acceptsEvents(accept: HttpOperation['accept']): boolean {
+  const ranges = (accept ?? '*/*').split(',').map((range) => range.split(';')[0]?.trim());
   return ranges.some((range) => range === '*/*' || range === 'text/*' || range === 'text/event-stream');
 }
 

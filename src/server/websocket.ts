@@ -167,7 +167,7 @@ function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<strin
         document: prepared.document,
         operationName: operationName ?? null,
         variableValues: variables ?? null,
-        contextValue: { viewer: extra.viewer, gone: extra.gone.signal } satisfies Caller,
+        contextValue: { viewer: extra.viewer, gone: () => extra.gone.signal } satisfies Caller,
       };
     },
     execute: (args) => operations.execute(operationOf(args)),
@@ -178,7 +178,7 @@ function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<strin
 
 interface Caller {
   readonly viewer: Viewer;
-  readonly gone: AbortSignal;
+  readonly gone: () => AbortSignal;
 }
 
 /** The context of graphql-ws' arguments is the caller; `operations` makes the real ones. */

@@ -34,8 +34,26 @@ export interface Tracing extends AsyncDisposable {
   start(span: SpanStart): Span;
 }
 
+class UnkeptSpan implements Span {
+  #ids: TraceIds | null;
+
+  constructor(parent: TraceIds | null) {
+    this.#ids = parent;
+  }
+
+  /** Made for the first who asks: most ask for none. */
+  get ids(): TraceIds {
+    this.#ids ??= newTrace();
+    return this.#ids;
+  }
+
+  set(): void {}
+  fail(): void {}
+  end(): void {}
+}
+
 /** Nothing is kept; the ids go from hand to hand all the same. */
 export const NO_TRACING: Tracing = {
-  start: ({ parent }) => ({ ids: parent ?? newTrace(), set() {}, fail() {}, end() {} }),
+  start: ({ parent }) => new UnkeptSpan(parent),
   async [Symbol.asyncDispose]() {},
 };

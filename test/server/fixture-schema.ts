@@ -7,6 +7,7 @@ import {
   GraphQLList,
   GraphQLNonNull,
   GraphQLObjectType,
+  GraphQLScalarType,
   GraphQLSchema,
   GraphQLString,
 } from 'graphql';
@@ -138,6 +139,7 @@ export function createFixture(): Fixture {
           throw new ForbiddenError('admin');
         },
       },
+      unwritable: { type: new GraphQLScalarType({ name: 'Raw' }), resolve: () => 1n },
       never: { type: GraphQLString, resolve: () => new Promise(() => {}) },
     },
   });

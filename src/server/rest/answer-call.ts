@@ -22,7 +22,7 @@ export async function answerCall(deps: RestDeps, endpoint: Endpoint, context: Co
   const run: Run = async (variables) => {
     const document = checked(deps, endpoint.document);
     const all = { ...endpoint.variables(call), ...variables };
-    const result = await deps.operations.execute({ document, variables: all, viewer, gone: gone.signal });
+    const result = await deps.operations.execute({ document, variables: all, viewer, gone: () => gone.signal });
     rateLimit = (result.extensions?.rateLimit as RateLimit | undefined) ?? null;
     return answerOf(result, endpoint, call);
   };

@@ -1,0 +1,105 @@
+/** POST of a query or mutation as JSON, which is nearly every request: answered without the objects of a fetch API. */
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionResult } from 'graphql';
+import type { Viewer } from '../auth/viewer.ts';
+import { type AnswerType, acceptedType } from './accepted-type.ts';
+import type { Authenticator } from './authenticator.ts';
+import { readParams } from './check-params.ts';
+import { collectBody } from './collect-body.ts';
+import { refusal, refusedBy } from './http-status.ts';
+import { identifyCaller } from './identify-caller.ts';
+import type { Operations } from './operations.ts';
+import { runHttpOperation } from './run-http-operation.ts';
+import { sendResult } from './send-result.ts';
+
+/** A request whose sender is known and whose body has been read, for who answers it instead. */
+export interface ReadRequest {
+  readonly viewer: Viewer;
+  readonly body: string;
+}
+
+export interface PostOptions {
+  readonly operations: Operations;
+  readonly authenticator: Authenticator;
+  readonly bodyBytes: number;
+  /** Pages of other origins may call: their answers have more headers. */
+  readonly hasOrigins: boolean;
+  /** For what turns out to be a subscription. */
+  readonly otherwise: (request: IncomingMessage, response: ServerResponse, read: ReadRequest) => Promise<void>;
+}
+
+/** Gives a function that answers the request, and null for one that is not of this kind: then nothing of it was read. */
+export function createPostHandler(options: PostOptions) {
+  return (request: IncomingMessage, response: ServerResponse): Promise<void> | null => {
+    const type = isOrdinary(request, options) ? acceptedType(request.headers.accept) : null;
+    return type && answer(options, { request, response, type });
+  };
+}
+
+function isOrdinary({ method, url, headers }: IncomingMessage, { hasOrigins }: PostOptions): boolean {
+  return (
+    method === 'POST' &&
+    url === '/graphql' &&
+    isJson(headers['content-type']) &&
+    headers['content-encoding'] === undefined &&
+    (headers.origin === undefined || !hasOrigins)
+  );
+}
+
+function isJson(type = ''): boolean {
+  return type === 'application/json' || (type.startsWith('application/json;') && !type.includes(','));
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly type: AnswerType;
+}
+
+async function answer(options: PostOptions, { request, response, type }: Exchange): Promise<void> {
+  try {
+    const result = await run(options, request, response);
+    if (result) sendResult(response, { result, type });
+  } catch (error) {
+    if (response.headersSent) response.destroy();
+    else sendResult(response, { result: { errors: [refusedBy(options.operations.mask, error)] }, type });
+  }
+}
+
+/** Null when somebody else answers, or nobody waits for an answer. */
+async function run(
+  options: PostOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<ExecutionResult | null> {
+  const { operations, authenticator, bodyBytes, otherwise } = options;
+  const { method = 'POST', headers, socket } = request;
+  // Before the body: of who has no token nothing is kept.
+  const caller = { authorization: headers.authorization, address: socket.remoteAddress };
+  const viewer = await identifyCaller({ authenticator, mask: operations.mask }, caller);
+  const body = await collectBody(request, bodyBytes);
+  if (!body.ok) {
+    if (body.why === 'GONE') return null;
+    throw refusal(413, 'REQUEST_ENTITY_TOO_LARGE', 'Request body too large');
+  }
+  const params = readParams(body.text);
+  if (params.query.includes('subscription')) {
+    await otherwise(request, response, { viewer, body: body.text });
+    return null;
+  }
+  const said = { method, accept: headers.accept, traceparent: traceparentOf(headers) };
+  const result = await runHttpOperation(operations, { ...said, params, viewer, gone: () => goneSignal(response) });
+  if (Symbol.asyncIterator in result) throw new Error('A subscription came where there are none.');
+  return result;
+}
+
+function traceparentOf({ traceparent }: IncomingHttpHeaders): string | undefined {
+  return typeof traceparent === 'string' ? traceparent : undefined;
+}
+
+function goneSignal(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  if (response.closed) gone.abort();
+  else response.once('close', () => gone.abort());
+  return gone.signal;
+}

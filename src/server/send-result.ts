@@ -1,0 +1,52 @@
+/** The answer to an operation, in the bytes that Yoga would send. */
+import type { ServerResponse } from 'node:http';
+import type { ExecutionResult, GraphQLError, GraphQLFormattedError } from 'graphql';
+import type { AnswerType } from './accepted-type.ts';
+
+interface HttpExtension {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly spec?: boolean;
+}
+
+export interface Answered {
+  readonly result: ExecutionResult;
+  readonly type: AnswerType;
+}
+
+/** The result's errors say the status, see `withStatus`. Throws what JSON cannot write; then nothing is sent. */
+export function sendResult(response: ServerResponse, { result, type }: Answered): void {
+  const { errors } = result;
+  const contentType = `${type}; charset=utf-8`;
+  if (!errors?.length) {
+    send(response, 200, { 'Content-Type': contentType }, JSON.stringify(result));
+    return;
+  }
+  const body = JSON.stringify({ ...result, errors: errors.map(withoutHttp) });
+  const headers = Object.assign({ 'Content-Type': contentType }, ...errors.map((error) => httpOf(error)?.headers));
+  send(response, statusOf(result, type), headers, body);
+}
+
+function send(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
+  if (response.destroyed || response.writableEnded) return;
+  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+/** The highest that an error asks for; those of the specification are not for `application/json`. */
+function statusOf({ errors = [] }: ExecutionResult, type: AnswerType): number {
+  const statuses = errors.flatMap((error) => {
+    const http = httpOf(error);
+    return http?.status === undefined || (http.spec && type === 'application/json') ? [] : [http.status];
+  });
+  return statuses.length > 0 ? Math.max(...statuses) : 200;
+}
+
+function httpOf({ extensions }: GraphQLError): HttpExtension | undefined {
+  return extensions.http as HttpExtension | undefined;
+}
+
+function withoutHttp(error: GraphQLError): GraphQLFormattedError {
+  const { extensions: { http: _http, ...extensions } = {}, ...rest } = error.toJSON();
+  return Object.keys(extensions).length > 0 ? { ...rest, extensions } : rest;
+}
