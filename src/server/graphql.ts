@@ -1,7 +1,7 @@
 /** GraphQL over HTTP and SSE: Yoga reads requests and writes responses, `operations.ts` does what is between. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GraphQLError } from 'graphql';
-import { createYoga, type GraphQLParams, getSSEProcessor, isAsyncIterable, type Plugin } from 'graphql-yoga';
+import { type ExecutionResult, GraphQLError } from 'graphql';
+import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -10,6 +10,8 @@ import { refusal, withStatus } from './http-status.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operations } from './operations.ts';
 import { runHttpOperation } from './run-http-operation.ts';
+import { sendEvents } from './send-events.ts';
+import { isResultStream } from './subscriptions.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -82,7 +84,6 @@ function answerDefects(operations: Operations): Plugin<object, NodeContext> {
 
 function runOperations(authenticator: Authenticator, operations: Operations): Plugin<object, NodeContext> {
   const viewers = new WeakMap<Request, Viewer>();
-  const sendEvents = getSSEProcessor();
   return {
     async onRequestParse({ request, requestParser, setRequestParser, serverContext }) {
       refuseOtherBodies(request);
@@ -98,10 +99,14 @@ function runOperations(authenticator: Authenticator, operations: Operations): Pl
       checkParams(params);
       const viewer = viewers.get(request);
       if (!viewer) throw new Error('A request came to its operation without a viewer.');
-      setParamsHandler(({ params }) => runHttpOperation(operations, { request, params, viewer }));
+      // Yoga only hands a stream on.
+      setParamsHandler(
+        async ({ params }) => (await runHttpOperation(operations, { request, params, viewer })) as ExecutionResult,
+      );
     },
     onResultProcess({ result, setResultProcessor }) {
-      if (isAsyncIterable(result)) setResultProcessor(sendEvents, 'text/event-stream');
+      if (!isResultStream(result)) return;
+      setResultProcessor((_result, fetchAPI) => sendEvents(result, fetchAPI), 'text/event-stream');
     },
   };
 }
