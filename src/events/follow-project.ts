@@ -30,7 +30,7 @@ export function followProject(
   return follow<ProjectActivity>({
     hub,
     topic,
-    share: JSON.stringify([topic, types && types.toSorted()]),
+    share: JSON.stringify([topic, types?.toSorted() ?? null]),
     page: PAGE,
     load: async (cursor) => {
       const last = types ? await lastActivity(db, projectId) : 0;

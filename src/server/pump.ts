@@ -44,9 +44,15 @@ export class Pump implements AsyncIterableIterator<never, undefined> {
 
   readonly #run = (): void => {
     while (!this.#closed) {
-      if (!this.#writer.hasRoom) return this.#writer.whenRoom(this.#run);
+      if (!this.#writer.hasRoom) {
+        this.#writer.whenRoom(this.#run);
+        return;
+      }
       const payload = this.#feed.take();
-      if (payload === null) return this.#feed.wait(this.#run);
+      if (payload === null) {
+        this.#feed.wait(this.#run);
+        return;
+      }
       if (payload === ENDED) this.#closed = true;
       else this.#writer.add(this.#head, payload.json);
     }

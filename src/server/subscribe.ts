@@ -55,7 +55,10 @@ class ResultFeed implements Feed<Payload> {
   }
 
   wait(ready: () => void): void {
-    if (this.#ahead.length === 0) return this.#events.wait(ready);
+    if (this.#ahead.length === 0) {
+      this.#events.wait(ready);
+      return;
+    }
     this.#runAhead();
     // What was begun together is mostly done together, and leaves together.
     this.#ahead.findLast(isUnderWay)?.wait(ready);
