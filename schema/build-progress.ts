@@ -10,6 +10,8 @@ import { followProject } from '../src/events/follow-project.ts';
 import { readEvents } from '../src/events/read-events.ts';
 import type { ProjectActivity } from '../src/events/read-project-activity.ts';
 import { eventsTopic } from '../src/events/topics.ts';
+import { EVENT_PAGE } from '../src/orchestrator.ts';
+import type { FeedIterator } from '../src/std/feed.ts';
 import { LogBatchRef } from './build-log.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
@@ -85,13 +87,16 @@ builder.subscriptionFields((t) => ({
 async function followBuild(
   context: Context,
   { buildId, after }: { buildId: string; after?: string | null | undefined },
-): Promise<AsyncIterableIterator<BuildEvent>> {
+): Promise<FeedIterator<BuildEvent>> {
   const cursor = readAfter(after);
   const build = await requireBuild(context, buildId);
   const { db, hub, readEventPage } = context.orchestrator;
+  const topic = eventsTopic(build.id);
   const events = follow<BuildEvent>({
     hub,
-    topic: eventsTopic(build.id),
+    topic,
+    share: topic,
+    page: EVENT_PAGE,
     load: (seq) => readEventPage(build.id, seq),
     cursorOf: (event) => event.seq,
     isLast: (event) => event.type === TERMINAL_EVENT,
@@ -99,7 +104,7 @@ async function followBuild(
   });
   // Whoever has the last event of a finished build is told so, instead of waiting for ever; and so is whoever asks for
   // events that are kept no longer. Those of a build go together.
-  if (isFinished(build.status) && !(await isLastKept(db, build, cursor))) await events.return?.();
+  if (isFinished(build.status) && !(await isLastKept(db, build, cursor))) events.close();
   return events;
 }
 

@@ -15,7 +15,7 @@ import { readInstallation } from './database/installation.ts';
 import { CONTROL_LIMITS } from './database/session-settings.ts';
 import type { BuildEvent } from './events/event.ts';
 import { EventHub } from './events/event-hub.ts';
-import { sharedEventReader } from './events/read-events.ts';
+import { readEvents } from './events/read-events.ts';
 import { loadTemplates } from './projects/load-templates.ts';
 import { ProjectCache } from './projects/project-cache.ts';
 import type { TemplateCatalogue } from './projects/template.ts';
@@ -34,7 +34,7 @@ import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { WorkerWatch } from './workers/worker-watch.ts';
 
 /** Rows of one read of a follower. */
-const EVENT_PAGE = 200;
+export const EVENT_PAGE = 200;
 const CONTROL_POOL = 2;
 
 export interface Orchestrator extends AsyncDisposable {
@@ -147,7 +147,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
       hub,
       onError: (error) => logger.warn({ error: String(error) }, 'the workers will be looked at again'),
     }),
-    readEventPage: sharedEventReader(db, EVENT_PAGE),
+    readEventPage: (buildId: string, after: number) => readEvents(db, { buildId, after, limit: EVENT_PAGE }),
   };
   const resources = opened.move();
   return { ...orchestrator, [Symbol.asyncDispose]: () => resources.disposeAsync() };

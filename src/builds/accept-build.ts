@@ -5,7 +5,6 @@
 import type { DatabaseTransaction } from '../database/database.ts';
 import { ProjectNotReadyError } from '../errors.ts';
 import type { Topic } from '../events/topics.ts';
-import type { Queue } from '../queue/queue.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { type Build, findBuild } from './build.ts';
@@ -36,7 +35,7 @@ export function projectNotActive(): ProjectNotReadyError {
 }
 
 /** Throws KeyTaken, ProjectChanged or ProjectNotReadyError. */
-export async function acceptBuild(trx: DatabaseTransaction, queue: Queue, build: NewBuild): Promise<AcceptedBuild> {
+export async function acceptBuild(trx: DatabaseTransaction, build: NewBuild): Promise<AcceptedBuild> {
   const { projectId, spec, scheduled } = build;
   const newcomer: Newcomer = {
     projectId,

@@ -51,7 +51,7 @@ export async function createAndBuild(
     const creation = key === null ? null : { key, hash: hash.text };
     const project = await insertProject(trx, deps, { project: checked, actor, action: 'createAndBuild', creation });
     if (!project) return null;
-    const { build } = await acceptBuild(trx, deps.queue, {
+    const { build } = await acceptBuild(trx, {
       projectId: project.id,
       projectVersion: null,
       spec,

@@ -3,6 +3,7 @@ import type { Database } from '../database/database.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { follow } from '../events/follow.ts';
 import { logTopic } from '../events/topics.ts';
+import type { FeedIterator } from '../std/feed.ts';
 import { isFinished } from './build.ts';
 import { type NumberedLine, readLog } from './build-log.ts';
 
@@ -32,10 +33,12 @@ export interface FollowLogOptions {
 export function followLog(
   { db, hub }: { readonly db: Database; readonly hub: EventHub },
   { buildId, after }: FollowLogOptions,
-): AsyncIterableIterator<LogBatch> {
+): FeedIterator<LogBatch> {
+  const topic = logTopic(buildId);
   return follow<LogBatch>({
     hub,
-    topic: logTopic(buildId),
+    topic,
+    share: topic,
     load: (cursor) => readBatches(db, buildId, cursor),
     cursorOf: (batch) => batch.cursor,
     isLast: (batch) => batch.finished,

@@ -152,7 +152,7 @@ async function acceptAlone(deps: AcceptDeps, wanted: NewBuild): Promise<Build | 
   // A repeated request need not wait for the builds that it would end.
   if (await findSame(deps.db, wanted)) return 'KEY_TAKEN';
   try {
-    const { build, topics, ended } = await inTransaction(deps.db, (trx) => acceptBuild(trx, deps.queue, wanted));
+    const { build, topics, ended } = await inTransaction(deps.db, (trx) => acceptBuild(trx, wanted));
     await failpoint('accept.committed');
     deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId), ...topics);
     for (const id of ended) await reportEnd(deps, id);

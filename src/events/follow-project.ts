@@ -1,5 +1,6 @@
 /** A project's milestones from a cursor on, and then live; it never ends by itself. */
 import type { Database } from '../database/database.ts';
+import type { FeedIterator } from '../std/feed.ts';
 import type { BuildEventType } from './event.ts';
 import type { EventHub } from './event-hub.ts';
 import { follow } from './follow.ts';
@@ -8,6 +9,8 @@ import { projectTopic } from './topics.ts';
 
 /** Rows of one read. */
 const PAGE = 200;
+/** Cursors that are remembered; of others a little is looked through again. */
+const MAX_SEEN = 1_000;
 
 export interface FollowProjectOptions {
   readonly projectId: string;
@@ -20,20 +23,31 @@ export interface FollowProjectOptions {
 export function followProject(
   { db, hub }: { readonly db: Database; readonly hub: EventHub },
   { projectId, after, types }: FollowProjectOptions,
-): AsyncIterableIterator<ProjectActivity> {
+): FeedIterator<ProjectActivity> {
   // What the filter holds back moves no cursor: remembered here, so that it is not looked through again at every look.
-  let seen = after;
+  const seen = new Map<number, number>();
+  const topic = projectTopic(projectId);
   return follow<ProjectActivity>({
     hub,
-    topic: projectTopic(projectId),
-    load: async () => {
+    topic,
+    share: JSON.stringify([topic, types?.toSorted() ?? null]),
+    page: PAGE,
+    load: async (cursor) => {
       const last = types ? await lastActivity(db, projectId) : 0;
-      const page = await readProjectActivity(db, { projectId, after: seen, limit: PAGE, types });
-      seen = page.at(-1)?.seq ?? Math.max(seen, last);
+      const from = seen.get(cursor) ?? cursor;
+      const page = await readProjectActivity(db, { projectId, after: from, limit: PAGE, types });
+      if (page.length > 0) seen.delete(cursor);
+      else if (last > from) remember(seen, cursor, last);
       return page;
     },
     cursorOf: (row) => row.seq,
     isLast: () => false,
     after,
   });
+}
+
+function remember(seen: Map<number, number>, cursor: number, last: number): void {
+  const [oldest] = seen.keys();
+  if (oldest !== undefined && seen.size >= MAX_SEEN) seen.delete(oldest);
+  seen.set(cursor, last);
 }

@@ -3,13 +3,12 @@
  * cursor, never a queue: it reads rows when its consumer asks for the next one, so a consumer that stops reading
  * costs one page of memory and nothing is lost.
  */
+import { ENDED, type FeedIterator, IterableFeed } from '../std/feed.ts';
 import type { EventHub } from './event-hub.ts';
+import { Tail } from './tail.ts';
 import type { Topic } from './topics.ts';
 
-/** Hints can be lost, rows cannot: a waiting follower looks by itself this often. */
-const LOOK_EVERY_MS = 5_000;
-
-export interface FollowOptions<Row> {
+export interface FollowOptions<Row extends object> {
   readonly hub: EventHub;
   readonly topic: Topic;
   /** The rows after a cursor in order, as many as the source likes to give at once; none when there is nothing new. */
@@ -18,74 +17,99 @@ export interface FollowOptions<Row> {
   /** Nothing follows this row. */
   readonly isLast: (row: Row) => boolean;
   readonly after: number;
+  /** Followers with the same name read together: their `load` gives the same. Absent: it reads alone. */
+  readonly share?: string;
+  /** Rows of a full page: after fewer there is nothing more for now. Absent: only after none. */
+  readonly page?: number;
 }
 
 /**
  * Each row after `after` exactly once and in order; ends after the row that `isLast` names. Written by hand, not as a
  * generator: `return()` must end a `next()` that waits, or every idle subscription would outlive its client.
  */
-export function follow<Row>(options: FollowOptions<Row>): AsyncIterableIterator<Row> {
-  let cursor = options.after;
-  let rows: readonly Row[] = [];
-  let position = 0;
-  let done = false;
-  let woken = false;
-  let resume: (() => void) | null = null;
-  const wake = () => {
-    woken = true;
-    resume?.();
-  };
-  const off = options.hub.on(options.topic, wake);
+export function follow<Row extends object>(options: FollowOptions<Row>): FeedIterator<Row> {
+  return new Follower(options, Tail.of(options));
+}
 
-  const finish = () => {
-    done = true;
-    off();
-    wake();
-  };
+const NONE: readonly never[] = [];
 
-  const somethingNew = () =>
-    new Promise<void>((proceed) => {
-      const timer = setTimeout(wake, LOOK_EVERY_MS);
-      resume = () => {
-        clearTimeout(timer);
-        resume = null;
-        proceed();
-      };
-      if (woken) resume();
-    });
+export class Follower<Row extends object> extends IterableFeed<Row> {
+  readonly #tail: Tail<Row>;
+  #cursor: number;
+  #rows: readonly Row[] = NONE;
+  #position = 0;
+  #ended = false;
+  #failure: { readonly error: unknown } | null = null;
+  #ready: (() => void) | null = null;
+  #reads: number | null = null;
 
-  const next = async (): Promise<IteratorResult<Row>> => {
-    while (!done) {
-      const row = rows[position];
-      if (row !== undefined) {
-        position += 1;
-        cursor = options.cursorOf(row);
-        if (options.isLast(row)) finish();
-        return { done: false, value: row };
-      }
-      // Lowered before the rows are read: whatever is announced from here on is looked for again.
-      woken = false;
-      rows = await options.load(cursor);
-      position = 0;
-      if (rows.length === 0 && !done) await somethingNew();
-    }
-    return { done: true, value: undefined };
-  };
+  constructor({ after }: { readonly after: number }, tail: Tail<Row>) {
+    super();
+    this.#cursor = after;
+    this.#tail = tail;
+    tail.enter(this);
+  }
 
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    next() {
-      // One at a time, so that two callers never read the same row.
-      const result = last.then(next);
-      last = result.catch(() => finish());
-      return result;
-    },
-    async return() {
-      finish();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+  get cursor(): number {
+    return this.#cursor;
+  }
+
+  /** How often the tail had been woken when everything up to the cursor was read; null: it may not be everything. */
+  get knows(): number | null {
+    return this.#rows.length === 0 ? this.#reads : null;
+  }
+
+  override take(): Row | null | typeof ENDED {
+    const row = this.#rows[this.#position];
+    if (row === undefined) return this.#last();
+    this.#position += 1;
+    this.#cursor = this.#tail.cursorOf(row);
+    // The page is held only while something of it is left.
+    if (this.#position === this.#rows.length) this.#rows = NONE;
+    if (this.#tail.isLast(row)) this.close();
+    return row;
+  }
+
+  override wait(ready: () => void): void {
+    this.#ready = ready;
+    if (this.#ended) queueMicrotask(() => this.#call());
+    else this.#tail.wait(this);
+  }
+
+  override close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#rows = NONE;
+    this.#tail.leave(this);
+    this.#call();
+  }
+
+  /** Of the tail: rows behind the cursor. `wakes`: see `knows`. */
+  give(rows: readonly Row[], wakes: number | null): void {
+    if (this.#ended) return;
+    this.#rows = rows;
+    this.#position = 0;
+    this.#reads = wakes;
+    this.#call();
+  }
+
+  /** Of the tail: it could not be read. */
+  fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#failure = { error };
+    this.close();
+  }
+
+  #last(): null | typeof ENDED {
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure) throw failure.error;
+    return this.#ended ? ENDED : null;
+  }
+
+  #call(): void {
+    const ready = this.#ready;
+    this.#ready = null;
+    ready?.();
+  }
 }

@@ -43,26 +43,3 @@ export function toEvent(row: EventRow): BuildEvent {
     data: row.data,
   } as BuildEvent;
 }
-
-/**
- * Reads events for many followers: those that ask for the same page in one turn of the event loop share one query, so
- * that one event costs one query however many are watching. A query that was already sent is never shared: it may
- * have begun before the commit that its asker was woken for.
- */
-export function sharedEventReader(
-  db: Database,
-  limit: number,
-): (buildId: string, after: number) => Promise<readonly BuildEvent[]> {
-  const gathering = new Map<string, Promise<readonly BuildEvent[]>>();
-  return (buildId, after) => {
-    const key = `${buildId}:${after}`;
-    const found = gathering.get(key);
-    if (found) return found;
-    const read = new Promise((turn) => setImmediate(turn)).then(() => {
-      gathering.delete(key);
-      return readEvents(db, { buildId, after, limit });
-    });
-    gathering.set(key, read);
-    return read;
-  };
-}

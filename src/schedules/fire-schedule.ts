@@ -126,7 +126,7 @@ async function startRun(trx: DatabaseTransaction, deps: FireDeps, { schedule, at
   }
   await sql`savepoint run`.execute(trx);
   try {
-    const { build, topics, ended } = await acceptBuild(trx, deps.queue, {
+    const { build, topics, ended } = await acceptBuild(trx, {
       projectId,
       projectVersion: null,
       spec: await resolve(trx, deps, schedule),

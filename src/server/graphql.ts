@@ -3,8 +3,8 @@
  * `operations.ts` does what is between.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { GraphQLError } from 'graphql';
-import { createYoga, type GraphQLParams, getSSEProcessor, isAsyncIterable, type Plugin } from 'graphql-yoga';
+import { type ExecutionResult, GraphQLError } from 'graphql';
+import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -16,6 +16,8 @@ import type { ServerLimits } from './limits.ts';
 import type { Operations } from './operations.ts';
 import { createPostHandler } from './post-graphql.ts';
 import { runHttpOperation } from './run-http-operation.ts';
+import { sendEvents } from './send-events.ts';
+import { isResultStream } from './subscriptions.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -92,7 +94,6 @@ function answerDefects(operations: Operations): Plugin<object, NodeContext> {
 function runOperations(authenticator: Authenticator, operations: Operations): Plugin<object, NodeContext> {
   const viewers = new WeakMap<Request, Viewer>();
   const { mask } = operations;
-  const sendEvents = getSSEProcessor();
   return {
     async onRequestParse({ request, requestParser, setRequestParser, serverContext }) {
       refuseOtherBodies(request);
@@ -106,10 +107,15 @@ function runOperations(authenticator: Authenticator, operations: Operations): Pl
       if (!viewer) throw new Error('A request came to its operation without a viewer.');
       const { method, headers, signal } = request;
       const said = { method, accept: headers.get('accept'), traceparent: headers.get('traceparent') };
-      setParamsHandler(({ params }) => runHttpOperation(operations, { ...said, params, viewer, gone: () => signal }));
+      setParamsHandler(
+        // Yoga only hands a stream on.
+        async ({ params }) =>
+          (await runHttpOperation(operations, { ...said, params, viewer, gone: () => signal })) as ExecutionResult,
+      );
     },
     onResultProcess({ result, setResultProcessor }) {
-      if (isAsyncIterable(result)) setResultProcessor(sendEvents, 'text/event-stream');
+      if (!isResultStream(result)) return;
+      setResultProcessor((_result, fetchAPI) => sendEvents(result, fetchAPI), 'text/event-stream');
     },
   };
 }

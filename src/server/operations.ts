@@ -58,12 +58,12 @@ export function createOperations(options: OperationsOptions): Operations {
   const { orchestrator, schema, limits } = options;
   const showSchema = orchestrator.config.introspection ?? false;
   const prepare = createDocuments({ schema, showSchema });
-  const executions = new SharedExecutions();
   const mask = createErrorMask(orchestrator.logger, () => orchestrator.telemetry.systemError('api'));
   const masked = (result: ExecutionResult): ExecutionResult =>
     result.errors ? { ...result, errors: result.errors.map(mask) } : result;
   const { admit, charge } = createAdmission({ schema, limits, rateLimits: options.rateLimits, mask });
   const contextOf = (viewer: Viewer) => createContext(orchestrator, viewer, { serverUrl: options.serverUrl() });
+  const executions = new SharedExecutions({ newContext: contextOf, finish: masked });
 
   return {
     schema,
@@ -98,14 +98,14 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     async subscribe(operation) {
       const { viewer } = operation;
-      const newContext = () => contextOf(viewer);
-      const admitted = await admit(viewer, { ...operation, context: newContext() });
+      const contextValue = contextOf(viewer);
+      const admitted = await admit(viewer, { ...operation, context: contextValue });
       if (!admitted.ok) return admitted.refused;
       const { leave } = admitted;
       try {
-        const args = executionArgs(schema, operation, showSchema);
-        const stream = await subscribe({ args, viewer, newContext, executions, finish: masked });
-        if (Symbol.asyncIterator in stream) {
+        const args = { ...executionArgs(schema, operation, showSchema), contextValue };
+        const stream = await subscribe({ args, viewer, executions });
+        if ('take' in stream) {
           const watch = (end: (why: GraphQLError) => void) =>
             both(
               options.tokens.watch(viewer, () => end(lostToken())),
@@ -114,7 +114,7 @@ export function createOperations(options: OperationsOptions): Operations {
           return options.subscriptions.add({ source: stream, watch, explain: mask });
         }
         leave();
-        return stream;
+        return masked(stream);
       } catch (error) {
         leave();
         return { errors: [mask(error)] };

@@ -1,52 +1,179 @@
 /**
- * One execution for all subscribers who would get the same: same event, document, variables and rights. Fields below a
- * subscription may look at what their viewer may do, and at nothing else of the viewer.
+ * One execution, and one text of its result, for all subscribers who would get the same: same event, document, variables and
+ * rights. Fields below a subscription may look at what their viewer may do, and at nothing else of the viewer; of those that
+ * are marked as `perViewer` each viewer has his own.
  */
 import {
   type ASTNode,
   type DocumentNode,
   type ExecutionResult,
+  executeSubscriptionEvent,
+  type GraphQLSchema,
   Kind,
+  TypeInfo,
   type ValidatedSubscriptionArgs,
   visit,
+  visitWithTypeInfo,
 } from 'graphql';
+import { rightsOf } from '../auth/rights.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { Payload } from './payload.ts';
+
+export interface SharedExecutionsOptions {
+  readonly newContext: (viewer: Viewer) => object;
+  /** Applied to every result. */
+  readonly finish: (result: ExecutionResult) => ExecutionResult;
+}
 
 export class SharedExecutions {
-  readonly #results = new WeakMap<object, Map<string, Promise<ExecutionResult>>>();
-  readonly #documentNumbers = new WeakMap<DocumentNode, number>();
-  #documents = 0;
+  readonly #options: SharedExecutionsOptions;
+  readonly #groups = new Map<string, SubscriptionGroup>();
+  readonly #documents = new WeakMap<DocumentNode, KnownDocument>();
+  #documentCount = 0;
 
-  /** What two subscriptions have in common when they may share. */
-  keyOf(args: ValidatedSubscriptionArgs, viewer: Viewer): string {
-    const values = args.rawVariableValues ?? {};
-    // Without a value is not null: the first takes the default.
-    const variables = [...variablesOfEvents(args)]
-      .sort()
-      .map((name) => (name in values ? [name, values[name]] : [name]));
-    const rights = [[...viewer.scopes].sort(), viewer.projectIds && [...viewer.projectIds].sort()];
-    return JSON.stringify([this.#numberOf(args.document), args.operation.name?.value, rights, variables]);
+  constructor(options: SharedExecutionsOptions) {
+    this.#options = options;
   }
 
-  /** Followers of one build are given the same event objects: what is known of one is forgotten with it. */
-  run(event: unknown, key: string, execute: () => Promise<ExecutionResult>): Promise<ExecutionResult> {
-    if (typeof event !== 'object' || event === null) return execute();
-    const results = this.#results.get(event) ?? new Map<string, Promise<ExecutionResult>>();
-    this.#results.set(event, results);
-    const known = results.get(key);
+  /** Groups that have a subscriber. */
+  get size(): number {
+    return this.#groups.size;
+  }
+
+  /** The group of a subscription; to be left when it ends. */
+  join(args: ValidatedSubscriptionArgs, viewer: Viewer): SubscriptionGroup {
+    const document = this.#know(args);
+    const key = keyOf(args, viewer, document);
+    let group = this.#groups.get(key);
+    if (!group) {
+      const { newContext, finish } = this.#options;
+      const seen = document.perViewer ? viewer : rightsOf(viewer);
+      // The first one's context has read what the next event must read again.
+      const shared = { ...args, contextValue: undefined };
+      const execute = (event: object) => {
+        const result = executeSubscriptionEvent({ ...shared, rootValue: event, contextValue: newContext(seen) });
+        return result instanceof Promise ? result.then(finish) : finish(result);
+      };
+      group = new SubscriptionGroup(execute, () => this.#groups.delete(key));
+      this.#groups.set(key, group);
+    }
+    group.enter();
+    return group;
+  }
+
+  #know({ schema, document }: ValidatedSubscriptionArgs): KnownDocument {
+    const known = this.#documents.get(document);
     if (known) return known;
-    const result = execute();
-    results.set(key, result);
-    return result;
+    this.#documentCount += 1;
+    const found = { number: this.#documentCount, perViewer: asksPerViewer(schema, document) };
+    this.#documents.set(document, found);
+    return found;
+  }
+}
+
+interface KnownDocument {
+  readonly number: number;
+  /** It selects a field that depends on who asks. */
+  readonly perViewer: boolean;
+}
+
+type Result = ExecutionResult | Promise<ExecutionResult>;
+
+/** Subscribers who get the same. */
+export class SubscriptionGroup {
+  readonly #execute: (event: object) => Result;
+  readonly #onEmpty: () => void;
+  /** Followers of one build are given the same event objects: what is known of one is forgotten with it. */
+  readonly #executions = new WeakMap<object, Execution>();
+  #members = 0;
+
+  constructor(execute: (event: object) => Result, onEmpty: () => void) {
+    this.#execute = execute;
+    this.#onEmpty = onEmpty;
   }
 
-  #numberOf(document: DocumentNode): number {
-    const known = this.#documentNumbers.get(document);
-    if (known !== undefined) return known;
-    this.#documents += 1;
-    this.#documentNumbers.set(document, this.#documents);
-    return this.#documents;
+  enter(): void {
+    this.#members += 1;
   }
+
+  leave(): void {
+    this.#members -= 1;
+    if (this.#members === 0) this.#onEmpty();
+  }
+
+  run(event: object): Execution {
+    const known = this.#executions.get(event);
+    if (known) return known;
+    const execution = new Execution(() => this.#execute(event));
+    this.#executions.set(event, execution);
+    return execution;
+  }
+}
+
+/** What the subscribers of a group are told about one event. */
+export class Execution {
+  #payload: Payload | null = null;
+  #failure: { readonly error: unknown } | null = null;
+  #waiting: (() => void)[] = [];
+
+  constructor(execute: () => Result) {
+    try {
+      const result = execute();
+      if (!(result instanceof Promise)) this.#payload = Payload.of(result);
+      else
+        result.then(
+          (known) => this.#end(known),
+          (error: unknown) => this.#fail(error),
+        );
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  /** Null while it is under way. Throws what it has failed with. */
+  get payload(): Payload | null {
+    if (this.#failure) throw this.#failure.error;
+    return this.#payload;
+  }
+
+  get isUnderWay(): boolean {
+    return !this.#payload && !this.#failure;
+  }
+
+  /** While it is under way: calls when it is not any more. */
+  wait(ready: () => void): void {
+    this.#waiting.push(ready);
+  }
+
+  #end(result: ExecutionResult): void {
+    try {
+      this.#payload = Payload.of(result);
+    } catch (error) {
+      this.#failure = { error };
+    }
+    this.#done();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = { error };
+    this.#done();
+  }
+
+  #done(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const ready of waiting) ready();
+  }
+}
+
+/** What two subscriptions have in common when they may share. */
+function keyOf(args: ValidatedSubscriptionArgs, viewer: Viewer, { number, perViewer }: KnownDocument): string {
+  const values = args.rawVariableValues ?? {};
+  // Without a value is not null: the first takes the default.
+  const variables = [...variablesOfEvents(args)].sort().map((name) => (name in values ? [name, values[name]] : [name]));
+  const rights = [[...viewer.scopes].sort(), viewer.projectIds && [...viewer.projectIds].sort()];
+  const who = perViewer ? [viewer.tokenId, viewer.secretVersion] : null;
+  return JSON.stringify([number, args.operation.name?.value, rights, who, variables]);
 }
 
 /** Without those that only say which events there are, such as the cursor: each subscriber has his own. */
@@ -60,4 +187,14 @@ function variablesOfEvents({ operation, fragmentDefinitions }: ValidatedSubscrip
   }
   for (const fragment of Object.values(fragmentDefinitions)) collect(fragment);
   return names;
+}
+
+function asksPerViewer(schema: GraphQLSchema, document: DocumentNode): boolean {
+  const types = new TypeInfo(schema);
+  let found = false;
+  const Field = () => {
+    found ||= types.getFieldDef()?.extensions.perViewer === true;
+  };
+  visit(document, visitWithTypeInfo(types, { Field }));
+  return found;
 }

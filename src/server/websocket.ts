@@ -12,8 +12,11 @@ import type { Viewer } from '../auth/viewer.ts';
 import { RateLimitedError } from '../errors.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Authenticator } from './authenticator.ts';
+import { type FrameWriter, FrameWriters } from './frame-writer.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operation, Operations } from './operations.ts';
+import { Pump } from './pump.ts';
+import { isResultStream } from './subscriptions.ts';
 import { TokenCounter } from './token-counter.ts';
 import type { TokenWatch } from './token-watch.ts';
 
@@ -43,6 +46,7 @@ export interface WebSockets extends Disposable {
 
 interface Extra extends Record<PropertyKey, unknown> {
   readonly socket: WebSocket;
+  readonly writer: FrameWriter;
   /** Of the peer. */
   readonly address: string | undefined;
   viewer: Viewer | null;
@@ -63,6 +67,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   };
   const server = new WebSocketServer(settings);
   const protocol = makeServer<Record<string, unknown>, Extra>(protocolOptions(options));
+  const writers = new FrameWriters();
   const answered = new WeakSet<WebSocket>();
   const pings = setInterval(() => pingAll(server, answered), limits.pingMs).unref();
 
@@ -72,12 +77,19 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     // ws has closed it with the right code already: too big, not UTF-8, not a frame.
     socket.on('error', (error) => orchestrator.logger.debug({ err: error }, 'a WebSocket was closed for its fault'));
     const address = request.socket.remoteAddress;
-    const extra: Extra = { socket, address, viewer: null, gone: new AbortController(), unwatch: () => {} };
+    const writer = writers.open(socket, request.socket);
+    const extra: Extra = { socket, writer, address, viewer: null, gone: new AbortController(), unwatch: () => {} };
     const onClosed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => send(socket, text, limits.unsentBytes),
-        close: (code, reason) => socket.close(code, reason),
+        send(text) {
+          writer.flush();
+          return send(socket, text, limits.unsentBytes);
+        },
+        close(code, reason) {
+          writer.flush();
+          socket.close(code, reason);
+        },
         onMessage: (handle) => socket.on('message', receive(extra, handle, options)),
       },
       extra,
@@ -111,7 +123,7 @@ function pingAll(server: WebSocketServer, answered: WeakSet<WebSocket>): void {
   }
 }
 
-/** Resolves when the text has left this process: the next event is pulled only then. */
+/** Resolves when the text has left this process. */
 function send(socket: WebSocket, text: string, maxUnsentBytes: number): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.send(text, (error) => {
@@ -155,7 +167,7 @@ function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<strin
   return {
     connectionInitWaitTimeout: limits.connectionInitMs,
     onConnect: (context) => connectViewer(options, sockets, context),
-    async onSubscribe({ extra, subscriptions }, _id, { query, operationName, variables }) {
+    async onSubscribe({ extra, subscriptions }, id, { query, operationName, variables }) {
       if (Object.keys(subscriptions).length > limits.operationsPerSocket) {
         return [tooManyOperations(limits.operationsPerSocket)];
       }
@@ -167,23 +179,36 @@ function protocolOptions(options: WebSocketsOptions): ServerOptions<Record<strin
         document: prepared.document,
         operationName: operationName ?? null,
         variableValues: variables ?? null,
-        contextValue: { viewer: extra.viewer, gone: () => extra.gone.signal } satisfies Caller,
+        contextValue: {
+          id,
+          viewer: extra.viewer,
+          gone: () => extra.gone.signal,
+          writer: extra.writer,
+        } satisfies Caller,
       };
     },
     execute: (args) => operations.execute(operationOf(args)),
-    subscribe: (args) => operations.subscribe(operationOf(args)),
+    async subscribe(args) {
+      const { id, writer } = args.contextValue as Caller;
+      const result = await operations.subscribe(operationOf(args));
+      return isResultStream(result) ? new Pump(result, writer, id) : result;
+    },
     onError: (_context, _id, _payload, errors) => errors.map((error) => operations.mask(error).toJSON()),
   };
 }
 
 interface Caller {
+  /** Of the operation, within its socket. */
+  readonly id: string;
+  readonly writer: FrameWriter;
   readonly viewer: Viewer;
   readonly gone: () => AbortSignal;
 }
 
 /** The context of graphql-ws' arguments is the caller; `operations` makes the real ones. */
 function operationOf({ document, operationName, variableValues, contextValue }: ExecutionArgs): Operation {
-  return { document, operationName, variables: variableValues, ...(contextValue as Caller) };
+  const { viewer, gone } = contextValue as Caller;
+  return { document, operationName, variables: variableValues, viewer, gone };
 }
 
 async function connectViewer(

@@ -14,6 +14,7 @@ export const ANALYST_LIMITS: DatabaseLimits = {
   answerMs: 7_000,
 };
 
+const RETRY_AFTER_SECONDS = 1;
 /** Of the server: a statement or a wait for a lock that took too long. */
 const CUT = new Set(['57014', '55P03']);
 
@@ -30,7 +31,10 @@ export async function asAnalyst<T>(work: () => Promise<T>): Promise<T> {
       );
     }
     if (message?.includes('timeout exceeded when trying to connect')) {
-      throw new OverloadedError('Too many statistics are asked for at the same time. Try again later.');
+      throw new OverloadedError(
+        'Too many statistics are asked for at the same time. Try again later.',
+        RETRY_AFTER_SECONDS,
+      );
     }
     throw error;
   }

@@ -3,6 +3,7 @@ import type { Database } from '../database/database.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { follow } from '../events/follow.ts';
 import { eventsTopic, taskTopic } from '../events/topics.ts';
+import type { FeedIterator } from '../std/feed.ts';
 import { findTask, isTaskFinished, type Task } from './task.ts';
 import { readTaskEvents, type TaskEvent } from './task-events.ts';
 
@@ -16,7 +17,7 @@ const PAGE = 200;
 export async function followTask(
   { db, hub }: { readonly db: Database; readonly hub: EventHub },
   { task, after }: { readonly task: Task; readonly after: number },
-): Promise<AsyncIterableIterator<TaskEvent>> {
+): Promise<FeedIterator<TaskEvent>> {
   let last: number | null = isTaskFinished(task.status) ? task.lastSeq : null;
   const { id, isBuild } = task;
   const events = follow<TaskEvent>({
@@ -34,7 +35,7 @@ export async function followTask(
     isLast: ({ type, seq }) => type === 'FINISHED' && (isBuild || (last !== null && seq >= last)),
     after,
   });
-  if (last !== null && !(await isLastKept(db, task, after))) await events.return?.();
+  if (last !== null && !(await isLastKept(db, task, after))) events.close();
   return events;
 }
 

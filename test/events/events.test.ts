@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Database } from '../../src/database/database.ts';
 import { appendEvents } from '../../src/events/append-events.ts';
 import type { BuildEvent, NewBuildEvent } from '../../src/events/event.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { follow } from '../../src/events/follow.ts';
-import { readEvents, sharedEventReader } from '../../src/events/read-events.ts';
+import { readEvents } from '../../src/events/read-events.ts';
 import { eventsTopic, type Topic } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -38,11 +39,16 @@ async function append(buildId: string, events: readonly NewBuildEvent[]): Promis
   writer.announce(eventsTopic(buildId));
 }
 
-function followBuild(buildId: string, after = 0, hub = reader, load = sharedEventReader(database.db, 200)) {
+const PAGE = 200;
+
+function followBuild(buildId: string, after = 0, hub = reader, db: Database = database.db) {
+  const topic = eventsTopic(buildId);
   return follow<BuildEvent>({
     hub,
-    topic: eventsTopic(buildId),
-    load: (cursor) => load(buildId, cursor),
+    topic,
+    share: topic,
+    page: PAGE,
+    load: (cursor) => readEvents(db, { buildId, after: cursor, limit: PAGE }),
     cursorOf: (event) => event.seq,
     isLast: (event) => event.type === 'FINISHED',
     after,
@@ -190,10 +196,9 @@ describe('follow', () => {
       },
       transformResult: async ({ result }) => result,
     });
-    const load = sharedEventReader(counted, 200);
     const counts = Array.from({ length: 200 }, async () => {
       let count = 0;
-      for await (const _ of followBuild(buildId, 0, reader, load)) count += 1;
+      for await (const _ of followBuild(buildId, 0, reader, counted)) count += 1;
       return count;
     });
     for (let i = 0; i < 20; i += 1) await append(buildId, [progress(String(i))]);

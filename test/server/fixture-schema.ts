@@ -94,13 +94,23 @@ export function createFixture(): Fixture {
       number: { type: required.int },
       text: { type: required.string },
       echo: { type: GraphQLString, args: { name: { type: GraphQLString } }, resolve: (_tick, { name }) => name },
+      rights: {
+        type: required.string,
+        resolve(_tick, _args, context) {
+          state.contexts.add(context);
+          return [...context.viewer.scopes, ...(context.viewer.projectIds ?? ['all'])].join(' ');
+        },
+      },
       viewerName: {
         type: required.string,
+        extensions: { perViewer: true },
         resolve(_tick, _args, context) {
           state.contexts.add(context);
           return context.viewer.name;
         },
       },
+      unmarkedName: { type: GraphQLString, resolve: (_tick, _args, { viewer }) => viewer.name },
+      later: { type: required.string, resolve: async ({ number }) => `later ${number}` },
     }),
   });
   const node: GraphQLObjectType<unknown, Context> = new GraphQLObjectType({

@@ -8,8 +8,8 @@ import { WebSocket } from 'ws';
 import { waitFor } from '../support/wait-for.ts';
 import { type FixtureServer, openFixtureServer } from './open-fixture-server.ts';
 
-const IDLE = 'subscription { idle { number viewerName } }';
-const COUNT = 'subscription { count(to: 3) { number viewerName } }';
+const IDLE = 'subscription { idle { number rights } }';
+const COUNT = 'subscription { count(to: 3) { number rights } }';
 
 let server: FixtureServer;
 beforeAll(async () => {
@@ -146,7 +146,7 @@ describe('the context', () => {
 });
 
 describe('the execution', () => {
-  const WITH_VARIABLE = 'subscription S($skip: Boolean!) { idle { number viewerName text @skip(if: $skip) } }';
+  const WITH_VARIABLE = 'subscription S($skip: Boolean!) { idle { number rights text @skip(if: $skip) } }';
 
   async function contextsOf(subscribers: readonly Subscriber[]): Promise<number> {
     const sockets = await Promise.all(subscribers.map(({ authorization }) => server.connect(authorization)));
