@@ -9,7 +9,7 @@ import { type BuildFilter, filterBuilds } from './filter-builds.ts';
 /** What a list of builds can belong to: a project, the build they repeat or gave way to, the worker that has them, a schedule. */
 export type BuildParent = 'project_id' | 'retry_of' | 'worker_id' | 'superseded_by' | 'schedule_id';
 
-export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
+async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
   const query = applyKeyset(filterBuilds(summaries(db), filter), 'id', keyset);
   return inListOrder((await query.execute()).map(toBuildSummary), keyset);
 }
@@ -25,7 +25,7 @@ type ListReads = GatheredReads<ListedBuilds, readonly BuildSummary[]>;
 const reads = new WeakMap<Database, ListReads>();
 
 /** `listBuilds` of many callers: those who ask for the same page at the same time are told of the same rows. */
-export async function listBuildsTogether(
+async function listBuildsTogether(
   db: Database,
   filter: BuildFilter,
   keyset: Keyset,
@@ -66,7 +66,7 @@ export interface BuildLists {
 }
 
 /** The same page of each parent's builds, in one statement. */
-export async function listBuildsOf(
+async function listBuildsOf(
   db: Database,
   { by, parents, filter }: BuildLists,
   keyset: Keyset,
