@@ -71,8 +71,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'the pause of all',
     in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
-    from: 'if v_state.paused_at is not null or v_room <= 0 then',
-    to: 'if v_room <= 0 then',
+    from: 'if v_state.paused_at is not null or v_left <= 0 then',
+    to: 'if v_left <= 0 then',
   },
   {
     name: 'the turns of those that start several at once',
