@@ -35,6 +35,16 @@ beforeEach(async () => {
 
 const inTransaction = <T>(work: (trx: DatabaseTransaction) => Promise<T>) => db.transaction().execute(work);
 
+/** What `work` gives, as if it had not been done. */
+async function undone<T>(work: (trx: DatabaseTransaction) => Promise<T>): Promise<T> {
+  const trx = await db.startTransaction().execute();
+  try {
+    return await work(trx);
+  } finally {
+    await trx.rollback().execute();
+  }
+}
+
 async function add(item: Partial<QueuedItem> = {}): Promise<string> {
   const id = v7();
   const whole = { id, kind: 'task:a', projectId, needs: [], key: null, priority: 0, runAfter: null, ...item } as const;
@@ -169,6 +179,23 @@ test('projects take turns as their weights say, and one that comes later is not 
   const newcomer = await addProject(db);
   const one = await add({ projectId: newcomer });
   expect(await claim(db, { max: 2 })).toContain(one);
+});
+
+test('many are given out in the order in which one at a time would be', async () => {
+  const projects = [projectId, await addProject(db), await addProject(db)];
+  for (const [index, project] of projects.entries()) {
+    await sql`select queue_configure(${project}, ${index + 1}, ${index === 1 ? 4 : null}, 2)`.execute(db);
+    for (let count = 0; count < 8; count += 1) {
+      await add({ projectId: project, key: index === 2 && count % 2 === 0 ? 'k' : null });
+    }
+  }
+  const singly = await undone(async (trx) => {
+    const taken: string[] = [];
+    for (let count = 0; count < 12; count += 1) taken.push(...(await claim(trx, { max: 1 })));
+    return taken;
+  });
+  expect(await claim(db, { max: 12 })).toEqual(singly);
+  await checkQueue(db);
 });
 
 test('of what a worker may take of a project the first goes first, whatever labels it needs', async () => {

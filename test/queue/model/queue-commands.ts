@@ -32,7 +32,7 @@ function about(
 }
 
 /** A claim of no more than this is compared with as many claims of one item. */
-const MAX_COMPARED = 6;
+const MAX_COMPARED = 4;
 const byNumber = (one: number, other: number) => one - other;
 
 async function claimAndCompare(asks: Asks, model: ReferenceQueue, world: QueueWorld): Promise<void> {
