@@ -98,7 +98,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   await hub.open();
   const desk = opened.use(new TaskDesk({ db, queue, hub, logger, telemetry }));
   const projects = opened.use(new ProjectCache(db));
-  const acceptor = opened.use(new Acceptor({ db, hub }));
+  const acceptor = opened.use(new Acceptor({ config, db, hub }));
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
   const keys = [...agents.values()].flatMap(({ name, modelKey }) =>
