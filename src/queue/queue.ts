@@ -1,6 +1,6 @@
 /**
  * What is ready to run, and pg-boss opened and closed. What may start, and in which order, is decided in SQL: see
- * `migrations/0016_queue.sql`, `0023_queue_seams.sql` and `0026_queue_claims.sql`.
+ * `migrations/0016_queue.sql`, `0023_queue_seams.sql`, `0026_queue_claims.sql` and `0028_accept_builds.sql`.
  */
 import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
