@@ -1,0 +1,67 @@
+/** All figures one after the other, on one Postgres; the report of them. */
+import { type BenchPostgres, openBenchPostgres } from './database.ts';
+import { runFigure } from './figure-runner.ts';
+import { type FoundFigure, findFigures } from './find-figures.ts';
+import { describeMachine } from './machine.ts';
+import type { Extent } from './measure.ts';
+import { figureText, type Report, reportText } from './report.ts';
+import { measureTwice, type Verdict } from './verdict.ts';
+
+const QUICK: Extent = { isQuick: true, seconds: 1, repetitions: 3 };
+const FULL: Extent = { isQuick: false, seconds: 3, repetitions: 5 };
+
+export interface SuiteOptions {
+  readonly quick: boolean;
+  /** The beginnings of names; none for all. */
+  readonly only: readonly string[];
+  readonly json: boolean;
+  readonly list: boolean;
+  readonly growth: boolean;
+}
+
+/** Gives the exit code. */
+export async function runSuite({ quick, only, json, list }: SuiteOptions): Promise<number> {
+  const found = await findFigures(only);
+  if (list) {
+    for (const { figure, file } of found) console.log(`${figure.name.padEnd(24)} ${figure.title} (${file})`);
+    return 0;
+  }
+  if (found.length === 0) throw new Error(`No figure begins with ${only.join(' or ')}.`);
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(name)));
+  await using postgres = await openBenchPostgres();
+  const { url, pid } = postgres;
+  const measured = await measureAll(found, {
+    postgres: { url, pid },
+    extent: quick ? QUICK : FULL,
+    signal: stop.signal,
+  });
+  const machine = await describeMachine(postgres);
+  const report: Report = { at: new Date().toISOString(), isQuick: quick, machine, figures: measured };
+  console.log(json ? JSON.stringify(report, null, 2) : reportText(report));
+  const failed = measured.filter(({ failure }) => failure !== null);
+  for (const { name, failure } of failed) console.error(`${name}: ${failure}`);
+  return failed.length > 0 ? 1 : 0;
+}
+
+interface Circumstances {
+  readonly postgres: BenchPostgres;
+  readonly extent: Extent;
+  readonly signal: AbortSignal;
+}
+
+async function measureAll(found: readonly FoundFigure[], { signal, ...given }: Circumstances) {
+  const measured: (Verdict & { readonly name: string })[] = [];
+  for (const { figure } of found) {
+    const verdict = await measureTwice(async () => {
+      signal.throwIfAborted();
+      const outcome = await runFigure({ name: figure.name, size: null, ...given }, signal);
+      if (!('figure' in outcome)) throw new Error('its process has measured something else');
+      return outcome.figure;
+    });
+    measured.push({ name: figure.name, ...verdict });
+    // On the other stream while it runs, so that what stdout gets is the report alone.
+    console.error(figureText({ name: figure.name, ...verdict }).join('\n'));
+  }
+  return measured;
+}
