@@ -112,7 +112,9 @@ const CancelBuildPayload = builder.objectRef<Build>('CancelBuildPayload').implem
 builder.mutationFields((t) => ({
   startBuild: t.field({
     type: StartBuildPayload,
-    description: 'Let an agent change a project. When this answers, the build is durable.',
+    description:
+      'Let an agent change a project. When this answers, the build is durable. A server in which more than 10,000 wait to be ' +
+      'written refuses with the code OVERLOADED: try again after Retry-After.',
     authScopes: { scope: 'builds:write' },
     errors: {
       types: [

@@ -98,8 +98,6 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const hub = opened.use(new EventHub({ url: directUrl, db, logger }));
   await hub.open();
   const desk = opened.use(new TaskDesk({ db, queue, hub, logger, telemetry }));
-  const projects = opened.use(new ProjectCache(db));
-  const acceptor = opened.use(new Acceptor({ db, hub }));
   const agents = openAgents(config);
   checkDefaultProvider(config, [...agents.keys()]);
   const keys = [...agents.values()].flatMap(({ name, modelKey }) =>
@@ -126,8 +124,8 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     ledgerWriter: opened.use(new LedgerWriter(db)),
     desk,
     keyring,
-    projects,
-    acceptor,
+    projects: opened.use(new ProjectCache(db)),
+    acceptor: opened.use(new Acceptor({ config, db, hub })),
     templates,
     agents,
     providers: [...agents.keys()],

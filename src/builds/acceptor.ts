@@ -2,11 +2,14 @@
 import { Coalescer, type Outcome } from '../database/coalescer.ts';
 import type { Database } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
+import { DiskFullError } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { isDiskLow } from '../std/disk-space.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
 import { findBuild } from './build.ts';
+import type { DiskConfig } from './full-disk.ts';
 import { type Acceptance, type BuildRow, writeBuilds } from './new-build.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
@@ -16,6 +19,7 @@ const LOCK_TIMEOUT = '55P03';
 const UNIQUE_VIOLATION = '23505';
 
 export interface AcceptorOptions {
+  readonly config: DiskConfig;
   readonly db: Database;
   readonly hub: Pick<EventHub, 'announce'>;
 }
@@ -36,6 +40,7 @@ export class Acceptor implements AsyncDisposable {
   /** Of projects whose row somebody else holds: these wait for him, and nobody waits for them. */
   readonly #detours = new Map<string, Route>();
   readonly #budgets: Coalescer<string, DayBudget>;
+  readonly #disk: Coalescer<null, boolean>;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -45,6 +50,11 @@ export class Acceptor implements AsyncDisposable {
       return ids.map((id) => ({ ok: true, value: budgets(id) }) as const);
     };
     this.#budgets = new Coalescer({ name: 'budgets', flush });
+    const look = async (callers: readonly null[]) => {
+      const value = await isDiskLow(options.config.dataFolder, options.config.minFreeMb);
+      return callers.map(() => ({ ok: true, value }) as const);
+    };
+    this.#disk = new Coalescer({ name: 'builds', lanes: 1, maxRows: 10_000, flush: look });
   }
 
   /**
@@ -61,6 +71,11 @@ export class Acceptor implements AsyncDisposable {
     return waited;
   }
 
+  /** As `refuseOnFullDisk`, with one look for those that come together. */
+  async refuseOnFullDisk(): Promise<void> {
+    if (await this.#disk.add(null)) throw new DiskFullError();
+  }
+
   /** Throws BudgetExceededError when the project has nothing left for today. */
   async refuseOverBudget(projectId: string): Promise<void> {
     refuseUsedUp(await this.#budgets.add(projectId));
@@ -68,7 +83,9 @@ export class Acceptor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const detours = [...this.#detours.values()].map(({ lane }) => lane);
-    await Promise.all([...this.#lanes, ...detours, this.#budgets].map((lane) => lane[Symbol.asyncDispose]()));
+    await Promise.all(
+      [...this.#lanes, ...detours, this.#budgets, this.#disk].map((lane) => lane[Symbol.asyncDispose]()),
+    );
   }
 
   async #pass(routes: Map<string, Route>, row: BuildRow, choose: () => Lane): Promise<Acceptance> {

@@ -21,7 +21,7 @@ import type { Acceptor } from './acceptor.ts';
 import { hasDayBudget } from './budget.ts';
 import { type Build, findBuildByIdempotencyKey } from './build.ts';
 import type { BuildSpec, BuildSpecInput } from './build-spec.ts';
-import { type DiskConfig, refuseOnFullDisk } from './full-disk.ts';
+import type { DiskConfig } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
 import { type BuildRow, type NewBuild, toBuildRow } from './new-build.ts';
 import { refuseUnreachable } from './refuse-unreachable.ts';
@@ -117,7 +117,7 @@ export async function acceptOnce(deps: AcceptDeps, { check, project, ...wanted }
   const build = { ...wanted, projectId: project.id, projectVersion: project.projectVersion };
   try {
     check();
-    await refuseOnFullDisk(deps.config);
+    await deps.acceptor.refuseOnFullDisk();
     if (hasDayBudget(project.settings)) await deps.acceptor.refuseOverBudget(project.id);
   } catch (error) {
     const earlier = await findSame(deps.db, build);

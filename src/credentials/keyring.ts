@@ -81,8 +81,13 @@ export async function newRoot(key: MasterKey): Promise<string> {
 
 /** Stands for a secret where only equality counts; nobody without the keys can try out what it was made of. */
 export function fingerprint({ callbackRoot }: Pick<Keyring, 'callbackRoot'>, text: string): string {
-  return createHmac('sha256', deriveKey(callbackRoot, 'fingerprint')).update(text).digest('hex');
+  const key = fingerprintKeys.get(callbackRoot) ?? createSecretKey(deriveKey(callbackRoot, 'fingerprint'));
+  fingerprintKeys.set(callbackRoot, key);
+  return createHmac('sha256', key).update(text).digest('hex');
 }
+
+/** To derive one costs many times what its use does, and so does one that is no KeyObject. */
+const fingerprintKeys = new WeakMap<KeyObject, KeyObject>();
 
 /**
  * Dies before the commit: nothing was written. Of processes that come together, one writes. A database that was in use

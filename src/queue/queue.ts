@@ -1,6 +1,7 @@
 /**
  * What is ready to run, and pg-boss opened and closed. What may start, and in which order, is decided in SQL: see
- * `migrations/0016_queue.sql`, `0023_queue_seams.sql`, `0026_queue_claims.sql` and `0029_queue_sets.sql`.
+ * `migrations/0016_queue.sql`, `0023_queue_seams.sql`, `0026_queue_claims.sql`, `0028_accept_builds.sql` and
+ * `0029_queue_sets.sql`.
  */
 import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';

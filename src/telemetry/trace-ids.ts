@@ -30,11 +30,12 @@ export function formatTraceparent({ traceId, spanId, sampled }: TraceIds): strin
 
 /** A trace that nobody has begun, and that nobody keeps: its id still ties log lines together. */
 export function newTrace(): TraceIds {
-  return { traceId: randomHex(16), spanId: randomHex(8), sampled: false };
+  const digits = randomBytes(24).toString('hex');
+  const [traceId, spanId] = [digits.slice(0, 32), digits.slice(32)];
+  return isNone(traceId) || isNone(spanId) ? newTrace() : { traceId, spanId, sampled: false };
 }
 
-/** Never all zeros, which means "none". */
-function randomHex(bytes: number): string {
-  const digits = randomBytes(bytes).toString('hex');
-  return /^0+$/.test(digits) ? randomHex(bytes) : digits;
+/** All zeros mean that there is none. */
+function isNone(digits: string): boolean {
+  return /^0+$/.test(digits);
 }
