@@ -28,7 +28,3 @@ export async function findIntendedCommit(db: Database, buildId: string, sha: str
     .executeTakeFirst();
   return row?.pack ?? null;
 }
-
-export async function forgetIntendedCommit(trx: DatabaseTransaction, buildId: string): Promise<void> {
-  await trx.deleteFrom('intended_commits').where('build_id', '=', buildId).execute();
-}

@@ -337,7 +337,11 @@ async function claimAndJudge(db: Database, rounds: readonly number[], { ends = f
 }
 
 test.each<[string, string, [string, string, string] | null]>([
-  ['of all', 'select queue_limit(1)', ['queue_claim_ids', 'least(p_max, v_state.max_running - v_state.running)', 'p_max']],
+  [
+    'of all',
+    'select queue_limit(1)',
+    ['queue_claim_ids', 'least(p_max, v_state.max_running - v_state.running)', 'p_max'],
+  ],
   [
     'of a project',
     `select queue_configure('PROJECT', 1, 1, 1)`,
