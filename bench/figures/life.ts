@@ -238,6 +238,41 @@ const END = `
   )
   select pg_notify('bench', id::text) from build`;
 
+/** Seconds until graphile-worker has done so many jobs. */
+async function work({ pool, slots, workerId, count }: Work): Promise<number> {
+  const result = JSON.stringify(CONCLUSION.result);
+  const ended = Promise.withResolvers<void>();
+  let done = 0;
+  const startedAt = performance.now();
+  const runner = await run({
+    pgPool: pool,
+    concurrency: slots,
+    noHandleSignals: true,
+    logger: silent,
+    preset: { worker: { localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+    taskList: {
+      build: async (payload) => {
+        const { id } = payload as { id: string };
+        await pool.query({ name: 'begin', text: BEGIN, values: [id, workerId] });
+        await pool.query({ name: 'end', text: END, values: [id, result] });
+        done += 1;
+        if (done === count) ended.resolve();
+      },
+    },
+  });
+  await ended.promise;
+  const seconds = (performance.now() - startedAt) / 1_000;
+  await runner.stop();
+  return seconds;
+}
+
+interface Work {
+  readonly pool: pg.Pool;
+  readonly slots: number;
+  readonly workerId: string;
+  readonly count: number;
+}
+
 /** graphile-worker at its best: it fetches 500 jobs at a time, completes them in batches, and keeps nothing of them. */
 function graphile(slots: number): Case {
   return {
@@ -266,32 +301,10 @@ function graphile(slots: number): Case {
         await sql`analyze graphile_worker._private_jobs`.execute(db);
         return ids;
       });
-      const result = JSON.stringify(CONCLUSION.result);
       return {
         async run(turn): Promise<Sample> {
           const ids = await builds.take(turn);
-          const ended = Promise.withResolvers<void>();
-          let count = 0;
-          const startedAt = performance.now();
-          const runner = await run({
-            pgPool: pool,
-            concurrency: slots,
-            noHandleSignals: true,
-            logger: silent,
-            preset: { worker: { localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-            taskList: {
-              build: async (payload) => {
-                const { id } = payload as { id: string };
-                await pool.query({ name: 'begin', text: BEGIN, values: [id, workerId] });
-                await pool.query({ name: 'end', text: END, values: [id, result] });
-                count += 1;
-                if (count === ids.length) ended.resolve();
-              },
-            },
-          });
-          await ended.promise;
-          const seconds = (performance.now() - startedAt) / 1_000;
-          await runner.stop();
+          const seconds = await work({ pool, slots, workerId, count: ids.length });
           return {
             operations: ids.length,
             seconds,

@@ -50,6 +50,8 @@ export class LedgerWriter implements AsyncDisposable {
     this.#coalescer = new Coalescer<LedgerRow, Found>({
       name: 'entries',
       flush: (rows) => this.#flush(rows),
+      // Half of what a busy worker has at a time: one half is written while the other is claimed anew.
+      maxRows: 64,
       maxWaiting: MAX_WAITING,
       sizeOf: ({ content }) => ('write' in content ? (content.write.log?.content.length ?? 0) : 0),
     });

@@ -1,4 +1,6 @@
 /** A build has ended: told to metrics and traces, once, by who has ended it, after the commit. */
+import { sql } from 'kysely';
+import { Coalescer } from '../database/coalescer.ts';
 import type { Database } from '../database/database.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
 import { toPublicId } from '../std/public-id.ts';
@@ -34,7 +36,9 @@ export interface ReportDeps {
 
 /** Gives why it failed; null when it did not, and when that cannot be read. Never rejects: the end itself is told already. */
 export async function reportEnd({ db, telemetry }: ReportDeps, buildId: string): Promise<FailureReason | null> {
-  const build = await readEnd(db, buildId).catch(() => null);
+  const build = await endsOf(db)
+    .add(buildId)
+    .catch(() => null);
   if (!build?.finished_at) return null;
   const { status, created_at: createdAt, started_at: startedAt, finished_at: finishedAt } = build;
   const reason = (build.failure as BuildFailure | null)?.reason ?? null;
@@ -78,14 +82,34 @@ export async function reportEnd({ db, telemetry }: ReportDeps, buildId: string):
   return reason;
 }
 
-function readEnd(db: Database, buildId: string) {
+type End = Awaited<ReturnType<typeof readEnds>>[number];
+
+const readers = new WeakMap<Database, Coalescer<string, End | null>>();
+
+/** Builds that end together are read together. */
+function endsOf(db: Database): Coalescer<string, End | null> {
+  const reader =
+    readers.get(db) ??
+    new Coalescer<string, End | null>({
+      name: 'ends of builds',
+      flush: async (ids) => {
+        const found = new Map((await readEnds(db, ids)).map((end) => [end.id, end]));
+        return ids.map((id) => ({ ok: true, value: found.get(id) ?? null }));
+      },
+    });
+  readers.set(db, reader);
+  return reader;
+}
+
+function readEnds(db: Database, ids: readonly string[]) {
   return db
     .selectFrom('build_audit as b')
     .innerJoin('projects as p', 'p.id', 'b.project_id')
-    .select(['b.status', 'b.created_at', 'b.started_at', 'b.finished_at', 'b.failure', 'b.traceparent', 'b.number'])
-    .select(['b.attempt_no', 'b.provider', 'b.branch', 'b.pushed_sha', 'b.project_id', 'p.slug', 'p.repository_url'])
-    .where('b.id', '=', buildId)
-    .executeTakeFirst();
+    .select(['b.id', 'b.status', 'b.created_at', 'b.started_at', 'b.finished_at', 'b.failure', 'b.traceparent'])
+    .select(['b.number', 'b.attempt_no', 'b.provider', 'b.branch', 'b.pushed_sha', 'b.project_id'])
+    .select(['p.slug', 'p.repository_url'])
+    .where('b.id', '=', sql<string>`any(${ids}::uuid[])`)
+    .execute();
 }
 
 /** Null for what is no URL, such as a path. */
