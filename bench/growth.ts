@@ -3,8 +3,12 @@ import type { Figure, Growth } from './figure.ts';
 import { medianOf } from './judge.ts';
 import type { CaseResult } from './result.ts';
 
+/** The quick run looks at a tenth of each size. */
+const QUICK_SHARE = 10;
+
 export interface Grown {
   readonly name: string;
+  readonly sizes: readonly number[];
   readonly growth: Growth;
   /** Of each size that could be measured. */
   readonly lines: readonly Line[];
@@ -26,24 +30,26 @@ export interface Point {
 /** Measures each size, one after the other; what cannot be measured ends the figure, and is said. */
 export async function grow(
   figure: Figure,
+  { isQuick }: { readonly isQuick: boolean },
   measure: (size: number) => Promise<readonly CaseResult[]>,
 ): Promise<Grown | null> {
   const { name, growth } = figure;
   if (!growth) return null;
   const lines = new Map<string, Point[]>();
   let failure: string | null = null;
-  for (const size of growth.sizes) {
+  const sizes = growth.sizes.map((size) => (isQuick ? size / QUICK_SHARE : size));
+  for (const size of sizes) {
     try {
       for (const result of await measure(size)) {
         const value = medianOf(result, growth.metric);
         lines.set(result.name, [...(lines.get(result.name) ?? []), { size, value }]);
       }
     } catch (error) {
-      failure = `at ${size}: ${error instanceof Error ? error.message : error}`;
+      failure = `at ${size}: ${error instanceof Error ? error.message.split('\n')[0] : error}`;
       break;
     }
   }
-  return { name, growth, lines: [...lines].map(([line, points]) => ({ name: line, points })), failure };
+  return { name, sizes, growth, lines: [...lines].map(([line, points]) => ({ name: line, points })), failure };
 }
 
 /** Of the logarithms: 0 is flat, 1 grows as what there is of it does. Least squares; NaN of less than two points. */
@@ -57,12 +63,10 @@ export function slope(points: readonly Point[]): number {
 }
 
 export function growthTable(grown: readonly Grown[]): string {
-  const rows = grown.flatMap(({ name, growth, lines, failure }) => [
+  const rows = grown.flatMap(({ name, sizes: all, growth, lines, failure }) => [
     ...lines.map(({ name: line, points }) => {
-      const cells = growth.sizes.map(
-        (size) => points.find((point) => point.size === size)?.value.toPrecision(3) ?? '-',
-      );
-      const sizes = growth.sizes.map((size) => size.toLocaleString('en-US')).join(', ');
+      const cells = all.map((size) => points.find((point) => point.size === size)?.value.toPrecision(3) ?? '-');
+      const sizes = all.map((size) => size.toLocaleString('en-US')).join(', ');
       return `| ${[name, line, `${growth.axis}: ${sizes}`, growth.metric, ...cells, slope(points).toFixed(2)].join(' | ')} |`;
     }),
     ...(failure ? [`| ${name} | ${failure} | | | | | | |`] : []),

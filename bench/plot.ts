@@ -39,6 +39,7 @@ export function plotGrowth(grown: readonly Grown[]): string {
   const y = (value: number) => TOP + ((span - Math.log10(value)) / (2 * span)) * (HEIGHT - TOP - BOTTOM);
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+    '<title>Growth, each case against itself at 1x</title>',
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     `<text x="${LEFT}" y="20" font-size="14">Growth, each case against itself at 1x</text>`,
     ...[1, 10, 100].flatMap((size) => [
@@ -47,7 +48,7 @@ export function plotGrowth(grown: readonly Grown[]): string {
     ]),
     ...ticks(span).flatMap((value) => [
       line(LEFT, y(value), WIDTH - RIGHT, y(value), value === 1 ? '#6b7280' : '#e5e7eb'),
-      `<text x="${LEFT - 8}" y="${y(value) + 4}" text-anchor="end">${value}</text>`,
+      `<text x="${LEFT - 8}" y="${round(y(value) + 4)}" text-anchor="end">${value}</text>`,
     ]),
     ...curves.flatMap(({ label, color, points }, index) => [
       `<polyline fill="none" stroke="${color}" stroke-width="2" points="${points.map((point) => `${round(x(point.size))},${round(y(point.value))}`).join(' ')}"/>`,

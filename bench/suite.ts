@@ -59,7 +59,7 @@ async function runGrowth(
 ): Promise<number> {
   const grown: Grown[] = [];
   for (const { figure } of found) {
-    const one = await grow(figure, async (size) => {
+    const one = await grow(figure, given.extent, async (size) => {
       const outcome = await runFigure({ name: figure.name, size, ...given }, signal);
       if (!('cases' in outcome)) throw new Error('its process has measured something else');
       return outcome.cases;

@@ -131,9 +131,9 @@ test('growth is told by the slope of the logarithms, in a table and in a plot', 
   const growth = { axis: 'rows', sizes: [1, 10, 100] as const, metric: 'rate' };
   const { cases } = await measure(figureOf(ours));
   const at = (size: number) => cases.map((one) => ({ ...one, rate: { median: size ** 0.5, min: 0, max: 0 } }));
-  const grown = await grow({ ...figureOf(ours), growth }, async (size) => at(size));
+  const grown = await grow({ ...figureOf(ours), growth }, { isQuick: false }, async (size) => at(size));
   expect(grown?.lines.map(({ points }) => slope(points).toFixed(2))).toEqual(['0.50', '0.50']);
-  const broken = await grow({ ...figureOf(ours), growth }, async (size) => {
+  const broken = await grow({ ...figureOf(ours), growth }, { isQuick: false }, async (size) => {
     if (size === 10) throw new Error('full');
     return at(size);
   });
@@ -142,7 +142,7 @@ test('growth is told by the slope of the logarithms, in a table and in a plot', 
   expect(growthTable(both)).toContain('| fake | ours | rows: 1, 10, 100 | rate | 1.00 | 3.16 | 10.0 | 0.50 |');
   expect(growthTable(both)).toContain('| fake | at 10: full |');
   expect(plotGrowth(both).match(/<circle/g)).toHaveLength(8);
-  expect(await grow(figureOf(ours), async (size) => at(size))).toBeNull();
+  expect(await grow(figureOf(ours), EXTENT, async (size) => at(size))).toBeNull();
 });
 
 test('a closed loop has as many outstanding as it says, and fails with the first', async () => {
