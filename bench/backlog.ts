@@ -16,6 +16,8 @@ export interface Backlog {
    * credential, which never hold anything back and have to be counted; weights; labels; and the first project is at its limit.
    */
   readonly limits: 'none' | 'all';
+  /** Each item has one of so many keys, of which one runs at a time. */
+  readonly keys?: number;
   /** A limited credential for each project. */
   readonly isGated?: boolean;
 }
@@ -27,7 +29,7 @@ const SORTED_AT_ONCE = 10_000;
 
 export async function fillQueue(
   db: Database,
-  { kind = TASK, projects, each, hot, limits, isGated = false }: Backlog,
+  { kind = TASK, projects, each, hot, limits, keys = 0, isGated = false }: Backlog,
 ): Promise<void> {
   const isLimited = limits === 'all';
   await sql`insert into projects (id, slug, name, default_branch, created_by)
@@ -47,7 +49,8 @@ export async function fillQueue(
   }
   const variable = isLimited ? 'KEY' : '';
   await sql`insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
-    select gen_random_uuid(), ${kind}, project_id, case when ${isLimited} and n % 4 = 0 then 'key-' || n % 100 else '' end,
+    select gen_random_uuid(), ${kind}, project_id, case when ${isLimited} and n % 4 = 0 then 'key-' || n % 100
+                when ${keys}::int > 0 then 'key-' || n / ${projects}::int % greatest(1, ${keys}::int) else '' end,
            ${variable}::text, case when ${isGated} then project_id::text else queue_gate_of(project_id, ${variable}) end,
            case when not ${isLimited} then '{}'::text[]
                 when n % 10 = 9 then array['gpu', 'provider:scripted']

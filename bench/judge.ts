@@ -46,8 +46,9 @@ function spreadOf(values: readonly number[]): Spread | null {
 
 /** Throws when what a goal compares was not measured. */
 export function judge(goal: Goal, cases: readonly CaseResult[]): GoalResult {
-  const against = goal.against === null ? 1 : medianOf(cases, goal.against, goal.againstMetric ?? goal.metric);
-  const ratio = medianOf(cases, goal.of, goal.metric) / against;
+  const against =
+    goal.against === null ? 1 : medianOf(findCase(cases, goal.against), goal.againstMetric ?? goal.metric);
+  const ratio = medianOf(findCase(cases, goal.of), goal.metric) / against;
   const { atLeast, atMost } = goal;
   const scores = [
     ...(atLeast === undefined ? [] : [ratio / atLeast]),
@@ -57,9 +58,13 @@ export function judge(goal: Goal, cases: readonly CaseResult[]): GoalResult {
   return { goal, ratio, score: Math.min(...scores) };
 }
 
-function medianOf(cases: readonly CaseResult[], name: string, metric: Metric): number {
-  const found = cases.find((candidate) => candidate.name === name) ?? fail(`there is no case ${name}`);
-  const { rate, p50, p99, clientUs, postgresUs, values } = found;
+function findCase(cases: readonly CaseResult[], name: string): CaseResult {
+  return cases.find((candidate) => candidate.name === name) ?? fail(`there is no case ${name}`);
+}
+
+/** The median of what is asked for; throws when it was not measured. */
+export function medianOf(of: CaseResult, metric: Metric): number {
+  const { name, rate, p50, p99, clientUs, postgresUs, values } = of;
   const measured: Readonly<Record<string, Spread | null>> = { ...values, rate, p50, p99 };
   const parts = metric === 'cpu' ? [clientUs, postgresUs] : [measured[metric]];
   return parts.reduce((sum, part) => sum + (part?.median ?? fail(`${name} has no ${metric}`)), 0);

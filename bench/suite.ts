@@ -1,9 +1,12 @@
 /** All figures one after the other, on one Postgres; the report of them. */
+import { writeFile } from 'node:fs/promises';
 import { type BenchPostgres, openBenchPostgres } from './database.ts';
 import { runFigure } from './figure-runner.ts';
 import { type FoundFigure, findFigures } from './find-figures.ts';
+import { type Grown, grow, growthTable } from './growth.ts';
 import { describeMachine } from './machine.ts';
 import type { Extent } from './measure.ts';
+import { plotGrowth } from './plot.ts';
 import { figureText, type Report, reportText } from './report.ts';
 import { measureTwice, type Verdict } from './verdict.ts';
 
@@ -20,7 +23,7 @@ export interface SuiteOptions {
 }
 
 /** Gives the exit code. */
-export async function runSuite({ quick, only, json, list }: SuiteOptions): Promise<number> {
+export async function runSuite({ quick, only, json, list, growth }: SuiteOptions): Promise<number> {
   const found = (await findFigures(only)).filter(({ figure }) => list || only.length > 0 || !(quick && figure.isLong));
   if (list) {
     for (const { figure, file } of found) console.log(`${figure.name.padEnd(24)} ${figure.title} (${file})`);
@@ -31,6 +34,8 @@ export async function runSuite({ quick, only, json, list }: SuiteOptions): Promi
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(name)));
   await using postgres = await openBenchPostgres();
   const { url, pid } = postgres;
+  if (growth)
+    return runGrowth(found, { postgres: { url, pid }, extent: quick ? QUICK : FULL, signal: stop.signal }, json);
   const measured = await measureAll(found, {
     postgres: { url, pid },
     extent: quick ? QUICK : FULL,
@@ -42,6 +47,28 @@ export async function runSuite({ quick, only, json, list }: SuiteOptions): Promi
   const failed = measured.filter(({ failure }) => failure !== null);
   for (const { name, failure } of failed) console.error(`${name}: ${failure}`);
   return failed.length > 0 ? 1 : 0;
+}
+
+/** Where the README shows it. */
+const PLOT = new URL('growth.svg', import.meta.url);
+
+async function runGrowth(
+  found: readonly FoundFigure[],
+  { signal, ...given }: Circumstances,
+  json: boolean,
+): Promise<number> {
+  const grown: Grown[] = [];
+  for (const { figure } of found) {
+    const one = await grow(figure, given.extent, async (size) => {
+      const outcome = await runFigure({ name: figure.name, size, ...given }, signal);
+      if (!('cases' in outcome)) throw new Error('its process has measured something else');
+      return outcome.cases;
+    });
+    if (one) grown.push(one);
+  }
+  await writeFile(PLOT, plotGrowth(grown));
+  console.log(json ? JSON.stringify({ at: new Date().toISOString(), grown }, null, 2) : growthTable(grown));
+  return grown.some(({ failure }) => failure !== null) ? 1 : 0;
 }
 
 interface Circumstances {

@@ -187,6 +187,7 @@ const limited = (hot: number) => (bench: Bench) => ({
   ...{ projects: PROJECTS, each: stock(bench), hot: bench.size ?? hot, limits: 'all' as const },
 });
 const free = (bench: Bench) => ({ projects: PROJECTS, each: stock(bench), hot: HOT, limits: 'none' as const });
+const keyed = (keys: number) => () => ({ projects: 10, each: PROJECTS, hot: 0, limits: 'none' as const, keys });
 const gated = (projects: number) => (bench: Bench) => ({
   ...{
     projects,
@@ -233,6 +234,16 @@ export const figures: readonly Figure[] = [
       plain(64),
     ],
     goals: [{ metric: 'p50', of: LIMITED_64, against: FREE_64, atMost: 2 }],
+  },
+  {
+    name: 'claim-keys',
+    title: 'A claim where one item of a key runs at a time',
+    isLong: true,
+    cases: [
+      ours({ name: '100 keys', batch: 1, backlog: keyed(100) }),
+      ours({ name: 'no keys', batch: 1, backlog: keyed(0) }),
+    ],
+    goals: [{ metric: 'p50', of: '100 keys', against: 'no keys', atMost: 2 }],
   },
   {
     name: 'claim-credentials',

@@ -2,9 +2,11 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Case, Figure, Proof, Rig } from '../../bench/figure.ts';
+import { grow, growthTable, slope } from '../../bench/growth.ts';
 import { rotate } from '../../bench/judge.ts';
 import { closedLoop, median, quantile } from '../../bench/load.ts';
 import { measureFigure } from '../../bench/measure.ts';
+import { plotGrowth } from '../../bench/plot.ts';
 import { startProgram } from '../../bench/program.ts';
 import { reportText } from '../../bench/report.ts';
 import type { FigureResult } from '../../bench/result.ts';
@@ -122,6 +124,25 @@ test('the report has the losing rows and the reason of a failure', async () => {
   expect(text).toContain('| fake | rate of ours / limit, at least 2 | 1.3 | missed |');
   expect(text).toContain('| broken | | | cannot be measured: no |');
   expect(text).toMatch(/^\| limit \| ours \| 100 \(100 - 100\) \|/m);
+});
+
+test('growth is told by the slope of the logarithms, in a table and in a plot', async () => {
+  const ours = fake({ name: 'ours', rates: [1, 1, 1] });
+  const growth = { axis: 'rows', sizes: [1, 10, 100] as const, metric: 'rate' };
+  const { cases } = await measure(figureOf(ours));
+  const at = (size: number) => cases.map((one) => ({ ...one, rate: { median: size ** 0.5, min: 0, max: 0 } }));
+  const grown = await grow({ ...figureOf(ours), growth }, { isQuick: false }, async (size) => at(size));
+  expect(grown?.lines.map(({ points }) => slope(points).toFixed(2))).toEqual(['0.50', '0.50']);
+  const broken = await grow({ ...figureOf(ours), growth }, { isQuick: false }, async (size) => {
+    if (size === 10) throw new Error('full');
+    return at(size);
+  });
+  expect(broken).toMatchObject({ failure: 'at 10: full', lines: [{ points: [{ size: 1, value: 1 }] }, {}] });
+  const both = [grown, broken].flatMap((one) => one ?? []);
+  expect(growthTable(both)).toContain('| fake | ours | rows: 1, 10, 100 | rate | 1.00 | 3.16 | 10.0 | 0.50 |');
+  expect(growthTable(both)).toContain('| fake | at 10: full |');
+  expect(plotGrowth(both).match(/<circle/g)).toHaveLength(8);
+  expect(await grow(figureOf(ours), EXTENT, async (size) => at(size))).toBeNull();
 });
 
 test('a closed loop has as many outstanding as it says, and fails with the first', async () => {
