@@ -2,9 +2,8 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BuildFilter } from '../../src/builds/filter-builds.ts';
-import { EXIT } from '../../src/cli/exit-code.ts';
-import { runCommand } from '../cli/run-command.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
+import { EXIT } from '../../src/cli/exit-code.ts';
 import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { WORK_LIMITS } from '../../src/database/session-settings.ts';
@@ -16,6 +15,7 @@ import { rebuildStats } from '../../src/stats/rebuild-stats.ts';
 import { planRollups, readRollups } from '../../src/stats/rollups.ts';
 import { foldStats } from '../../src/stats/stats-keeper.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { runCommand } from '../cli/run-command.ts';
 import { Api } from '../schema/api.ts';
 import { openEmptyDatabase, openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { migrateBefore } from '../support/earlier-database.ts';
@@ -24,7 +24,7 @@ import { script } from '../support/script.ts';
 import { insertProject, insertWorker } from './random-builds.ts';
 
 const FROM = new Date('2026-01-20T05:30:00Z');
-const DAYS = 45;
+const DAYS = 30;
 const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
 
 /** `count` builds of that time, evenly; all depends on their number only. Of every 25 one waits and one runs. */
@@ -207,7 +207,10 @@ describe('rollups', () => {
     expect(replaced.exitCode).toBe(EXIT.done);
     expect(replaced.stdout).toMatch(/^hour of .* ALL: \d+ builds, should be \d+$/m);
     const clean = await runCommand(['stats', 'rebuild', '--check'], { environment });
-    expect(clean).toMatchObject({ exitCode: EXIT.done, stdout: `${found.days} days: all rollups are as the builds say.\n` });
+    expect(clean).toMatchObject({
+      exitCode: EXIT.done,
+      stdout: `${found.days} days: all rollups are as the builds say.\n`,
+    });
     expect(await readAll(db)).toEqual(right);
     await foldStats(db);
     expect(differs(await readBuildStats(db, {}), await countBuildStats(db, {}))).toEqual([]);
