@@ -7,7 +7,7 @@ import { type BuildStats, readBuildStats } from '../../src/stats/build-stats.ts'
 import { fillStats } from '../../src/stats/fill-stats.ts';
 import { foldStats } from '../../src/stats/stats-keeper.ts';
 import type { Bench } from '../bench.ts';
-import type { Case, Figure, Proof } from '../figure.ts';
+import type { Case, Figure, Goal, Proof } from '../figure.ts';
 import { closedLoop } from '../load.ts';
 
 const MANY = 10_000_000;
@@ -243,34 +243,35 @@ async function proveFinished(db: Database, expected: number): Promise<Proof[]> {
   ];
 }
 
-function reading(count: number, atLeast: number) {
-  return {
-    cases: QUESTIONS.flatMap((asked) => [
-      question(asked, { byRows: false, count }),
-      question(asked, { byRows: true, count }),
-    ]),
-    goals: QUESTIONS.map(({ name }) => ({
-      metric: 'p50',
-      of: `rows: ${name}`,
-      against: `rollups: ${name}`,
-      atLeast,
-    })),
-  };
+function reading(count: number): Case[] {
+  return QUESTIONS.flatMap((asked) => [
+    question(asked, { byRows: false, count }),
+    question(asked, { byRows: true, count }),
+  ]);
+}
+
+function faster(name: string, atLeast: number): Goal {
+  return { metric: 'p50', of: `rows: ${name}`, against: `rollups: ${name}`, atLeast };
 }
 
 export const figures: readonly Figure[] = [
   {
     name: 'stats',
     title: `statistics of ${FEW} builds, against counting them`,
-    ...reading(FEW, 5),
+    cases: reading(FEW),
+    // Of one project these are so few that rows are as fast.
+    goals: [faster('all', 10), faster('series of all, in Berlin', 3)],
     growth: { axis: 'stored builds', sizes: [FEW, MANY / 10, MANY], metric: 'p50' },
   },
   {
     name: 'stats-many',
     title: `statistics of ${MANY} builds, against counting them`,
     isLong: true,
-    cases: reading(MANY, 300).cases,
-    goals: [...reading(MANY, 300).goals, { metric: 'p50', of: `rollups: ${PROJECT.name}`, against: null, atMost: 2 }],
+    cases: reading(MANY),
+    goals: [
+      ...QUESTIONS.map(({ name }) => faster(name, 300)),
+      { metric: 'p50', of: `rollups: ${PROJECT.name}`, against: null, atMost: 2 },
+    ],
   },
   {
     name: 'stats-finish',

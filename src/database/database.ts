@@ -78,6 +78,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const watch = new ServerWatch({ settings: { ...settings, application_name: `${options.name} watch` }, onSilence });
   const guarded = guardPool({
     pool,
+    prepares: !throughPooler,
     afterBegin: throughPooler ? setLimits(limits, 'transaction') : null,
     // Short waits need no watch.
     watch: limits.answerMs > CONTROL_LIMITS.answerMs ? watch : null,

@@ -8,8 +8,29 @@ class LostConnectionError extends Error {
   readonly code = 'ETIMEDOUT';
 }
 
+/**
+ * What begins with this is parsed and planned once by each connection. For what is said all day, with the same text: a
+ * function that decides by itself how it looks things up.
+ */
+export const PREPARED = '/* prepared */';
+/** Others are parsed each time. */
+const MAX_PREPARED = 100;
+/** A statement that was prepared gives other columns than it did: a migration was faster. */
+const STALE = '0A000';
+
+const names = new Map<string, string>();
+
+function nameOf(sql: string): string | undefined {
+  const known = names.get(sql);
+  if (known || names.size >= MAX_PREPARED) return known;
+  names.set(sql, `slipway_${names.size}`);
+  return names.get(sql);
+}
+
 export interface GuardedPoolOptions {
   readonly pool: pg.Pool;
+  /** Statements may stay with the session: it is not another one after each transaction. */
+  readonly prepares: boolean;
   /** Sent together with the `begin` of each transaction; null where the session has all settings. */
   readonly afterBegin: string | null;
   /** Null where no question is asked beside the queries. */
@@ -21,9 +42,10 @@ export interface GuardedPool extends PostgresPool {
   loseAll(): void;
 }
 
-export function guardPool({ pool, afterBegin, watch }: GuardedPoolOptions): GuardedPool {
+export function guardPool({ pool, prepares, afterBegin, watch }: GuardedPoolOptions): GuardedPool {
   const busy = new Set<GuardedClient>();
   const madeIn = new WeakMap<pg.PoolClient, number>();
+  const renewals = new WeakMap<pg.PoolClient, number>();
   let epoch = 0;
 
   async function acquire(): Promise<pg.PoolClient> {
@@ -43,7 +65,11 @@ export function guardPool({ pool, afterBegin, watch }: GuardedPoolOptions): Guar
     async connect() {
       watch?.start();
       const client = await acquire();
-      const guarded = new GuardedClient(client, afterBegin, () => busy.delete(guarded));
+      const guarded = new GuardedClient(client, {
+        afterBegin,
+        renewals: prepares ? renewals : null,
+        onRelease: () => busy.delete(guarded),
+      });
       busy.add(guarded);
       return guarded;
     },
@@ -58,17 +84,23 @@ export function guardPool({ pool, afterBegin, watch }: GuardedPoolOptions): Guar
   };
 }
 
+interface GuardedClientOptions {
+  readonly afterBegin: string | null;
+  /** How often each connection has prepared its statements anew; null where none are. */
+  readonly renewals: WeakMap<pg.PoolClient, number> | null;
+  readonly onRelease: () => void;
+}
+
 class GuardedClient implements PostgresPoolClient {
   readonly #client: pg.PoolClient;
-  readonly #afterBegin: string | null;
-  readonly #onRelease: () => void;
+  readonly #options: GuardedClientOptions;
+  #inTransaction = false;
   #lost: Error | null = null;
   #fail: ((error: Error) => void) | null = null;
 
-  constructor(client: pg.PoolClient, afterBegin: string | null, onRelease: () => void) {
+  constructor(client: pg.PoolClient, options: GuardedClientOptions) {
     this.#client = client;
-    this.#afterBegin = afterBegin;
-    this.#onRelease = onRelease;
+    this.#options = options;
   }
 
   query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
@@ -78,12 +110,15 @@ class GuardedClient implements PostgresPoolClient {
     parameters: readonly unknown[] = [],
   ): Promise<PostgresQueryResult<R>> | PostgresCursor<R> {
     if (typeof query !== 'string') throw new Error('Cursors are not used here.');
-    const isBegin = this.#afterBegin !== null && query === 'begin';
-    return this.#send<R>(isBegin ? `${query}; ${this.#afterBegin}` : query, parameters);
+    if (/^(begin|start transaction)/.test(query)) this.#inTransaction = true;
+    if (query.startsWith(PREPARED)) return this.#sendPrepared(query, parameters);
+    const { afterBegin } = this.#options;
+    const isBegin = afterBegin !== null && query === 'begin';
+    return this.#send<R>({ text: isBegin ? `${query}; ${afterBegin}` : query }, parameters);
   }
 
   release(destroy = false): void {
-    this.#onRelease();
+    this.#options.onRelease();
     this.#client.release(destroy || this.#lost !== null);
   }
 
@@ -92,14 +127,33 @@ class GuardedClient implements PostgresPoolClient {
     this.#fail?.(error);
   }
 
-  async #send<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> {
+  async #sendPrepared<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> {
+    const { renewals } = this.#options;
+    const name = renewals ? nameOf(text) : undefined;
+    if (!renewals || !name) return this.#send<R>({ text }, parameters);
+    const renewal = renewals.get(this.#client) ?? 0;
+    try {
+      return await this.#send<R>({ text, name: `${name}_${renewal}` }, parameters);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== STALE) throw error;
+      renewals.set(this.#client, renewal + 1);
+      // Nothing was done: but in a transaction, nothing more can be.
+      if (this.#inTransaction) throw error;
+      return this.#send<R>({ text, name: `${name}_${renewal + 1}` }, parameters);
+    }
+  }
+
+  async #send<R>(
+    query: { readonly text: string; readonly name?: string },
+    parameters: readonly unknown[],
+  ): Promise<PostgresQueryResult<R>> {
     // The rollback of a transaction whose connection is lost need not be waited for, too.
     if (this.#lost) throw this.#lost;
     const lost = new Promise<never>((_resolve, reject) => {
       this.#fail = reject;
     });
     try {
-      const answer = this.#client.query<R & pg.QueryResultRow>(sql, [...parameters]);
+      const answer = this.#client.query<R & pg.QueryResultRow>({ ...query, values: [...parameters] });
       return (await Promise.race([answer, lost])) as unknown as PostgresQueryResult<R>;
     } catch (error) {
       // The connection still waits for this answer: whoever used it next would wait behind it.
