@@ -24,7 +24,7 @@ import { script } from '../support/script.ts';
 import { insertProject, insertWorker } from './random-builds.ts';
 
 const FROM = new Date('2026-01-20T05:30:00Z');
-const DAYS = 45;
+const DAYS = 30;
 const STATUSES = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
 
 /** `count` builds of that time, evenly; all depends on their number only. Of every 25 one waits and one runs. */
@@ -191,7 +191,7 @@ describe('rollups', () => {
                  and bucket = (select min(bucket) from build_stats where level = 'HOUR')`.execute(db);
     await sql`delete from build_stats where level = 'MONTH' and scope = 'PROVIDER'
                  and provider = 'codex' and bucket = '2026-02-01Z'`.execute(db);
-    await sql`update build_stats set bucket = bucket + interval '20 days 1 minute' where level = 'DAY' and scope = 'PARTS'
+    await sql`update build_stats set bucket = bucket + interval '5 days 1 minute' where level = 'DAY' and scope = 'PARTS'
                  and bucket = '2026-02-05Z' and provider = 'gemini' and template = 'site@1.0.0'`.execute(db);
     await sql`update build_stats set counts[1] = counts[1] + 1 where level = 'DAY' and scope = 'PROJECT'
                  and bucket = '2026-02-10Z' and project_id = ${projects[0]}`.execute(db);

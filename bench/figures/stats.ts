@@ -1,0 +1,282 @@
+/** Statistics of many builds: read from rollups, beside the same counted by rows; and what rollups cost who finishes builds. */
+import { sql } from 'kysely';
+import type { BuildFilter } from '../../src/builds/filter-builds.ts';
+import type { Database } from '../../src/database/database.ts';
+import { readBuildSeries, type SeriesOptions } from '../../src/stats/build-series.ts';
+import { type BuildStats, readBuildStats } from '../../src/stats/build-stats.ts';
+import { fillStats } from '../../src/stats/fill-stats.ts';
+import { foldStats } from '../../src/stats/stats-keeper.ts';
+import type { Bench } from '../bench.ts';
+import type { Case, Figure, Goal, Proof } from '../figure.ts';
+import { closedLoop } from '../load.ts';
+
+const MANY = 10_000_000;
+const FEW = 100_000;
+const PROJECTS = 500;
+const FROM = new Date('2026-01-01T00:00:00Z');
+const DAYS = 90;
+/** Of one statement that stores builds. */
+const STORED = 100_000;
+
+const projectId = (n: string) =>
+  `overlay('00000000-0000-7000-8000-000000000000' placing lpad((${n})::text, 12, '0') from 25)::uuid`;
+const A_PROJECT = '00000000-0000-7000-8000-000000000007';
+const EVERY_STATUS = ['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
+const day = (number: number, ms = 0) => new Date(+FROM + number * 86_400_000 + ms);
+
+/** Each project has one template in two versions and two agents; durations are log-normal, from seconds to hours. */
+const SPEC = `jsonb_build_object('prompt', repeat('x', 200), 'branch', 'main', 'labels', '{}'::jsonb,
+  'provider', (array['claude-code', 'codex'])[1 + n / ${PROJECTS} % 2],
+  'template', 'template-' || n % 10 || '@1.' || n / ${2 * PROJECTS} % 2)`;
+const RAN = `exp(11 + 1.1 * sqrt(-2 * ln(1 - (n::bigint * 7919 % 999983) / 999984.0)) * cos(6.2832 * (n::bigint * 104729 % 999979) / 999979.0)) * interval '1 ms'`;
+
+async function addProjects(db: Database): Promise<void> {
+  await sql
+    .raw(`insert into projects (id, slug, name, default_branch, created_by)
+    select ${projectId('n')}, 'p-' || n, 'P', 'main', 'bench' from generate_series(0, ${PROJECTS - 1}) n`)
+    .execute(db);
+}
+
+/** By SQL, without what nobody asks for here; then the rollups as an upgrade fills them. */
+async function storeBuilds(db: Database, count: number): Promise<void> {
+  await addProjects(db);
+  const unused = [
+    'worker',
+    'status',
+    'running',
+    'pending',
+    'finished',
+    'labels',
+    'retry_of',
+    'superseded_by',
+    'schedule_id',
+  ];
+  for (const name of [...unused, 'schedule', 'scheduled_for', 'project_finished']) {
+    await sql.raw(`drop index if exists build_audit_${name}`).execute(db);
+  }
+  await sql`alter table build_audit disable trigger all`.execute(db);
+  for (let first = 0; first < count; first += STORED) {
+    await sql
+      .raw(`insert into build_audit (id, project_id, number, status, phase, source, spec, attempt_no, result, failure,
+                                            usage, requested_by, created_at, started_at, finished_at)
+      select uuidv7(), ${projectId(`n % ${PROJECTS}`)}, n, status, 'DONE', 'API', ${SPEC}, 1, '{}',
+             case status when 'FAILED' then '{}'::jsonb end, jsonb_build_object('costUsd', n % 100 / 100.0), 'bench', at,
+             at + n % 50 * interval '1 second', at + n % 50 * interval '1 second' + ${RAN}
+        from (select n, case n % 23 when 3 then 'FAILED' when 7 then 'CANCELLED' else 'COMPLETED' end as status,
+                     timestamptz '${FROM.toISOString()}' + n::float8 * ${DAYS} / ${count} * interval '1 day' as at
+                from generate_series(${first}, ${Math.min(first + STORED, count) - 1}) n) numbered`)
+      .execute(db);
+  }
+  await sql`alter table build_audit enable trigger all`.execute(db);
+  await sql`vacuum (analyze) build_audit`.execute(db);
+  await sql`update build_stats_state set filled = false`.execute(db);
+  await fillStats(db);
+  await sql`vacuum (analyze) build_stats`.execute(db);
+}
+
+const stored = new WeakMap<Bench, Promise<Database>>();
+
+/** One database for all cases of a figure. */
+function openStored(bench: Bench, count: number): Promise<Database> {
+  const known = stored.get(bench);
+  if (known) return known;
+  const opened = (async () => {
+    const { db } = await bench.database({ migrated: true, poolSize: 1 });
+    await storeBuilds(db, bench.size ?? count);
+    return db;
+  })();
+  stored.set(bench, opened);
+  return opened;
+}
+
+interface Question {
+  readonly name: string;
+  readonly filter: BuildFilter;
+  /** A series; else the figures of all. */
+  readonly series?: SeriesOptions;
+}
+
+/** Ranges begin and end in the middle of an hour. */
+const RAGGED = { createdFrom: day(31, 1_234_567), createdTo: day(61, 7_654_321) };
+const PROJECT: Question = { name: 'one project, 30 days', filter: { projectIds: [A_PROJECT], ...RAGGED } };
+const QUESTIONS: readonly Question[] = [
+  { name: 'all', filter: {} },
+  PROJECT,
+  {
+    name: 'one project, agent and template',
+    filter: { projectIds: [A_PROJECT], providers: ['codex'], template: 'template-7', ...RAGGED },
+  },
+  { name: 'series of one project', filter: PROJECT.filter, series: { bucket: 'DAY', timeZone: 'UTC' } },
+  { name: 'series of all, in Berlin', filter: RAGGED, series: { bucket: 'DAY', timeZone: 'Europe/Berlin' } },
+];
+
+/** To name every status changes no answer, and is nothing that rollups know: it is counted by rows. */
+async function ask(db: Database, { filter, series }: Question, byRows: boolean): Promise<readonly BuildStats[]> {
+  const asked = byRows ? { ...filter, statuses: EVERY_STATUS } : filter;
+  return series ? readBuildSeries(db, asked, series) : [await readBuildStats(db, asked)];
+}
+
+function question(asked: Question, { byRows, count }: { readonly byRows: boolean; readonly count: number }): Case {
+  return {
+    name: `${byRows ? 'rows' : 'rollups'}: ${asked.name}`,
+    role: byRows ? 'peer' : 'ours',
+    async open(bench) {
+      const db = await openStored(bench, count);
+      let exact: readonly BuildStats[] | null = null;
+      return {
+        async run({ seconds }) {
+          let answer: readonly BuildStats[] = [];
+          const load = await closedLoop({ seconds, outstanding: 1 }, async () => {
+            answer = await ask(db, asked, byRows);
+          });
+          return {
+            ...load,
+            async proof() {
+              exact ??= await ask(db, asked, true);
+              return prove(answer, exact);
+            },
+          };
+        },
+        async [Symbol.asyncDispose]() {},
+      };
+    },
+  };
+}
+
+function prove(answer: readonly BuildStats[], exact: readonly BuildStats[]): Proof[] {
+  const sums = (points: readonly BuildStats[]) =>
+    points.map(({ total, completed, failed, averageDurationMs }) =>
+      [total, completed, failed, Math.round(averageDurationMs ?? -1)].join(' '),
+    );
+  const worst = Math.max(
+    ...answer.flatMap((point, index) =>
+      (['p50DurationMs', 'p95DurationMs'] as const).map((name) => {
+        const right = exact[index]?.[name];
+        return right && point[name] ? Math.abs(point[name] / right - 1) : Number(right !== point[name]);
+      }),
+    ),
+  );
+  return [
+    { what: 'figures', expected: sums(exact).join('; '), found: sums(answer).join('; ') },
+    { what: 'percentiles within 2 %', expected: 'yes', found: worst <= 0.02 ? 'yes' : `off by ${worst}` },
+  ];
+}
+
+/** Finishes builds as sets, as little as finishing may be: row, event and attempt. With rollups until all is folded. */
+function finish(withRollups: boolean): Case {
+  return {
+    name: withRollups ? 'with rollups' : 'without',
+    role: withRollups ? 'ours' : 'limit',
+    async open(bench) {
+      const { db } = await bench.database({ migrated: true });
+      await addProjects(db);
+      await sql`insert into workers (id, name, host, process, version, capacity)
+        values (${A_PROJECT}, 'bench', 'bench', '1', '0', 1)`.execute(db);
+      if (!withRollups) await sql`alter table build_audit disable trigger build_stats_update`.execute(db);
+      const count = bench.isQuick ? 5_000 : 50_000;
+      let first = 0;
+      return {
+        async run() {
+          const ids = await addRunning(db, first, count);
+          first += count;
+          const startedAt = performance.now();
+          const batches = Array.from({ length: Math.ceil(count / 128) }, (_, index) =>
+            ids.slice(index * 128, index * 128 + 128),
+          );
+          await Promise.all(
+            [0, 1].map(async (lane) => {
+              for (const batch of batches.filter((_, index) => index % 2 === lane)) await finishBuilds(db, batch);
+            }),
+          );
+          if (withRollups) await foldStats(db);
+          const seconds = (performance.now() - startedAt) / 1_000;
+          return {
+            operations: count,
+            seconds,
+            latenciesMs: [],
+            proof: () => proveFinished(db, withRollups ? first : 0),
+          };
+        },
+        async [Symbol.asyncDispose]() {},
+      };
+    },
+  };
+}
+
+async function addRunning(db: Database, first: number, count: number): Promise<string[]> {
+  const { rows } = await sql
+    .raw<{ id: string }>(`with build as (
+      insert into build_audit (id, project_id, number, status, phase, source, spec, attempt_no, worker_id, lease_until,
+                               requested_by, created_at, started_at)
+      select uuidv7(), ${projectId(`n % ${PROJECTS}`)}, n, 'RUNNING', 'AGENT', 'API', ${SPEC}, 1, '${A_PROJECT}', now(), 'bench',
+             now(), now() from generate_series(${first}, ${first + count - 1}) n returning id
+    ), attempt as (
+      insert into build_attempts (build_id, attempt_no, worker_id) select id, 1, '${A_PROJECT}' from build
+    ) select id from build`)
+    .execute(db);
+  await sql`vacuum build_audit, build_stats_deltas`.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+async function finishBuilds(db: Database, ids: readonly string[]): Promise<void> {
+  await sql`
+    with build as (
+      update build_audit set status = 'COMPLETED', phase = 'DONE', lease_until = null, last_seq = last_seq + 1,
+             finished_at = clock_timestamp() + hashtext(id::text) % 100000 * interval '1 ms' + interval '200 seconds',
+             result = '{"success": true, "commitSha": null, "filesChanged": []}', usage = '{"costUsd": 0.25}'
+       where id = any(${ids}::uuid[]) returning id, last_seq
+    ), event as (
+      insert into build_events (build_id, seq, attempt_no, type, at, data)
+      select id, last_seq, 1, 'FINISHED', clock_timestamp(), '{"status": "COMPLETED"}' from build
+    ) update build_attempts set ended_at = now(), outcome = 'FINISHED' from build where build_id = build.id`.execute(
+    db,
+  );
+}
+
+async function proveFinished(db: Database, expected: number): Promise<Proof[]> {
+  const { rows } = await sql<{ n: number; left: number }>`
+    select coalesce(sum(completed), 0)::bigint as n, (select count(*) from build_stats_deltas) as left
+      from build_stats where scope = 'ALL' and level = 'MONTH'`.execute(db);
+  return [
+    { what: 'finished builds in rollups', expected, found: rows[0]?.n ?? -1 },
+    { what: 'left to be folded', expected: 0, found: rows[0]?.left ?? -1 },
+  ];
+}
+
+function reading(count: number): Case[] {
+  return QUESTIONS.flatMap((asked) => [
+    question(asked, { byRows: false, count }),
+    question(asked, { byRows: true, count }),
+  ]);
+}
+
+function faster(name: string, atLeast: number): Goal {
+  return { metric: 'p50', of: `rows: ${name}`, against: `rollups: ${name}`, atLeast };
+}
+
+export const figures: readonly Figure[] = [
+  {
+    name: 'stats',
+    title: `statistics of ${FEW} builds, against counting them`,
+    cases: reading(FEW),
+    // Of one project these are so few that rows are as fast.
+    goals: [faster('all', 10), faster('series of all, in Berlin', 3)],
+    growth: { axis: 'stored builds', sizes: [FEW, MANY / 10, MANY], metric: 'p50' },
+  },
+  {
+    name: 'stats-many',
+    title: `statistics of ${MANY} builds, against counting them`,
+    isLong: true,
+    cases: reading(MANY),
+    goals: [
+      ...QUESTIONS.map(({ name }) => faster(name, 300)),
+      { metric: 'p50', of: `rollups: ${PROJECT.name}`, against: null, atMost: 2 },
+    ],
+  },
+  {
+    name: 'stats-finish',
+    title: 'builds finished as sets with rollups until they are folded, against the same without any',
+    cases: [finish(true), finish(false)],
+    goals: [{ metric: 'rate', of: 'with rollups', against: 'without', atLeast: 0.75 }],
+  },
+];
