@@ -9,7 +9,7 @@ import { type BuildFilter, filterBuilds } from './filter-builds.ts';
 /** What a list of builds can belong to: a project, the build they repeat or gave way to, the worker that has them, a schedule. */
 export type BuildParent = 'project_id' | 'retry_of' | 'worker_id' | 'superseded_by' | 'schedule_id';
 
-export async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
+async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
   const query = applyKeyset(filterBuilds(summaries(db), filter), 'id', keyset);
   return inListOrder((await query.execute()).map(toBuildSummary), keyset);
 }
