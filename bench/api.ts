@@ -9,6 +9,9 @@ import { openProduct } from './product.ts';
 import type { Program } from './program.ts';
 import type { HttpLoad, HttpLoaded, HttpTurn } from './programs/http-load.ts';
 
+/** Of no value: for processes that share a database of the bench. */
+export const KEYS = { SLIPWAY_MASTER_KEY: Buffer.alloc(32, 'bench').toString('base64') };
+
 export interface ApiData {
   readonly databaseUrl: string;
   readonly db: Database;
@@ -22,7 +25,7 @@ export async function openApiData(
   counts: { readonly projects: number; readonly builds: number },
 ): Promise<ApiData> {
   const { url: databaseUrl, db } = await bench.database({ migrated: true });
-  await using product = await openProduct(databaseUrl);
+  await using product = await openProduct(databaseUrl, KEYS);
   const { orchestrator } = product;
   const ids: string[] = [];
   for (let n = 0; n < counts.projects; n += 1)

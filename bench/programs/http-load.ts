@@ -34,9 +34,10 @@ const END_OF_HEAD = '\r\n\r\n';
 export async function main({ url, authorization, clients }: HttpLoad) {
   const { host, hostname, port, pathname } = new URL(url);
   const head = `POST ${pathname} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nAuthorization: ${authorization}\r\n`;
-  const sockets = await Promise.all(Array.from({ length: clients }, () => open(hostname, Number(port))));
   return {
     async run({ seconds, query, projectIds = [], prompt = '', expected }: HttpTurn): Promise<HttpLoaded> {
+      // Anew: servers close what others' turns have left idle.
+      const sockets = await Promise.all(Array.from({ length: clients }, () => open(hostname, Number(port))));
       const free = [...sockets];
       const start = Buffer.from(expected);
       let good = 0;
@@ -46,17 +47,15 @@ export async function main({ url, authorization, clients }: HttpLoad) {
         const socket = free.pop();
         if (!socket) throw new Error('more requests than connections');
         const projectId = projectIds[index % projectIds.length];
-        const input = { projectId, idempotencyKey: `${run} ${index}`, spec: { prompt } };
+        const input = { projectId, idempotencyKey: `${run}-${index}`, spec: { prompt } };
         const body = JSON.stringify(projectId === undefined ? { query } : { query, variables: { input } });
         const answer = await exchange(socket, `${head}Content-Length: ${Buffer.byteLength(body)}${END_OF_HEAD}${body}`);
         if (answer.subarray(0, start.length).equals(start)) good += 1;
         else bad ||= answer.toString();
         free.push(socket);
       });
-      return { ...load, good, bad };
-    },
-    close() {
       for (const socket of sockets) socket.destroy();
+      return { ...load, good, bad };
     },
   };
 }

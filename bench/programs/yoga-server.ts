@@ -12,6 +12,7 @@ import { schema } from '../../schema/index.ts';
 import { authenticate } from '../../src/auth/authenticate.ts';
 import { hashToken } from '../../src/auth/token-text.ts';
 import { fromPublicId, toPublicId } from '../../src/std/public-id.ts';
+import { KEYS } from '../api.ts';
 import { openProduct } from '../product.ts';
 
 interface YogaServer {
@@ -36,7 +37,7 @@ export async function main({ databaseUrl, serves }: YogaServer) {
 }
 
 async function listYoga(databaseUrl: string, opened: AsyncDisposableStack) {
-  const { orchestrator } = opened.use(await openProduct(databaseUrl));
+  const { orchestrator } = opened.use(await openProduct(databaseUrl, KEYS));
   return createYoga({
     schema,
     logging: false,
@@ -100,7 +101,7 @@ async function startBuild(pool: pg.Pool, { projectId, idempotencyKey, spec }: St
     );
     const { id, created_at: at } = await ask(
       `insert into build_audit (id, project_id, number, source, spec, priority, requested_by, idempotency_key, input_hash, traceparent, last_seq)
-        values (uuidv7(), $1, $2, 'API', $3, 0, 'token_bench', $4, md5($3),
+        values (uuidv7(), $1, $2, 'API', $3::text::jsonb, 0, 'token_bench', $4, md5($3::text),
           '00-' || replace(gen_random_uuid()::text, '-', '') || '-' || substr(md5(random()::text), 1, 16) || '-00', 1)
         returning id, created_at`,
       ...[project, number, JSON.stringify(spec), idempotencyKey],
@@ -123,7 +124,7 @@ async function startBuild(pool: pg.Pool, { projectId, idempotencyKey, spec }: St
         values ($1, 'build', $2, '', '', '', array['provider:scripted'], 0, $3, $3)`,
       ...[id, project, at],
     );
-    await ask(`select pg_notify('bench', $1)`, id);
+    await ask(`select pg_notify('bench', $1::text)`, id);
     await ask('commit');
     return { deduplicated: false, build: { id: toPublicId('build', id), number, status: 'PENDING' } };
   } catch (error) {
