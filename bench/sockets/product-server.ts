@@ -15,6 +15,7 @@ import type { Orchestrator } from '../../src/orchestrator.ts';
 import { openServer } from '../../src/server/http-server.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { openProduct } from '../product.ts';
+import { collected } from './memory.ts';
 
 export interface ServerSettings {
   readonly databaseUrl: string;
@@ -61,13 +62,9 @@ export async function main({ databaseUrl, builds }: ServerSettings) {
       );
       hub.announce(eventsTopic(buildId));
     },
-    subscriptions: () => server.subscriptionCount,
+    open: () => server.subscriptionCount,
     cpu: () => process.cpuUsage(),
-    /** After a collection, where Node was started with it. */
-    memory() {
-      globalThis.gc?.();
-      return process.memoryUsage();
-    },
+    memory: collected,
     async close() {
       peer.close();
       await server[Symbol.asyncDispose]();
