@@ -167,6 +167,11 @@ export interface ClaimedBuild extends Build {
   readonly talkNo: number;
 }
 
+export function toClaimedBuild(row: Selectable<BuildAuditTable>, workerId: string): ClaimedBuild {
+  const { checkpoint, quota_waits: quotaWaits, talk_no: talkNo } = row;
+  return { ...toBuild(row), workerId, checkpoint: checkpoint as Checkpoint, quotaWaits, talkNo };
+}
+
 export async function findBuild(db: Database | DatabaseTransaction, id: string): Promise<Build | null> {
   const row = await db.selectFrom('build_audit').selectAll().where('id', '=', id).executeTakeFirst();
   return row ? toBuild(row) : null;

@@ -4,10 +4,10 @@ import { sql } from 'kysely';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { eventRows } from '../events/append-events.ts';
+import type { NewBuildEvent } from '../events/event.ts';
 import { eventsTopic, projectTopic, QUEUE_TOPIC, WORKERS_TOPIC, workTopic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
-import { type ClaimedBuild, toBuild } from './build.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { type ClaimedBuild, toClaimedBuild } from './build.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerDeps } from './postgres-ledger.ts';
 import type { ReportDeps } from './report-end.ts';
@@ -38,10 +38,7 @@ export async function claimBuilds(
   limit: number,
 ): Promise<ClaimedBuild[]> {
   const { workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS } = claimer;
-  const started = eventRows([
-    { type: 'STARTED', data: { workerId, workerName } },
-    { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
-  ]);
+  const started = eventRows(startEvents({ workerId, workerName }));
   const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
   const { rows: given } = await sql<Selectable<BuildAuditTable>>`
     select * from claim_builds(${workerId}, ${[...labels]}::text[], ${limit}, ${projectIds && [...projectIds]}::uuid[],
@@ -63,13 +60,15 @@ export async function claimBuilds(
   // What was held has made room for others: the claim is repeated at once.
   if (claimed.length < rows.length) deps.hub.announce(QUEUE_TOPIC);
   deps.hub.announce(...rows.flatMap((row) => [eventsTopic(row.id), projectTopic(row.project_id)]));
-  return claimed.map((row) => ({
-    ...toBuild(row),
-    workerId,
-    checkpoint: row.checkpoint as Checkpoint,
-    quotaWaits: row.quota_waits,
-    talkNo: row.talk_no,
-  }));
+  return claimed.map((row) => toClaimedBuild(row, workerId));
+}
+
+/** With which every attempt begins. */
+export function startEvents(by: { readonly workerId: string; readonly workerName: string }): NewBuildEvent[] {
+  return [
+    { type: 'STARTED', data: by },
+    { type: 'PHASE_CHANGED', data: { from: 'QUEUED', to: 'PREPARING' } },
+  ];
 }
 
 export interface Heartbeat {

@@ -34,14 +34,23 @@ export async function requeueBuild(trx: DatabaseTransaction, queue: Queue, reque
     .executeTakeFirstOrThrow();
   const data = { reason, message, ...(resumeAt ? { resumeAt: resumeAt.toISOString() } : {}) };
   await appendEvents(trx, { buildId, attemptNo: null }, [{ type: 'RETRY_SCHEDULED', data }]);
+  await endAttempt(trx, buildId, outcome);
+  // One that the queue has lost is added again.
+  if (!(await queue.putBack(trx, buildId, resumeAt ?? null))) await queue.addBuild(trx, buildId);
+  await failpoint('requeue.written');
+  return [QUEUE_TOPIC, WORKERS_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
+}
+
+/** The build's attempt that has not ended. */
+export async function endAttempt(
+  trx: DatabaseTransaction,
+  buildId: string,
+  outcome: Requeue['outcome'],
+): Promise<void> {
   await trx
     .updateTable('build_attempts')
     .set({ ended_at: sql<Date>`now()`, outcome })
     .where('build_id', '=', buildId)
     .where('ended_at', 'is', null)
     .execute();
-  // One that the queue has lost is added again.
-  if (!(await queue.putBack(trx, buildId, resumeAt ?? null))) await queue.addBuild(trx, buildId);
-  await failpoint('requeue.written');
-  return [QUEUE_TOPIC, WORKERS_TOPIC, eventsTopic(buildId), projectTopic(build.project_id)];
 }

@@ -4,18 +4,24 @@ import type { DatabaseTransaction } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import type { Topic } from '../events/topics.ts';
 import { failpoint } from '../std/failpoint.ts';
-import { toBuild } from './build.ts';
+import { type ClaimedBuild, toBuild, toClaimedBuild } from './build.ts';
 import { writeFinish } from './finish-build.ts';
 import { concludeLost } from './lost-attempt.ts';
+import { type Heir, passOnBuild } from './pass-on-build.ts';
 import type { LedgerDeps } from './postgres-ledger.ts';
 import { type ReportDeps, reportEnd } from './report-end.ts';
 import { requeueBuild } from './requeue-build.ts';
 
 /** Builds of one pass; more are found by the next. */
 const BATCH = 50;
+/** A worker dies once: of its builds no other pass is sure to come before their leases run out. */
+const MAX_OF_DEAD = 1_000;
 
-/** Which builds: those whose lease has run out, or those of workers that are known to be dead. */
-export type Lost = 'expired' | { readonly workers: readonly string[] };
+/**
+ * Which builds: those whose lease has run out, or those of workers that are known to be dead. `heir`: is given what it may
+ * take of theirs, before anybody else is asked.
+ */
+export type Lost = 'expired' | { readonly workers: readonly string[]; readonly heir?: Heir };
 
 /**
  * Safe to run in every worker at the same time. Returns how many builds it moved. A build that cannot be moved does not
@@ -29,7 +35,7 @@ export async function rescueBuilds(deps: LedgerDeps & ReportDeps, which: Lost): 
     .where(isLost(which))
     // Workers that look at the same moment begin with different ones, and one that always fails is not always first.
     .orderBy(sql`random()`)
-    .limit(BATCH)
+    .limit(which === 'expired' ? BATCH : MAX_OF_DEAD)
     .execute();
   let count = 0;
   const errors: unknown[] = [];
@@ -42,6 +48,22 @@ export async function rescueBuilds(deps: LedgerDeps & ReportDeps, which: Lost): 
   }
   if (errors.length > 0) throw errors[0];
   return count;
+}
+
+/**
+ * Builds of these workers go on, with the heir as far as it may claim them; null: with others. Returns all that the heir
+ * has then, also when this is done again because the answer was lost.
+ */
+export async function inheritBuilds(
+  deps: LedgerDeps & ReportDeps,
+  workers: readonly string[],
+  heir: Heir | null,
+): Promise<ClaimedBuild[]> {
+  await rescueBuilds(deps, heir ? { workers, heir } : { workers });
+  if (!heir) return [];
+  const { workerId } = heir;
+  const own = deps.db.selectFrom('build_audit').selectAll().where('worker_id', '=', workerId);
+  return (await own.where('status', '=', 'RUNNING').execute()).map((row) => toClaimedBuild(row, workerId));
 }
 
 const LOST = {
@@ -98,7 +120,11 @@ async function rescueBuild(deps: LedgerDeps & ReportDeps, id: string, which: Los
       ended = true;
       return writeFinish(trx, { build: toBuild(row), attemptNo: null, conclusion, outcome: 'LOST', queue });
     }
-    return requeueBuild(trx, deps.queue, { buildId: id, ...(released ?? LOST) });
+    const requeue = { buildId: id, ...(released ?? LOST) };
+    const heir = which === 'expired' || released === EVICTED ? undefined : which.heir;
+    return (
+      (heir && (await passOnBuild(trx, deps.queue, { ...requeue, heir }))) ?? requeueBuild(trx, deps.queue, requeue)
+    );
   });
   if (topics) await failpoint('rescue.committed');
   if (topics) deps.hub.announce(...topics);

@@ -56,6 +56,23 @@ export class Queue implements AsyncDisposable {
     return rows[0]?.back ?? false;
   }
 
+  /** What runs goes on with another worker, in the same place. False: it does not run, or the worker may not take it. */
+  async passOn(
+    trx: DatabaseTransaction,
+    id: string,
+    to: {
+      readonly workerId: string;
+      readonly labels: readonly string[];
+      readonly projectIds: readonly string[] | null;
+    },
+  ): Promise<boolean> {
+    const { numAffectedRows } = await sql`
+      update queue_items set worker_id = ${to.workerId}
+       where id = ${id} and claimed_at is not null and needs <@ ${[...to.labels]}::text[]
+         and (${to.projectIds === null} or project_id = any(${[...(to.projectIds ?? [])]}::uuid[]))`.execute(trx);
+    return numAffectedRows === 1n;
+  }
+
   /** It has ended, or is not wanted any more. True: one that a limit holds back may be able to start after the commit. */
   async remove(trx: DatabaseTransaction, id: string): Promise<boolean> {
     const { rows } = await sql<{ freed: boolean }>`select queue_remove(${id}) as freed`.execute(trx);

@@ -13,7 +13,7 @@ import { ApiHints } from './api-hints.ts';
 import { ApiLedger } from './api-ledger.ts';
 import { ApiTaskCoordinator } from './api-task-coordinator.ts';
 import type { Connection, RequestOptions } from './connection.ts';
-import type { Answers, RequestName, RequestOf } from './protocol.ts';
+import { type Answers, MAX_BUILDS, type RequestName, type RequestOf } from './protocol.ts';
 
 /** A heartbeat that takes longer is sent anew. */
 const BEAT_WITHIN_MS = 5_000;
@@ -34,14 +34,15 @@ export class ApiCoordinator implements Coordinator {
     this.tasks = new ApiTaskCoordinator(connection, workerId, this.#hints);
   }
 
-  async register({ id: _, ...worker }: NewWorker) {
+  async register({ id: _, ...worker }: NewWorker, places: number) {
     const process = await readProcessKey();
     const labels = [...(worker.labels ?? [])];
     const body = { ...worker, process, labels, agents: reportsOf(worker.agents) };
     const { leaseSeconds, neighbours } = await this.#again('register', body);
     const workerIds = await findDead(neighbours, process);
-    if (workerIds.length > 0) await this.#again('dead', { workerIds });
-    return { leaseSeconds };
+    const request = { workerIds, places: Math.min(places, MAX_BUILDS) };
+    const inherited = workerIds.length > 0 ? await this.#again('dead', request) : [];
+    return { leaseSeconds, inherited: inherited ?? [] };
   }
 
   async claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]> {

@@ -20,7 +20,7 @@ export const MAX_UNPACKED_BYTES = 64 * 1024 * 1024;
 /** A hint is waited for so long. */
 export const MAX_HINT_SECONDS = 25;
 /** Builds of one worker, and of one question about them. */
-const MAX_BUILDS = 1_000;
+export const MAX_BUILDS = 1_000;
 
 const name = z.string().min(1).max(500);
 const capabilities = z.object({
@@ -66,7 +66,11 @@ export const requests = {
     labels: workerLabels.optional(),
     hardware: z.object({ cpus: z.int().min(1), memoryBytes: z.int().min(0), platform: name, arch: name }).optional(),
   }),
-  dead: z.object({ workerIds: z.array(z.uuid()).max(MAX_BUILDS) }),
+  dead: z.object({
+    workerIds: z.array(z.uuid()).max(MAX_BUILDS),
+    /** For so many of their builds it has room. Absent: it is of an earlier version, and would not begin them. */
+    places: z.int().min(0).max(MAX_BUILDS).optional(),
+  }),
   claim: z.object({ labels: z.array(name).max(200), limit: z.int().min(1).max(MAX_BUILDS) }),
   standing: z.object({}),
   heartbeat: z.object({ attempts: z.array(attempt).max(MAX_BUILDS) }),
@@ -106,7 +110,8 @@ export interface Answers {
     /** Other workers of its place that have not said that they ended. */
     readonly neighbours: readonly { readonly id: string; readonly process: string }[];
   };
-  dead: null;
+  /** What goes on with it. Null: the server is of an earlier version. */
+  dead: readonly ClaimedBuild[] | null;
   claim: readonly ClaimedBuild[];
   standing: Standing;
   heartbeat: {

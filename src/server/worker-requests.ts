@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { DriftCounter } from '../agents/drift.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
-import { rescueBuilds } from '../builds/rescue-builds.ts';
+import { inheritBuilds } from '../builds/rescue-builds.ts';
 import { taskTopic, WORKERS_TOPIC, workerTopic } from '../events/topics.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Answers, RequestOf } from '../remote/protocol.ts';
@@ -40,17 +40,17 @@ export function workerRequests(orchestrator: Orchestrator, hints: WorkerHints): 
       hub.announce(WORKERS_TOPIC);
       return { leaseSeconds, neighbours: await findNeighbours(db, registered) };
     },
-    async dead(call, { workerIds }) {
+    async dead(call, { workerIds, places = 0 }) {
       const place = await findPlace(orchestrator, call);
       const { rows } = await sql<{ id: string }>`
         select id from workers
          where id = any(${[...workerIds]}::uuid[]) and token_id = ${call.viewer.tokenId} and host = ${place}
            and id <> ${call.workerId}`.execute(db);
       const workers = rows.map(({ id }) => id);
-      if (workers.length === 0) return null;
+      if (workers.length === 0) return [];
       await markStopped(db, workers);
-      await rescueBuilds(orchestrator, { workers });
-      return null;
+      const claimer = places > 0 ? await findClaimer(db, call, []) : null;
+      return inheritBuilds(orchestrator, workers, claimer && { ...claimer, leaseSeconds, places });
     },
     claim: (call, request) => claim(orchestrator, call, request),
     standing: ({ workerId }) => readStanding(db, workerId),

@@ -25,8 +25,11 @@ export interface Left {
 }
 
 export interface Coordinator {
-  /** From then on the worker is there, and builds of dead workers of its machine go on. Resolves with how long a claim holds without a heartbeat. */
-  register(worker: NewWorker): Promise<{ readonly leaseSeconds: number }>;
+  /**
+   * From then on the worker is there, and builds of dead workers of its machine go on: `places` of them at most as its own,
+   * because their agents may live here.
+   */
+  register(worker: NewWorker, places: number): Promise<Registration>;
   /** Up to `limit` builds that ask for no other labels, and are now the worker's; none when nothing is ready. */
   claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]>;
   /** What administrators say of the worker, and with which labels it claims. */
@@ -54,6 +57,13 @@ export interface Coordinator {
   readonly tasks: TaskCoordinator;
   /** What a worker does for all; null where others do. */
   readonly duties: Duties | null;
+}
+
+export interface Registration {
+  /** How long a claim holds without a heartbeat. */
+  readonly leaseSeconds: number;
+  /** As if it had claimed them. */
+  readonly inherited: readonly ClaimedBuild[];
 }
 
 export interface Duties {

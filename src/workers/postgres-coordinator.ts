@@ -4,7 +4,7 @@ import type { ClaimedBuild } from '../builds/build.ts';
 import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
-import { rescueBuilds } from '../builds/rescue-builds.ts';
+import { inheritBuilds, rescueBuilds } from '../builds/rescue-builds.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic, workTopic } from '../events/topics.ts';
 import { recordDrift } from './agent-drift.ts';
@@ -44,12 +44,18 @@ export class PostgresCoordinator implements Coordinator {
     };
   }
 
-  async register(worker: NewWorker) {
+  async register(worker: NewWorker, places: number) {
     const dead = await registerWorker(this.#deps.db, worker);
     this.#deps.hub.announce(WORKERS_TOPIC);
-    if (dead.length > 0) await rescueBuilds(this.#deps, { workers: dead });
+    const inherited = dead.length > 0 ? await this.#inherit(dead, places) : [];
     await ensurePartitions(this.#deps.db);
-    return { leaseSeconds: LEASE_SECONDS };
+    return { leaseSeconds: LEASE_SECONDS, inherited };
+  }
+
+  async #inherit(dead: readonly string[], places: number) {
+    const { id: workerId, name: workerName } = this.#self;
+    const { labels } = await readStanding(this.#deps.db, workerId);
+    return inheritBuilds(this.#deps, dead, { workerId, workerName, labels, projectIds: null, places });
   }
 
   claim(labels: readonly string[], limit: number) {

@@ -140,7 +140,8 @@ export class Worker implements AsyncDisposable {
   async open(): Promise<void> {
     const { runtime, agents, logger, telemetry } = this.#deps;
     this.#agents = await probeAgents(agents);
-    const { leaseSeconds } = await this.#coordinator.register({
+    const places = (await this.#lacksRoom()) || this.#lacksRuntime() ? 0 : this.#capacity;
+    const self = {
       id: this.id,
       name: this.name,
       place: runtime.place,
@@ -151,7 +152,8 @@ export class Worker implements AsyncDisposable {
       runtime: runtime.name,
       labels: this.#labels,
       hardware: readHardware(),
-    });
+    };
+    const { leaseSeconds, inherited } = await this.#coordinator.register(self, places);
     this.#clock = new HeartbeatClock(leaseSeconds);
     const loop = (name: string, everyMs: number, work: () => Promise<unknown>, retryMs = everyMs) => {
       const started = startLoop({
@@ -182,6 +184,7 @@ export class Worker implements AsyncDisposable {
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
     this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));
     this.#wakeBeat = beat.wake;
+    for (const build of inherited) this.#start(build);
     claim.wake();
     this.#tasks.open();
     const providers = this.#agents.filter(({ available }) => available).map(({ name }) => name);

@@ -2,10 +2,14 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ClaimedBuild, findBuild } from '../../src/builds/build.ts';
+import type { Heir } from '../../src/builds/pass-on-build.ts';
 import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
-import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
+import { inheritBuilds, rescueBuilds } from '../../src/builds/rescue-builds.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
-import { claimByHand, registerByHand } from '../support/claim.ts';
+import { SupersededError } from '../../src/errors.ts';
+import { readEvents } from '../../src/events/read-events.ts';
+import { cordonWorker } from '../../src/workers/administer-worker.ts';
+import { claimByHand, claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
 
@@ -121,4 +125,84 @@ test('a push that was proved stays one when the workers die of what comes after 
   const ended = await findBuild(stack.orchestrator.db, build.id);
   expect(ended?.failure?.reason).toBe('WORKER_LOST');
   expect(ended?.result).toMatchObject({ publication: 'PUSHED', commitSha: COMMIT.sha });
+});
+
+/** Who comes next in the place of the worker that died. */
+async function nextWorker(more: Partial<Heir> = {}): Promise<Heir> {
+  return { ...claimer(await registerByHand(stack)), places: 9, ...more };
+}
+
+const attemptsOf = ({ id }: ClaimedBuild) =>
+  stack.orchestrator.db
+    .selectFrom('build_attempts')
+    .select(['attempt_no', 'worker_id', 'outcome'])
+    .where('build_id', '=', id)
+    .orderBy('attempt_no')
+    .execute();
+
+const placesOf = async (builds: readonly ClaimedBuild[]) => {
+  const ids = builds.map(({ id }) => id);
+  const { rows } = await sql<{ id: string; worker_id: string }>`
+    select id, worker_id from queue_items where id = any(${ids}::uuid[]) and claimed_at is not null`.execute(
+    stack.orchestrator.db,
+  );
+  return ids.map((id) => rows.find((row) => row.id === id)?.worker_id ?? null);
+};
+
+test('who comes next in the place of a dead worker inherits its builds: they are never in the queue', async () => {
+  const builds = [await startClaimed(), await startClaimed()] as const;
+  const earlier = openPostgresLedger(stack.orchestrator, builds[0]);
+  await earlier.write({ events: [{ type: 'PROGRESS', data: { message: 'alive' } }] });
+  const heir = await nextWorker();
+  const inherited = await inheritBuilds(stack.orchestrator, [workerId], heir);
+  expect(inherited.map(({ id }) => id).sort()).toEqual(builds.map(({ id }) => id).sort());
+  for (const build of inherited) {
+    expect(build).toMatchObject({ status: 'RUNNING', phase: 'PREPARING', attemptNo: 2, workerId: heir.workerId });
+    expect(await attemptsOf(build)).toEqual([
+      { attempt_no: 1, worker_id: workerId, outcome: 'LOST' },
+      { attempt_no: 2, worker_id: heir.workerId, outcome: null },
+    ]);
+  }
+  expect(await placesOf(builds)).toEqual([heir.workerId, heir.workerId]);
+  const events = await readEvents(stack.orchestrator.db, { buildId: builds[0].id, after: 0, limit: 100 });
+  expect(events.slice(-4).map(({ type, attemptNo }) => `${type} ${attemptNo}`)).toEqual([
+    ...['PROGRESS 1', 'RETRY_SCHEDULED 1', 'STARTED 2', 'PHASE_CHANGED 2'],
+  ]);
+  const line = { stream: 'stdout', text: 'late' } as const;
+  await expect(earlier.write({ lines: [line] })).rejects.toThrow(SupersededError);
+  const [first] = inherited;
+  if (first) await openPostgresLedger(stack.orchestrator, first).write({ lines: [line] });
+  // The answer was lost, and is asked for again.
+  expect(await inheritBuilds(stack.orchestrator, [workerId], heir)).toHaveLength(2);
+  expect((await sql`select queue_check()`.execute(stack.orchestrator.db)).rows).toEqual([]);
+});
+
+test.each([
+  ['has no place left', () => nextWorker({ places: 1 }), 1],
+  ['lacks a label', () => nextWorker({ labels: [] }), 0],
+  ['works for other projects', () => nextWorker({ projectIds: [crypto.randomUUID()] }), 0],
+  [
+    'is cordoned',
+    async () => {
+      const heir = await nextWorker();
+      await cordonWorker(stack.orchestrator, heir.workerId, 'test');
+      return heir;
+    },
+    0,
+  ],
+])('what a worker that %s cannot take goes back to the queue', async (_why, next, taken) => {
+  const builds = [await startClaimed(), await startClaimed()];
+  const inherited = await inheritBuilds(stack.orchestrator, [workerId], await next());
+  expect(inherited).toHaveLength(taken);
+  const expected = builds.map(({ id }) => (inherited.some((build) => build.id === id) ? 'RUNNING' : 'PENDING'));
+  expect(await Promise.all(builds.map(statusOf))).toEqual(expected);
+  expect((await placesOf(builds)).filter(Boolean)).toHaveLength(taken);
+});
+
+test('an heir that dies before it begins is rescued from by its lease, and its attempt counts as lost', async () => {
+  const build = await startClaimed();
+  await inheritBuilds(stack.orchestrator, [workerId], await nextWorker());
+  await expireAll();
+  await rescueBuilds(stack.orchestrator, 'expired');
+  expect((await findBuild(stack.orchestrator.db, build.id))?.failure).toMatchObject({ reason: 'WORKER_LOST' });
 });

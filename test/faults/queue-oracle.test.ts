@@ -218,6 +218,17 @@ test.each([
   ],
   ['a claim that nobody has checked', () => ['delete from oracle_claims where attempt_no = 2'], 'limits'],
   [
+    'a build that is taken from a worker that lives',
+    () => [
+      `insert into workers (id, name, host, process, version, capacity) select gen_random_uuid(), 'w', 'w', '', '1', 1`,
+      `update build_audit set status = 'RUNNING', phase = 'PREPARING', attempt_no = 1, finished_at = null, result = null,
+              failure = null, started_at = now(), lease_until = now(), worker_id = (select id from workers limit 1)
+        where id = (select id from build_audit limit 1)`,
+      `update build_audit set attempt_no = 2 where status = 'RUNNING'`,
+    ],
+    'limits',
+  ],
+  [
     'a due time without a build',
     () => [
       `update build_audit set schedule_id = null, scheduled_for = null

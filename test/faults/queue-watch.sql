@@ -149,6 +149,29 @@ end $$;
 
 create trigger oracle_claimed after update of status on build_audit for each row
   when (new.status = 'RUNNING' and old.status <> 'RUNNING') execute function oracle_claimed();
+-- After each build that goes on with another worker without having been in the queue: its place is still taken, nobody
+-- was passed over for it, and its worker runs no more than it can.
+create function oracle_passed_on() returns trigger language plpgsql as $$
+begin
+  insert into oracle_claims (id, kind, attempt_no) values (new.id, 'build', new.attempt_no);
+  insert into oracle_breaches (promise, id, is_task, detail)
+  select 'queue', new.id, false, 'it was passed on without its place in the queue'
+   where not exists (select from queue_items i
+                      where i.id = new.id and i.claimed_at is not null and i.worker_id = new.worker_id)
+  union all
+  select 'limits', new.id, false, 'it was passed on to a worker that has no place for it, or takes no work'
+   where not exists (select from workers w
+                      where w.id = new.worker_id and w.cordoned_at is null and w.draining_at is null
+                        and (select count(*) from build_audit b where b.worker_id = w.id and b.status = 'RUNNING')
+                            <= w.capacity)
+  union all
+  select 'limits', new.id, false, 'it was passed on, and its worker was not dead'
+   where not exists (select from workers w where w.id = old.worker_id and w.stopped_at is not null);
+  return null;
+end $$;
+
+create trigger oracle_passed_on after update of attempt_no on build_audit for each row
+  when (new.status = 'RUNNING' and old.status = 'RUNNING') execute function oracle_passed_on();
 create trigger oracle_claimed after update of status on tasks for each row
   when (new.status = 'RUNNING' and old.status <> 'RUNNING') execute function oracle_claimed();
 

@@ -95,6 +95,30 @@ test('without SLIPWAY_KEEP_AGENTS, and at Ctrl-C, agents end with the worker and
   }
 }, 90_000);
 
+test('an heir that dies before it begins leaves agents to the next one, and never to another machine', async () => {
+  const dataFolder = await scene.newHost();
+  const builds = [await scene.startWaiting(), await scene.startWaiting()];
+  const first = startWork(dataFolder);
+  for (const build of builds) await untilAgentRuns(scene, build);
+  await isWorking(startWork(await scene.newHost()));
+  first.child.kill('SIGTERM');
+  expect(await first.ended).toBe(0);
+  const heir = startWork(dataFolder, { SLIPWAY_FAILPOINTS: 'rescue.committed=kill@2' });
+  await heir.ended;
+  startWork(dataFolder);
+  const attached = async () => {
+    const now = await Promise.all(builds.map((build) => scene.find(build)));
+    return now.every(({ attemptNo, phase }) => attemptNo === 3 && phase === 'AGENT');
+  };
+  await waitFor(attached, { deadlineMs: 40_000, what: 'the builds' });
+  await scene.openGate();
+  for (const build of builds) {
+    expect(await scene.stack.finished(build.id, 30_000)).toMatchObject({ status: 'COMPLETED', failure: null });
+    expect(await scene.agentStarts(build)).toBe(1);
+    await scene.eventTypes(build);
+  }
+}, 120_000);
+
 test('a build that kills its workers stops after two, and the pool works on', async () => {
   const pidFile = join(await scene.newHost(), 'pid');
   const project = await scene.stack.createProject();

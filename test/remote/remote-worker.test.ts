@@ -1,10 +1,12 @@
 /** What a worker that reaches only the API is given and told, and what others may not do in its name. */
 import { gzipSync } from 'node:zlib';
+import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { createEnrolment, enrol } from '../../src/auth/enrolment.ts';
 
+import { findBuild } from '../../src/builds/build.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
 import { ApiCoordinator } from '../../src/remote/api-coordinator.ts';
@@ -12,6 +14,7 @@ import { ApiLedger } from '../../src/remote/api-ledger.ts';
 import { Connection } from '../../src/remote/connection.ts';
 
 import { cordonWorker, drainWorker, evictWorker, uncordonWorker } from '../../src/workers/administer-worker.ts';
+import { probeAgents } from '../../src/workers/probe-agents.ts';
 import { findWorkers } from '../../src/workers/registry.ts';
 import { runCommand } from '../cli/run-command.ts';
 import { startGitServer } from '../support/git-server.ts';
@@ -48,12 +51,30 @@ test('it is given only what its token sees and it can reach', async () => {
   const { build } = await start(FAR, script({ print: 'y' }));
   const token = await makeWorkToken(stack, [build.projectId]);
   const limited = new ApiCoordinator(new Connection({ url: harness.url, token }), build.id);
-  await limited.register({ id: build.id, name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] });
+  await limited.register({ id: build.id, name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] }, 0);
   const claimed = await limited.claim(['provider:scripted'], 5);
   expect(claimed.map(({ id }) => id)).toEqual([build.id]);
   expect((await harness.coordinator.claim(['provider:scripted'], 5)).map(({ projectId }) => projectId)).toEqual([
     project.id,
   ]);
+});
+
+test('what a dead worker ran goes on with the next one of its place, if that may claim it', async () => {
+  const { build } = await start(FAR, script({ print: 'x' }));
+  const { build: other } = await start(FAR, script({ print: 'x' }));
+  const [first] = [await harness.claim(), await harness.claim()];
+  // Its pid has been given to another process.
+  const process = sql`update workers set process = regexp_replace(process, '@[^@]*', '@0') where id = ${harness.workerId}`;
+  await process.execute(stack.orchestrator.db);
+  const agents = await probeAgents(stack.orchestrator.agents);
+  const next = { id: v7(), name: 'next', place: 'elsewhere', version: '1', capacity: 1, agents };
+  const { inherited } = await new ApiCoordinator(harness.connection, next.id).register(next, 1);
+  const attempt = { attemptNo: 2, workerId: next.id, createdAt: expect.any(Date) };
+  expect(inherited).toEqual([expect.objectContaining(attempt)]);
+  expect([build.id, other.id]).toContain(inherited[0]?.id);
+  const waiting = inherited[0]?.id === build.id ? other : build;
+  expect(await findBuild(stack.orchestrator.db, waiting.id)).toMatchObject({ status: 'PENDING', attemptNo: 1 });
+  await expect(harness.open(first).commit(1, 'RELEASE', { message: 'late' })).rejects.toThrow(SupersededError);
 });
 
 test('nobody speaks for the worker of another token, or without the scope', async () => {
@@ -67,7 +88,7 @@ test('nobody speaks for the worker of another token, or without the scope', asyn
   await expect(new ApiLedger(other, attempt).ask('secrets', { variable: null })).rejects.toThrow('404');
   await expect(new ApiLedger(other, attempt).commit(1, 'RELEASE', { message: 'x' })).rejects.toThrow('404');
   await expect(
-    stranger.register({ id: harness.workerId, name: 'x', place: 'x', version: '1', capacity: 1, agents: [] }),
+    stranger.register({ id: harness.workerId, name: 'x', place: 'x', version: '1', capacity: 1, agents: [] }, 0),
   ).rejects.toThrow('404');
   const reader = new Connection({ url: harness.url, token: await harness.api.makeToken(['builds:write']) });
   await expect(new ApiCoordinator(reader, harness.workerId).claim([], 1)).rejects.toThrow('scope work');
@@ -89,7 +110,7 @@ test('nobody is told of the task of another', async () => {
   await enqueueRun(stack, near, { type: 'test', payload });
   const connection = new Connection({ url: harness.url, token: await makeWorkToken(stack, [other.id]) });
   const limited = new ApiCoordinator(connection, v7());
-  await limited.register({ id: v7(), name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] });
+  await limited.register({ id: v7(), name: 'limited', place: 'x', version: '1', capacity: 1, agents: [] }, 0);
   const all = { labels: [], max: 9, held: [] };
   const [given, ...more] = await limited.tasks.claim(all);
   expect([given?.id, more]).toEqual([second, []]);

@@ -26,7 +26,7 @@ describeTaskCoordinator('over the API', async (stack) => {
     async openWorker(labels = []) {
       const id = v7();
       const coordinator = new ApiCoordinator(connection, id);
-      await coordinator.register({ id, name: 'far', place: 'x', version: '1', capacity: 9, agents: [], labels });
+      await coordinator.register({ id, name: 'far', place: 'x', version: '1', capacity: 9, agents: [], labels }, 0);
       // Hints come by one question for all.
       resources.defer(coordinator.onWork(() => {}));
       return { id, tasks: coordinator.tasks };

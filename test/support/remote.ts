@@ -31,7 +31,7 @@ export async function openRemoteHarness(stack: TestStack) {
   const workerId = v7();
   const coordinator = new ApiCoordinator(connection, workerId);
   const worker = { id: workerId, name: 'far away', place: 'elsewhere', version: '1', capacity: 9, agents: [] };
-  await coordinator.register(worker);
+  await coordinator.register(worker, 0);
   const resources = opened.move();
   return {
     api,

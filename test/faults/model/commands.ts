@@ -94,11 +94,18 @@ const lapse = command('lapse', async (model, world) => {
   return takeAway(model, world);
 });
 
-const restart = (worker: number) =>
-  command(`restart(${worker})`, async (model, world) => {
-    await world.restart(worker);
-    for (const [index, build] of model.builds.entries()) {
-      if (build.status === 'RUNNING' && build.worker === worker) model.putBack(index, 1);
+const restart = (worker: number, places: number, lives: boolean) =>
+  command(`restart(${worker}, ${places} places${lives ? ', lives on' : ''})`, async (model, world) => {
+    const inherited = await world.restart(worker, { places, lives });
+    const left = [...model.builds.entries()].filter(
+      ([, build]) => build.status === 'RUNNING' && build.worker === worker,
+    );
+    for (const [index] of left) model.putBack(index, 1);
+    const mayGoOn = left.map(([index]) => index).filter((index) => model.at(index).status === 'PENDING');
+    deepStrictEqual(inherited.length, Math.min(places, mayGoOn.length), 'the heir has as many as it has places for');
+    for (const index of inherited) {
+      deepStrictEqual(mayGoOn.includes(index), true, 'only what the dead worker ran is inherited');
+      model.claim(index, worker);
     }
     return undefined;
   });
@@ -193,7 +200,7 @@ export const COMMANDS: fc.Arbitrary<Command>[] = [
   fc.constant(tick),
   fc.constant(rescue),
   fc.constant(lapse),
-  worker.map(restart),
+  fc.tuple(worker, fc.nat(2), fc.boolean()).map(([index, places, lives]) => restart(index, places, lives)),
   pick.map(cancel),
   pick.map(retry),
   pick.map(release),

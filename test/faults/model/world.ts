@@ -1,10 +1,11 @@
 /** The real thing: the SQL of accept, claim, ledger, rescue, cancel, retry and callbacks, with workers made of steps. */
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
+import type { ClaimedBuild } from '../../../src/builds/build.ts';
 import { cancelBuild } from '../../../src/builds/cancel-build.ts';
-import { type AttemptKey, claimBuilds, heartbeat } from '../../../src/builds/claim-builds.ts';
+import { type AttemptKey, type Claimer, claimBuilds, heartbeat } from '../../../src/builds/claim-builds.ts';
 import { openPostgresLedger } from '../../../src/builds/postgres-ledger.ts';
-import { rescueBuilds } from '../../../src/builds/rescue-builds.ts';
+import { inheritBuilds, rescueBuilds } from '../../../src/builds/rescue-builds.ts';
 import { retryBuild } from '../../../src/builds/retry-build.ts';
 import { startBuild } from '../../../src/builds/start-build.ts';
 import { claimDeliveries } from '../../../src/callbacks/claim-deliveries.ts';
@@ -90,18 +91,8 @@ export class World {
   }
 
   async claim(worker: number): Promise<Attempt | null> {
-    const claimer = {
-      workerId: this.#worker(worker),
-      workerName: `worker ${worker}`,
-      labels: ['provider:scripted'],
-      projectIds: null,
-    };
-    const [claimed] = await claimBuilds(this.orchestrator, claimer, 1);
-    if (!claimed) return null;
-    const index = this.#indexOf(claimed.id);
-    const attempt = new Attempt(claimed, { index, worker, ledger: openPostgresLedger(this.orchestrator, claimed) });
-    this.attempts.push(attempt);
-    return attempt;
+    const [claimed] = await claimBuilds(this.orchestrator, this.#claimer(worker), 1);
+    return claimed ? this.#begin(claimed, worker) : null;
   }
 
   /** Renews what the worker works at; the builds that are still its own. */
@@ -124,12 +115,16 @@ export class World {
     await rescueBuilds(this.orchestrator, 'expired');
   }
 
-  /** The worker's process is gone with all it knew; the next one says so. */
-  async restart(worker: number): Promise<void> {
+  /**
+   * The worker's process is gone with all it knew, or stands still where it was; the next one says so, and begins with
+   * what it inherits: these builds.
+   */
+  async restart(worker: number, { places, lives }: { places: number; lives: boolean }): Promise<number[]> {
     const dead = this.#worker(worker);
-    this.attempts = this.attempts.filter((attempt) => attempt.worker !== worker);
+    if (!lives) this.attempts = this.attempts.filter((attempt) => attempt.worker !== worker);
     await this.register(worker);
-    await rescueBuilds(this.orchestrator, { workers: [dead] });
+    const builds = await inheritBuilds(this.orchestrator, [dead], { ...this.#claimer(worker), places });
+    return builds.map((build) => this.#begin(build, worker).index);
   }
 
   /** Sends what is due. `die`: the process is gone after it has claimed, or after it has sent. */
@@ -156,6 +151,18 @@ export class World {
       intent: row.push_intent_sha !== null,
       pushed: row.pushed_sha !== null,
     }));
+  }
+
+  #begin(build: ClaimedBuild, worker: number): Attempt {
+    const ledger = openPostgresLedger(this.orchestrator, build);
+    const attempt = new Attempt(build, { index: this.#indexOf(build.id), worker, ledger });
+    this.attempts.push(attempt);
+    return attempt;
+  }
+
+  #claimer(worker: number): Claimer {
+    const workerId = this.#worker(worker);
+    return { workerId, workerName: `worker ${worker}`, labels: ['provider:scripted'], projectIds: null };
   }
 
   #worker(index: number): string {
