@@ -50,6 +50,7 @@ export async function main({ databaseUrl, builds }: ServerSettings) {
       usualPort: peer.port(),
       token: token.token,
       builds: ids.map((id) => toPublicId('build', id)),
+      uuids: ids,
     }),
     /** So many events of the first build, in one statement. */
     async emit(count: number) {

@@ -15,7 +15,7 @@ export interface Feed<T extends object> {
 
 export type FeedIterator<T extends object> = Feed<T> & AsyncIterableIterator<T, undefined>;
 
-export function isFeed(value: object): value is Feed<object> {
+function isFeed(value: object): value is Feed<object> {
   return 'take' in value && 'wait' in value && 'close' in value;
 }
 
