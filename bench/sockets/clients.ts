@@ -9,7 +9,7 @@ export interface Subscribers {
   readonly port: number;
   readonly path: string;
   readonly count: number;
-  /** Sent by each, the next one after an answer; `$id` is its number. None for those who only listen. */
+  /** Sent by each: the first, and after its answer the others; `$id` is its number. None for those who only listen. */
   readonly messages: readonly string[];
   /** Frames that answer them before anything is counted. */
   readonly answers: number;
@@ -99,15 +99,11 @@ export async function listen(
   let before = answers;
   let upgraded = false;
   const listener: Listener = { socket, onFrames: () => {} };
-  const unsent = messages.map((text) => textFrame(text.replaceAll('$id', id)));
-  const sendNext = () => {
-    const message = unsent.shift();
-    if (message) socket.write(message);
-  };
+  const [first, ...others] = messages.map((text) => textFrame(text.replaceAll('$id', id)));
   const count = (frames: number) => {
     const answered = Math.min(before, frames);
     before -= answered;
-    for (let answer = 0; answer < answered; answer += 1) sendNext();
+    if (answered > 0) for (const other of others.splice(0)) socket.write(other);
     if (before === 0) ready.resolve();
     if (frames > answered) listener.onFrames(frames - answered);
   };
@@ -123,7 +119,7 @@ export async function listen(
       return;
     }
     upgraded = true;
-    sendNext();
+    if (first) socket.write(first);
     count(counter.take(chunk.subarray(end + 4)));
   });
   socket.on('close', () => ready.reject(new Error('a subscriber was cut')));

@@ -15,6 +15,7 @@ import type { Orchestrator } from '../../src/orchestrator.ts';
 import { openServer } from '../../src/server/http-server.ts';
 import { toPublicId } from '../../src/std/public-id.ts';
 import { openProduct } from '../product.ts';
+import { collected } from './memory.ts';
 
 export interface ServerSettings {
   readonly databaseUrl: string;
@@ -49,6 +50,7 @@ export async function main({ databaseUrl, builds }: ServerSettings) {
       usualPort: peer.port(),
       token: token.token,
       builds: ids.map((id) => toPublicId('build', id)),
+      uuids: ids,
     }),
     /** So many events of the first build, in one statement. */
     async emit(count: number) {
@@ -61,13 +63,9 @@ export async function main({ databaseUrl, builds }: ServerSettings) {
       );
       hub.announce(eventsTopic(buildId));
     },
-    subscriptions: () => server.subscriptionCount,
+    open: () => server.subscriptionCount,
     cpu: () => process.cpuUsage(),
-    /** After a collection, where Node was started with it. */
-    memory() {
-      globalThis.gc?.();
-      return process.memoryUsage();
-    },
+    memory: collected,
     async close() {
       peer.close();
       await server[Symbol.asyncDispose]();

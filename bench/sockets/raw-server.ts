@@ -1,6 +1,7 @@
 /** The limit: a WebSocket server that knows what to send, and sends it to everybody. */
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
+import { collected } from './memory.ts';
 
 export async function main({ text }: { readonly text: string }) {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
@@ -13,10 +14,8 @@ export async function main({ text }: { readonly text: string }) {
       }
     },
     cpu: () => process.cpuUsage(),
-    memory() {
-      globalThis.gc?.();
-      return process.memoryUsage();
-    },
+    open: () => server.clients.size,
+    memory: collected,
     close() {
       for (const client of server.clients) client.terminate();
       server.close();

@@ -172,7 +172,7 @@ function keyOf(args: ValidatedSubscriptionArgs, viewer: Viewer, { number, perVie
   // Without a value is not null: the first takes the default.
   const variables = [...variablesOfEvents(args)].sort().map((name) => (name in values ? [name, values[name]] : [name]));
   const rights = [[...viewer.scopes].sort(), viewer.projectIds && [...viewer.projectIds].sort()];
-  const who = perViewer ? [viewer.tokenId, viewer.secretVersion] : null;
+  const who = perViewer ? viewer : null;
   return JSON.stringify([number, args.operation.name?.value, rights, who, variables]);
 }
 

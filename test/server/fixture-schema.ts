@@ -98,7 +98,7 @@ export function createFixture(): Fixture {
         type: required.string,
         resolve(_tick, _args, context) {
           state.contexts.add(context);
-          return [...context.viewer.scopes, ...(context.viewer.projectIds ?? ['all'])].join(' ');
+          return [...context.viewer.scopes, ...(context.viewer.projectIds ?? ['all'])].toSorted().join(' ');
         },
       },
       viewerName: {
