@@ -46,25 +46,21 @@ export async function measureCases(
 }
 
 async function measureTurn({ about, rig }: OpenCase, turn: Turn, postgres: BenchPostgres): Promise<Repetition> {
-  const before = await readCpu(postgres);
+  const watched = [process.pid, postgres.pid];
+  const before = readCpuUs(watched);
   const { proof, ...sample } = await rig.run(turn);
-  const after = await readCpu(postgres);
+  const after = readCpuUs(watched);
   if (!(sample.operations > 0)) throw new Error(`${about.name}: nothing was done in ${sample.seconds} s`);
   const proofs = await proof();
   if (proofs.length === 0) throw new Error(`${about.name} does not prove its work`);
   for (const { what, expected, found } of proofs) {
     if (expected !== found) throw new Error(`${about.name}: ${what}: expected ${expected}, found ${found}`);
   }
-  const spent = (key: 'client' | 'postgres') => {
-    const [from, to] = [before[key], after[key]];
-    return from === null || to === null ? null : to - from;
-  };
-  return { sample, clientUs: spent('client'), postgresUs: spent('postgres') };
-}
-
-async function readCpu({ pid }: BenchPostgres) {
-  const [client, postgres] = await Promise.all([readCpuUs(process.pid), readCpuUs(pid)]);
-  return { client, postgres };
+  const [clientUs = null, postgresUs = null] = after.map((us, index) => {
+    const from = before[index] ?? null;
+    return us === null || from === null ? null : us - from;
+  });
+  return { sample, clientUs, postgresUs };
 }
 
 /** Rejects when the figure cannot be measured: a case fails, or does not prove its work. */

@@ -50,7 +50,10 @@ export async function startProgram(file: URL, argument: unknown): Promise<Progra
     child.send({ id: count, name, argument: value } satisfies Call);
     return waiting.promise;
   }
-  await call('main', { file: file.href, argument });
+  await call('main', { file: file.href, argument }).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   return {
     pid: child.pid ?? 0,
     call,
