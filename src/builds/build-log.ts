@@ -56,16 +56,19 @@ export interface LogPage {
 
 /** Reads of one database at the same time: each of them holds chunks in several shapes for a moment. */
 const MAX_READS = 4;
-const turnsOf = new WeakMap<Database, Turns>();
+/** Characters of chunks that are kept for the next read, and of each of them at least. */
+const MAX_KEPT_LENGTH = 8 * 1024 * 1024;
+const MIN_KEPT_LENGTH = 64 * 1024;
+const readersOf = new WeakMap<Database, { readonly turns: Turns; readonly kept: ReadChunks }>();
 
 /** Chunks in order, the first one without the lines up to `after`. */
 export function readLog(db: Database, page: LogPage): Promise<LogChunk[]> {
-  const turns = turnsOf.get(db) ?? new Turns(MAX_READS);
-  turnsOf.set(db, turns);
-  return turns.take(() => readChunks(db, page));
+  const { turns, kept } = readersOf.get(db) ?? { turns: new Turns(MAX_READS), kept: new ReadChunks() };
+  readersOf.set(db, { turns, kept });
+  return turns.take(() => readChunks(db, page, kept));
 }
 
-async function readChunks(db: Database, page: LogPage): Promise<LogChunk[]> {
+async function readChunks(db: Database, page: LogPage, kept: ReadChunks): Promise<LogChunk[]> {
   // Only the last chunk that begins at or before `after` can hold a line after it.
   const before = await db
     .selectFrom('build_logs')
@@ -75,27 +78,61 @@ async function readChunks(db: Database, page: LogPage): Promise<LogChunk[]> {
     .orderBy('first_line', 'desc')
     .limit(1)
     .executeTakeFirst();
+  const known = kept.of(page.buildId);
   const rows = await db
     .selectFrom('build_logs')
-    .selectAll()
+    .select(['build_id', 'first_line', 'line_count', 'at'])
+    .select(
+      sql<Buffer | null>`case when first_line <> all(${[...known.keys()]}::bigint[]) then content end`.as('content'),
+    )
     .where('build_id', '=', page.buildId)
     .where('first_line', '>=', before?.first_line ?? 1)
     .where(sql<boolean>`first_line + line_count > ${page.after}::bigint + 1`)
     .orderBy('first_line')
     .limit(page.limit)
     .execute();
-  const chunks = await Promise.all(rows.map(decodeChunk));
+  const chunks = await Promise.all(rows.map((row) => known.get(row.first_line) ?? decodeChunk(row)));
+  for (const chunk of chunks) kept.keep(chunk);
   return chunks.map((chunk) => withoutLinesUpTo(chunk, page.after));
 }
 
-async function decodeChunk(row: {
-  build_id: string;
-  first_line: number;
-  line_count: number;
-  at: Date;
-  content: Buffer;
-}): Promise<LogChunk> {
-  const json = (await decompress(row.content, { maxOutputLength: MAX_CHUNK_BYTES })).toString('utf8');
+interface ChunkRow {
+  readonly build_id: string;
+  readonly first_line: number;
+  readonly line_count: number;
+  readonly at: Date;
+  /** Null: it is known. */
+  readonly content: Buffer | null;
+}
+
+/** Large chunks that were read lately: a follower takes one in many small parts. They never change. */
+class ReadChunks {
+  readonly #kept = new Map<string, { readonly chunk: LogChunk; readonly length: number }>();
+  #length = 0;
+
+  /** By their first lines. */
+  of(buildId: string): ReadonlyMap<number, LogChunk> {
+    const own = [...this.#kept.values()].filter(({ chunk }) => chunk.buildId === buildId);
+    return new Map(own.map(({ chunk }) => [chunk.firstLine, chunk]));
+  }
+
+  /** The one that was kept first goes when there are too many. */
+  keep(chunk: LogChunk): void {
+    const key = `${chunk.buildId}:${chunk.firstLine}`;
+    const length = chunk.lines.reduce((sum, { text }) => sum + text.length, 0);
+    if (length < MIN_KEPT_LENGTH || this.#kept.has(key)) return;
+    this.#kept.set(key, { chunk, length });
+    this.#length += length;
+    for (const [oldest, { length: less }] of this.#kept) {
+      if (this.#length <= MAX_KEPT_LENGTH) break;
+      this.#kept.delete(oldest);
+      this.#length -= less;
+    }
+  }
+}
+
+async function decodeChunk(row: ChunkRow): Promise<LogChunk> {
+  const json = (await decompress(row.content ?? '', { maxOutputLength: MAX_CHUNK_BYTES })).toString('utf8');
   const lines = JSON.parse(json) as [LogLine['stream'], string][];
   return {
     buildId: row.build_id,

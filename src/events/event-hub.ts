@@ -161,7 +161,9 @@ export class EventHub implements AsyncDisposable {
     signal.addEventListener('abort', breakOff, { once: true });
     try {
       await client.connect();
-      await client.query(`${setLimits(CONTROL_LIMITS, 'session')}; listen ${CHANNEL}`);
+      // All commits that notify wait for each other, and a hint need not be on the disk.
+      const limits = `${setLimits(CONTROL_LIMITS, 'session')}; set synchronous_commit = off`;
+      await client.query(`${limits}; listen ${CHANNEL}`);
       await this.#hearItself();
     } catch (error) {
       breakOff();

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { OutputLine, Run } from '../../src/runtimes/runtime.ts';
 import { MAX_LINE_BYTES } from '../../src/runtimes/runtime.ts';
+import { MAX_BATCH_LINES } from '../../src/runtimes/tail-output.ts';
 import { keep, type OpenCase, readAll, START, shell, texts } from './runtime-case.ts';
 
 export function describeOutput(openCase: OpenCase): void {
@@ -23,10 +24,10 @@ export function describeOutput(openCase: OpenCase): void {
     test('reading on from any offset gives exactly the rest', async () => {
       await using opened = await openCase();
       const { program, start } = opened;
-      const run = await start(program('chatty.sh', '1500'));
+      const run = await start(program('chatty.sh', '12000'));
       const batches = await readAll(run);
       expect(batches.length).toBeGreaterThan(5);
-      expect(Math.max(...batches.map(({ lines }) => lines.length))).toBeLessThanOrEqual(500);
+      expect(Math.max(...batches.map(({ lines }) => lines.length))).toBeLessThanOrEqual(MAX_BATCH_LINES);
       const all = batches.flatMap(({ lines }) => lines);
       for (const { offset } of batches) {
         const rest = await readAll(run, offset);
