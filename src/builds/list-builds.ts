@@ -25,7 +25,7 @@ type ListReads = GatheredReads<ListedBuilds, readonly BuildSummary[]>;
 const reads = new WeakMap<Database, ListReads>();
 
 /** `listBuilds` of many callers: those who ask for the same page at the same time are told of the same rows. */
-async function listBuildsTogether(
+export async function listBuildsTogether(
   db: Database,
   filter: BuildFilter,
   keyset: Keyset,
@@ -66,7 +66,7 @@ export interface BuildLists {
 }
 
 /** The same page of each parent's builds, in one statement. */
-async function listBuildsOf(
+export async function listBuildsOf(
   db: Database,
   { by, parents, filter }: BuildLists,
   keyset: Keyset,
