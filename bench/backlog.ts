@@ -32,14 +32,18 @@ export async function fillQueue(
   { kind = TASK, projects, each, hot, limits, keys = 0, isGated = false }: Backlog,
 ): Promise<void> {
   const isLimited = limits === 'all';
+  // The product would open the credential before it runs builds, and this one cannot be opened.
+  const hasCredential = isLimited && kind === TASK;
   await sql`insert into projects (id, slug, name, default_branch, created_by)
     select md5(n::text)::uuid, 'p-' || n, 'P', 'main', 'bench' from generate_series(0, ${projects - 1}::int) n`.execute(
     db,
   );
-  if (isLimited) {
+  if (hasCredential) {
     await sql`insert into credentials (id, kind, name, target, sealed, key_id)
       values (${v7()}, 'MODEL_API_KEY', 'shared', 'KEY', 'x', 'k')`.execute(db);
     await sql`select queue_limit_gate(id::text, 1000000000) from credentials`.execute(db);
+  }
+  if (isLimited) {
     await sql`select queue_limit(1000000000)`.execute(db);
     await sql`insert into queue_owners (project_id, weight, max_running, key_limit)
       select id, 1 + (hashtext(id::text) & 1), 1000000000, 1000000000 from projects`.execute(db);
@@ -47,7 +51,7 @@ export async function fillQueue(
   if (isGated) {
     await sql`insert into queue_gates (gate, max_running) select id::text, 1000000000 from projects`.execute(db);
   }
-  const variable = isLimited ? 'KEY' : '';
+  const variable = hasCredential ? 'KEY' : '';
   await sql`insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
     select gen_random_uuid(), ${kind}, project_id, case when ${isLimited} and n % 4 = 0 then 'key-' || n % 100
                 when ${keys}::int > 0 then 'key-' || n / ${projects}::int % greatest(1, ${keys}::int) else '' end,

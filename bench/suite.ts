@@ -35,7 +35,7 @@ export async function runSuite({ quick, only, json, list, growth }: SuiteOptions
   await using postgres = await openBenchPostgres();
   const { url, pid } = postgres;
   if (growth)
-    return runGrowth(found, { postgres: { url, pid }, extent: quick ? QUICK : FULL, signal: stop.signal }, json);
+    return await runGrowth(found, { postgres: { url, pid }, extent: quick ? QUICK : FULL, signal: stop.signal }, json);
   const measured = await measureAll(found, {
     postgres: { url, pid },
     extent: quick ? QUICK : FULL,
