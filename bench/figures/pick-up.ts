@@ -200,7 +200,7 @@ const commit: Case = {
 };
 
 const ACROSS = 'slipway serve, slipway work';
-const FULL = `the same, ${WAITING.toLocaleString('en-US')} waiting`;
+const FULL = 'the same, others waiting';
 const GRAPHILE = 'graphile-worker';
 
 export const figures: readonly Figure[] = [
