@@ -10,6 +10,8 @@ export interface TestApi extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly token: string;
+  /** Open subscriptions. */
+  readonly subscriptionCount: number;
   makeToken(scopes: readonly Scope[]): Promise<string>;
   restart(): Promise<void>;
 }
@@ -25,6 +27,9 @@ export async function openTestApi({ orchestrator }: TestStack): Promise<TestApi>
   return {
     url: `${server.url}/graphql`,
     port,
+    get subscriptionCount() {
+      return server.subscriptionCount;
+    },
     token: await makeToken(['admin']),
     makeToken,
     async restart() {
