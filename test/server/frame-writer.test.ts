@@ -7,6 +7,8 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { type FrameWriter, FrameWriters } from '../../src/server/frame-writer.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+/** More than the buffers of two kernels' sockets hold. */
+const FRAMES = 6_000;
 const HEAD = Buffer.from('{"id":"ü","payload":');
 let server: WebSocketServer;
 let client: WebSocket;
@@ -71,8 +73,8 @@ it('wait while a reader takes nothing, and go on when it does', async () => {
   client.pause();
   let sent = 0;
   const fill = () => {
-    for (; writer.hasRoom && sent < 2_000; sent += 1) writer.add(HEAD, body(20_000));
-    if (sent < 2_000) writer.whenRoom(fill);
+    for (; writer.hasRoom && sent < FRAMES; sent += 1) writer.add(HEAD, body(20_000));
+    if (sent < FRAMES) writer.whenRoom(fill);
   };
   fill();
   let last = -1;
@@ -81,8 +83,8 @@ it('wait while a reader takes nothing, and go on when it does', async () => {
     last = sent;
     return stopped;
   });
-  expect(sent).toBeLessThan(1_000);
+  expect(sent).toBeLessThan(FRAMES);
   expect(stream.writableLength).toBeLessThan(1024 * 1024);
   client.resume();
-  await waitFor(() => received.length === 2_000);
+  await waitFor(() => received.length === FRAMES);
 });
