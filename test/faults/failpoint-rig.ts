@@ -236,9 +236,13 @@ async function startOnce(host: Host, options: ProcessOptions, env: Record<string
 /** Longer than a worker waits for what it cannot let go of. */
 const STOP_DEADLINE_MS = 45_000;
 
-async function stop({ child, ended, pid }: HostProcess): Promise<void> {
+async function stop(process: HostProcess): Promise<void> {
+  const { child, ended, pid } = process;
   child.kill('SIGTERM');
   const isGone = () => child.exitCode !== null || child.signalCode !== null;
-  await waitFor(isGone, { deadlineMs: STOP_DEADLINE_MS, everyMs: 50, what: `the end of process ${pid}` });
+  const what = `the end of process ${pid}`;
+  await waitFor(isGone, { deadlineMs: STOP_DEADLINE_MS, everyMs: 50, what }).catch((error: unknown) => {
+    throw new Error(`${String(error)}\n${process.stdout}${process.stderr}`, { cause: error });
+  });
   await ended;
 }
