@@ -35,7 +35,8 @@ export async function openLineRun(options: {
 
   function take(line: OutputLine): readonly AgentEvent[] {
     if (line.stream === 'stdout') return line.truncated ? [tooLong] : reader.read(line.text);
-    stderrTail = `${stderrTail}${line.text.slice(-MAX_STDERR_TAIL)}\n`.slice(-MAX_STDERR_TAIL);
+    stderrTail += `${line.text.slice(-MAX_STDERR_TAIL)}\n`;
+    if (stderrTail.length > 2 * MAX_STDERR_TAIL) stderrTail = stderrTail.slice(-MAX_STDERR_TAIL);
     return reader.readStderr?.(line.text) ?? [];
   }
 

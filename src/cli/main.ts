@@ -1,5 +1,8 @@
 /** The program `slipway`. */
+import { letBatchesDieYoung } from '../std/tune-heap.ts';
 import { runCli } from './run-cli.ts';
+
+letBatchesDieYoung();
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // `slipway build list | head`: whoever read us has enough.

@@ -43,7 +43,8 @@ export function createLineSplitter(maxLineBytes: number): LineSplitter {
 
   function takeHeld(): SplitLine {
     const truncated = lineBytes > heldBytes;
-    const line = { text: decode(store.subarray(0, heldBytes), truncated), truncated, end: position };
+    const text = truncated ? decodeCut(store.subarray(0, heldBytes)) : decodeWhole(store, 0, heldBytes);
+    const line = { text, truncated, end: position };
     if (store.length > SMALL_STORE_BYTES) store = EMPTY;
     heldBytes = 0;
     lineBytes = 0;
@@ -55,15 +56,14 @@ export function createLineSplitter(maxLineBytes: number): LineSplitter {
       const lines: SplitLine[] = [];
       let start = 0;
       for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
-        const part = chunk.subarray(start, end);
-        position += part.length + 1;
-        start = end + 1;
-        if (lineBytes === 0 && part.length <= maxLineBytes) {
-          lines.push({ text: decode(part, false), truncated: false, end: position });
+        position += end - start + 1;
+        if (lineBytes === 0 && end - start <= maxLineBytes) {
+          lines.push({ text: decodeWhole(chunk, start, end), truncated: false, end: position });
         } else {
-          hold(part);
+          hold(chunk.subarray(start, end));
           lines.push(takeHeld());
         }
+        start = end + 1;
       }
       position += chunk.length - start;
       hold(chunk.subarray(start));
@@ -75,15 +75,16 @@ export function createLineSplitter(maxLineBytes: number): LineSplitter {
   };
 }
 
-function decode(bytes: Buffer, truncated: boolean): string {
-  return (truncated ? decodeCut(bytes) : decodeWhole(bytes)).replaceAll('\0', '');
-}
-
-function decodeWhole(bytes: Buffer): string {
-  return bytes.toString('utf8', 0, bytes.at(-1) === CARRIAGE_RETURN ? bytes.length - 1 : bytes.length);
+function decodeWhole(bytes: Buffer, start: number, end: number): string {
+  const textEnd = end > start && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end;
+  return withoutNul(bytes.toString('utf8', start, textEnd));
 }
 
 /** `stream` leaves out the character that the cut went through. */
 function decodeCut(bytes: Buffer): string {
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true });
+  return withoutNul(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true }));
+}
+
+function withoutNul(text: string): string {
+  return text.replaceAll('\0', '');
 }

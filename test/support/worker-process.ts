@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config/config.ts';
 import { openOrchestrator } from '../../src/orchestrator.ts';
+import { letBatchesDieYoung } from '../../src/std/tune-heap.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { Worker } from '../../src/workers/worker.ts';
 import type { TestStack } from './orchestrator.ts';
@@ -43,6 +44,7 @@ export async function startWorkerProcess(
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  letBatchesDieYoung();
   const config = readConfig();
   const logger = createLogger(config.logLevel);
   const databaseUrl = config.databaseUrl ?? '';
