@@ -75,12 +75,13 @@ begin
   ), starts as (
     select r.project_id, case when n = 0 then r.turn else r.base + n / r.weight end as turn
       from runners r
-      -- Until `turn` the first ones have as many starts as are asked for.
+      -- Before `turn` the first ones have as many starts as are asked for, if they have as many items. What is not before it
+      -- is not listed: whoever has more items than they could come first.
       cross join (select min((p_left + bases) / weights) as turn,
                          min(base + 1 / weight) filter (where unclear) as known from runners) until
       cross join lateral generate_series(0, least(r.most, case when r.unclear then 1 end,
         greatest(0, floor((until.turn - r.base) * r.weight)) + 1)::integer - 1) n
-     where until.known is null or r.base + n / r.weight <= until.known
+     where r.base + n / r.weight < least(until.turn, until.known)
      order by 2, 1 limit p_left
   ), locked as (
     select p.id from projects p where p.id = any(array(select project_id from starts)) for no key update skip locked
