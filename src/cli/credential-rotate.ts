@@ -7,9 +7,8 @@ import { type Database, openDatabase } from '../database/database.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { CliError, EXIT, type ExitCode } from './exit-code.ts';
 import type { Io } from './io.ts';
-import { openStoppedDatabase } from './open-stopped-database.ts';
+import { openOwnDatabase } from './open-own-database.ts';
 import { createOutput, type Output } from './output.ts';
-import { reachMigratedDatabase } from './reach-database.ts';
 
 export interface CredentialRotateFlags {
   readonly data?: string;
@@ -24,9 +23,7 @@ export async function credentialRotate(io: Io, flags: CredentialRotateFlags): Pr
   const output = createOutput(io, flags);
   const logger = createLogger(config.logLevel);
   await using opened = new AsyncDisposableStack();
-  const url = config.databaseUrl
-    ? await reachMigratedDatabase(config)
-    : await openStoppedDatabase(opened, config, logger);
+  const url = await openOwnDatabase(opened, config, logger);
   const db = openDatabase({ url, poolSize: 2, name: 'slipway credential', logger });
   opened.defer(() => db.destroy());
   const { masterKey = null, previousMasterKeys, dataFolder } = config;

@@ -6,9 +6,8 @@ import { type Rebuild, rebuildStats } from '../stats/rebuild-stats.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { CliError, EXIT, type ExitCode } from './exit-code.ts';
 import type { Io } from './io.ts';
-import { openStoppedDatabase } from './open-stopped-database.ts';
+import { openOwnDatabase } from './open-own-database.ts';
 import { createOutput, type Output } from './output.ts';
-import { reachMigratedDatabase } from './reach-database.ts';
 
 export interface StatsRebuildFlags {
   readonly check?: boolean;
@@ -21,9 +20,7 @@ export async function statsRebuild(io: Io, { check = false, ...flags }: StatsReb
   const output = createOutput(io, flags);
   const logger = createLogger(config.logLevel);
   await using opened = new AsyncDisposableStack();
-  const url = config.databaseUrl
-    ? await reachMigratedDatabase(config)
-    : await openStoppedDatabase(opened, config, logger);
+  const url = await openOwnDatabase(opened, config, logger);
   const direct = config.databaseDirectUrl ?? url;
   const db = openDatabase({ url: direct, poolSize: 1, name: 'slipway stats', logger, limits: MIGRATION_LIMITS });
   opened.defer(() => db.destroy());

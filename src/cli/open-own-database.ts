@@ -1,4 +1,4 @@
-/** The database of a data folder that nobody uses at the moment. */
+/** For commands that work on the database itself, also while nothing runs. */
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { openEmbeddedPostgres } from '../database/embedded-postgres.ts';
@@ -6,8 +6,13 @@ import type { Logger } from '../telemetry/logger.ts';
 import { takeDataFolder } from './data-folder.ts';
 import { reachMigratedDatabase } from './reach-database.ts';
 
-/** Nobody else may work on the folder meanwhile, as nobody else may run its Postgres. Returns its URL. */
-export async function openStoppedDatabase(
+/** The configured database, or that of a data folder that nobody uses. Returns its URL; it has every migration. Throws CliError. */
+export function openOwnDatabase(opened: AsyncDisposableStack, config: Config, logger: Logger): Promise<string> {
+  return config.databaseUrl ? reachMigratedDatabase(config) : openStoppedDatabase(opened, config, logger);
+}
+
+/** Nobody else may work on the folder meanwhile, as nobody else may run its Postgres. */
+async function openStoppedDatabase(
   opened: AsyncDisposableStack,
   { dataFolder }: Pick<Config, 'dataFolder'>,
   logger: Logger,
