@@ -84,4 +84,9 @@ export interface Goal {
   readonly againstMetric?: Metric;
   readonly atLeast?: number;
   readonly atMost?: number;
+  /**
+   * What is reached on the machine of bench/README.md where the goal is not: the report says that it is missed, and the
+   * bench fails when less than this is left.
+   */
+  readonly reached?: number;
 }

@@ -49,13 +49,19 @@ export function judge(goal: Goal, cases: readonly CaseResult[]): GoalResult {
   const against =
     goal.against === null ? 1 : medianOf(findCase(cases, goal.against), goal.againstMetric ?? goal.metric);
   const ratio = medianOf(findCase(cases, goal.of), goal.metric) / against;
-  const { atLeast, atMost } = goal;
+  if (!Number.isFinite(ratio)) fail(`no ratio of ${describeGoal(goal)}`);
+  const { reached } = goal;
+  const score = scoreOf(ratio, goal);
+  const less = goal.atMost === undefined ? { atLeast: reached ?? 0 } : { atMost: reached ?? 0 };
+  return { goal, ratio, score, kept: reached === undefined ? score : Math.max(score, scoreOf(ratio, less)) };
+}
+
+function scoreOf(ratio: number, { atLeast, atMost }: Pick<Goal, 'atLeast' | 'atMost'>): number {
   const scores = [
     ...(atLeast === undefined ? [] : [ratio / atLeast]),
     ...(atMost === undefined ? [] : [atMost / ratio]),
   ];
-  if (scores.length === 0 || !Number.isFinite(ratio)) fail(`no ratio of ${describeGoal(goal)}`);
-  return { goal, ratio, score: Math.min(...scores) };
+  return scores.length === 0 ? fail('a goal without a bound') : Math.min(...scores);
 }
 
 function findCase(cases: readonly CaseResult[], name: string): CaseResult {

@@ -26,6 +26,8 @@ export interface GoalResult {
   readonly ratio: number;
   /** 1 and more: reached. */
   readonly score: number;
+  /** 1 and more: what was reached before, where that is less than the goal. */
+  readonly kept: number;
 }
 
 export interface FigureResult {

@@ -1,4 +1,7 @@
-/** Whether a figure passes: one that cannot be measured fails, and one that misses 0.7 of a goal twice. */
+/**
+ * Whether a figure passes: one that cannot be measured fails, and one that misses 0.7 of a goal twice, or of what was
+ * reached of it before.
+ */
 import { describeGoal, TOLERANCE } from './judge.ts';
 import type { FigureResult, GoalResult } from './result.ts';
 
@@ -25,5 +28,5 @@ export async function measureTwice(measure: () => Promise<FigureResult>): Promis
 }
 
 function missed({ goals }: FigureResult): GoalResult[] {
-  return goals.filter(({ score }) => score < TOLERANCE);
+  return goals.filter(({ kept }) => kept < TOLERANCE);
 }

@@ -1,7 +1,7 @@
 /** The bench itself: turns, proofs, goals and second tries. Its cases here work on nothing. */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { Case, Figure, Proof, Rig } from '../../bench/figure.ts';
+import type { Case, Figure, Goal, Proof, Rig } from '../../bench/figure.ts';
 import { grow, growthTable, slope } from '../../bench/growth.ts';
 import { rotate } from '../../bench/judge.ts';
 import { closedLoop, median, quantile } from '../../bench/load.ts';
@@ -43,8 +43,8 @@ function fake({ name, rates, proofs = [{ what: 'rows', expected: 1, found: 1 }] 
 
 const slow = fake({ name: 'limit', rates: [100, 100, 100] });
 
-function figureOf(ours: Case, atLeast = 2): Figure {
-  const goals = [{ metric: 'rate', of: 'ours', against: 'limit', atLeast }];
+function figureOf(ours: Case, bounds: Pick<Goal, 'atLeast' | 'atMost' | 'reached'> = { atLeast: 2 }): Figure {
+  const goals = [{ metric: 'rate', of: 'ours', against: 'limit', ...bounds }];
   return { name: 'fake', title: 'A fake', cases: [ours, slow], goals };
 }
 
@@ -103,6 +103,17 @@ test('a figure fails that misses 0.7 of its goal twice, and is measured no more 
   expect(await tried(130, 130, 500)).toEqual({ failure, left: 1 });
   expect(await tried(130, 150, 500)).toEqual({ failure: null, left: 1 });
   expect(await tried(150, 130)).toEqual({ failure: null, left: 1 });
+});
+
+test('where a goal is not reached yet, what was reached of it is kept', async () => {
+  const ratio = async (rate: number, bounds: Pick<Goal, 'atLeast' | 'atMost' | 'reached'>) =>
+    measureTwice(() => measure(figureOf(fake({ name: 'ours', rates: [rate, rate, rate] }), bounds)));
+  const low = await ratio(80, { atLeast: 2, reached: 1 });
+  expect(low).toMatchObject({ failure: null, result: { goals: [{ ratio: 0.8, score: 0.4, kept: 0.8 }] } });
+  expect((await ratio(60, { atLeast: 2, reached: 1 })).failure).toContain('at least 2: 0.600');
+  expect((await ratio(400, { atMost: 1, reached: 3 })).failure).toBeNull();
+  expect((await ratio(500, { atMost: 1, reached: 3 })).failure).toContain('at most 1: 5.00');
+  expect((await ratio(500, { atLeast: 2, reached: 9 })).failure).toBeNull();
 });
 
 test('the report has the losing rows and the reason of a failure', async () => {
