@@ -97,9 +97,7 @@ async function readManyPoints(
   start: PointOf,
 ): Promise<Point[] | null> {
   const plan = planRollups(filter, longestRollup(options));
-  const points = plan && (await readRollups(db, plan, start));
-  const total = points?.reduce((sum, point) => sum + point.total, 0) ?? 0;
-  return points && (await areMany(db, filter, total)) ? points : null;
+  return plan && (await areMany(db, filter)) ? readRollups(db, plan, start) : null;
 }
 
 /** By rows. */

@@ -82,23 +82,19 @@ export async function countBuildStats(db: Database, filter: BuildFilter): Promis
 /** By rollups; null when these cannot tell, or builds are so few that they are to be counted. */
 async function readManyStats(db: Database, filter: BuildFilter): Promise<BuildStats | null> {
   const plan = planRollups(filter, 'MONTH');
-  const points = plan && (await readRollups(db, plan, () => EPOCH));
-  const total = points?.[0]?.total ?? 0;
-  if (!points?.[0] || !(await areMany(db, filter, total))) return null;
-  const { point: _, ...figures } = points[0];
+  if (!plan || !(await areMany(db, filter))) return null;
+  const [point] = (await readRollups(db, plan, () => EPOCH)) ?? [];
+  if (!point) return null;
+  const { point: _, ...figures } = point;
   return figures;
 }
 
-/**
- * Whether more builds would have to be looked at than are counted one by one, where `total` match: those of other agents
- * and templates would be looked at, too.
- */
-export async function areMany(db: Database, filter: BuildFilter, total: number): Promise<boolean> {
-  if (total > EXACT_BUILDS) return true;
-  if (!filter.providers && !filter.template) return false;
-  const plan = planRollups({ ...filter, providers: null, template: null }, 'MONTH');
-  const points = plan && (await readRollups(db, plan, () => EPOCH));
-  return (points?.[0]?.total ?? 0) > EXACT_BUILDS;
+/** Whether more builds would have to be looked at than are counted one by one: those of other agents and templates, too. */
+export async function areMany(db: Database, filter: BuildFilter): Promise<boolean> {
+  const looked = countedBuilds(db, { ...filter, providers: null, template: null }).limit(EXACT_BUILDS + 1);
+  const { rows } = await sql<{ many: boolean }>`
+    select count(*) > ${sql.lit(EXACT_BUILDS)} as many from (${looked}) as build`.execute(db);
+  return rows[0]?.many ?? false;
 }
 
 export function checkRange(

@@ -224,6 +224,10 @@ it('a question that takes too long is given up with a code, holds nothing, and b
   await using analysts = openPool({ url, poolSize: ANALYSTS_POOL, limits });
   await using other = openPool({ url, poolSize: 1, limits: WORK_LIMITS });
   const project = await stack.createProject();
+  // Fewer are counted one by one, without the table that is locked here.
+  await addBuilds(orchestrator.db, (await stack.createProject()).id, 2 * EXACT_BUILDS);
+  await sql`delete from build_audit where finished_at is null`.execute(orchestrator.db);
+  const { completed } = await countBuildStats(orchestrator.db, {});
   await other.db.transaction().execute(async (trx) => {
     await sql`lock table build_stats in access exclusive mode`.execute(trx);
     const questions = Promise.allSettled(
@@ -244,7 +248,7 @@ it('a question that takes too long is given up with a code, holds nothing, and b
     expect(rows).toEqual([{ held: 0 }]);
   });
   expect(await new Api({ ...orchestrator, statsDb: analysts.db }).data('{ buildStats { completed } }')).toEqual({
-    buildStats: { completed: 1 },
+    buildStats: { completed: completed + 1 },
   });
 });
 
