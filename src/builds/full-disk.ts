@@ -6,7 +6,7 @@ import { type BuildFailure, failure } from './build-result.ts';
 
 /** With less than this left a program can hardly have failed for another reason. */
 const FULL_BYTES = 1024 ** 2;
-const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 50;
 const WORDS = /no space left on device|ENOSPC|disk quota exceeded|EDQUOT/i;
 
 export type DiskConfig = Pick<Config, 'dataFolder' | 'minFreeMb'>;
@@ -16,7 +16,7 @@ export async function refuseOnFullDisk(config: DiskConfig): Promise<void> {
   if (await isDiskLow(config.dataFolder, config.minFreeMb)) throw new DiskFullError();
 }
 
-/** As `refuseOnFullDisk`, for those who come all day: what had room less than a second ago has it now. */
+/** As `refuseOnFullDisk`, for those who come all day: what had room a moment ago has it now. */
 export class DiskWatch {
   readonly #config: DiskConfig;
   #isLow: Promise<boolean> | null = null;
