@@ -50,23 +50,29 @@ begin
     v.priority, v.created_at, coalesce(v.resume_at, v.run_after, v.created_at));
 end $$;
 
+-- Most builds have no key, and an index of all would be one more to write.
+alter table build_audit drop constraint build_audit_project_id_idempotency_key_key;
+create unique index build_audit_idempotency_key on build_audit (project_id, idempotency_key) where idempotency_key is not null;
+
 -- Builds come into being: rows, first events, audit log and places in the queue, numbered in their order. Of each array one
--- element is of one build. Gives one row for each, in their order; `at` is its time.
+-- element is of one build. Gives one row for each, in any order: `n` is the place of its element, `at` its time.
 --   ACCEPTED    with its number
---   KEY_TAKEN   a build of the project has its idempotency key: `holder`, or an earlier one of these, where that is null
+--   KEY_TAKEN   a build of the project has its idempotency key: `holder`. No two of these may have the same one
 --   NOT_ACTIVE  the project takes none
 --   CHANGED     its spec was completed from another version of the project (null: of any)
 --   BUSY        somebody holds the project's row, and p_waits is false
 -- The projects' rows are locked first, in the order of their ids, and held to the commit; keys are looked up under them, as
 -- every insert of a build holds its project's. ON CONFLICT would wait for whoever changes the build that has the key, and
 -- that may be a claim which waits for this lock.
---   p_locks  the ids of the projects, once each
+--   p_locks    the ids of the projects, once each
+--   p_notices  what other processes are told with the commit: hints, also where nothing came of it
 create function accept_builds(
-  p_locks uuid[], p_waits boolean, p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[], p_hashes text[],
-  p_specs jsonb[], p_sources text[], p_retries uuid[], p_schedules uuid[], p_scheduled timestamptz[], p_actors text[],
-  p_actions text[], p_traces text[]
-) returns table (outcome text, number integer, holder uuid, at timestamptz(3)) language plpgsql
+  p_locks uuid[], p_waits boolean, p_notices text[], p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[],
+  p_hashes text[], p_specs jsonb[], p_sources text[], p_retries uuid[], p_schedules uuid[], p_scheduled timestamptz[],
+  p_actors text[], p_actions text[], p_traces text[]
+) returns table (n integer, outcome text, number integer, holder uuid, at timestamptz(3)) language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
 declare
   v_locked uuid[] := p_locks;
 begin
@@ -76,37 +82,37 @@ begin
     v_locked := array(select p.id from projects p where p.id = any(p_locks) order by p.id for no key update skip locked);
   end if;
   return query
-  with found as (
-    select i.*, p.status, p.version as version_now, p.build_count, p.activity_seq,
-           -- In an order that one index alone has: while the table is empty all look the same, and the plan is kept.
-           (select b.id
-              from (select b.id, b.idempotency_key from build_audit b
-                     where b.project_id = i.project and b.idempotency_key >= i.key
-                     order by b.idempotency_key limit 1) b
-             where b.idempotency_key = i.key) as holder,
-           i.key is not null and row_number() over (partition by i.project, i.key order by i.n) > 1 as is_second
-      from unnest(p_projects, p_versions, p_keys) with ordinality i(project, version, key, n)
-      left join projects p on p.id = i.project and p.id = any(p_locks)
-  ), decided as materialized (
+  with decided as materialized (
     select f.*, row_number() over (partition by f.project, f.outcome order by f.n)::integer as place
-      from (select f.*,
+      from (select f.n::integer as n, f.project, f.build_count, f.activity_seq, f.holder,
                    case when f.project <> all(v_locked) then 'BUSY'
-                        when f.holder is not null or f.is_second then 'KEY_TAKEN'
+                        when f.holder is not null then 'KEY_TAKEN'
                         when f.status is distinct from 'ACTIVE' then 'NOT_ACTIVE'
                         when f.version <> f.version_now then 'CHANGED'
                         else 'ACCEPTED' end as outcome
-              from found f) f
+              from (select i.*, p.status, p.version as version_now, p.build_count, p.activity_seq,
+                           -- In an order that one index alone has: while the table is empty all look the same, and the plan
+                           -- is kept.
+                           (select b.id
+                              from (select b.id, b.idempotency_key from build_audit b
+                                     where b.project_id = i.project and b.idempotency_key >= i.key
+                                     order by b.idempotency_key limit 1) b
+                             where b.idempotency_key = i.key) as holder
+                      from unnest(p_projects, p_versions, p_keys) with ordinality i(project, version, key, n)
+                      left join projects p on p.id = i.project and p.id = any(p_locks)
+                    -- `holder` is looked up once.
+                    offset 0) f) f
   ), accepted as materialized (
-    select a.*, d.project, d.key, d.build_count + d.place as number, d.activity_seq + d.place as activity_seq,
-           a.spec ->> 'provider' as provider, (a.spec ->> 'priority')::integer as priority,
-           (a.spec ->> 'runAfter')::timestamptz(3) as run_after
-      from unnest(p_ids, p_hashes, p_specs, p_sources, p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces)
-           with ordinality a(id, hash, spec, source, retry_of, schedule, scheduled_for, actor, action, trace, n)
-      join decided d on d.n = a.n and d.outcome = 'ACCEPTED'
+    select d.n, d.project, d.build_count + d.place as number, d.activity_seq + d.place as activity_seq, p_ids[d.n] as id,
+           p_keys[d.n] as key, p_hashes[d.n] as hash, p_specs[d.n] as spec, p_specs[d.n] ->> 'provider' as provider,
+           (p_specs[d.n] ->> 'priority')::integer as priority, (p_specs[d.n] ->> 'runAfter')::timestamptz(3) as run_after,
+           p_sources[d.n] as source, p_retries[d.n] as retry_of, p_schedules[d.n] as schedule,
+           p_scheduled[d.n] as scheduled_for, p_actors[d.n] as actor, p_actions[d.n] as action, p_traces[d.n] as trace
+      from decided d where d.outcome = 'ACCEPTED'
   ), counted as (
     update projects p set build_count = p.build_count + d.builds, activity_seq = p.activity_seq + d.builds
       from (select d.project, max(d.place) as builds from decided d where d.outcome = 'ACCEPTED' group by d.project) d
-     where p.id = d.project and p.id = any(p_locks)
+     where p.id = d.project
   ), built as (
     insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
                              retry_of, schedule_id, scheduled_for, requested_by, traceparent)
@@ -124,20 +130,20 @@ begin
   ), audited as (
     insert into audit_log (actor, action, subject_type, subject_id, project_id)
     select a.actor, a.action, 'build', a.id, a.project from accepted a
-  ), keyed as materialized (
-    select a.n, a.project, k.variable from accepted a join provider_keys k on k.provider = a.provider
   ), gated as materialized (
-    select k.project, k.variable, queue_gate_of(k.project, k.variable) as gate
-      from keyed k
-     group by k.project, k.variable
+    select a.project, a.provider, k.variable, queue_gate_of(a.project, k.variable) as gate
+      from (select distinct a.project, a.provider from accepted a) a
+      join provider_keys k on k.provider = a.provider
   ), queued as (
     insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
-    select a.id, 'build', a.project, coalesce(a.spec ->> 'concurrencyKey', ''), coalesce(k.variable, ''), coalesce(g.gate, ''),
-           queue_needs_of_build(a.provider, a.spec -> 'runsOn'), a.priority, now()::timestamptz(3),
-           coalesce(a.run_after, now()::timestamptz(3))
+    select a.id, 'build', a.project, coalesce(a.spec ->> 'concurrencyKey', ''), coalesce(g.variable, ''), coalesce(g.gate, ''),
+           -- As queue_needs_of_build has it, without a call for most builds.
+           case when coalesce(jsonb_array_length(a.spec -> 'runsOn'), 0) = 0 then array['provider:' || a.provider]
+                else queue_needs_of_build(a.provider, a.spec -> 'runsOn') end,
+           a.priority, now()::timestamptz(3), coalesce(a.run_after, now()::timestamptz(3))
       from accepted a
-      left join keyed k on k.n = a.n
-      left join gated g on g.project = k.project and g.variable = k.variable
+      left join gated g on g.project = a.project and g.provider = a.provider
   )
-  select d.outcome, d.build_count + d.place, d.holder, now()::timestamptz(3) from decided d order by d.n;
+  select d.n, d.outcome, d.build_count + d.place, d.holder, now()::timestamptz(3) from decided d;
+  perform pg_notify('slipway', notice) from unnest(p_notices) notice;
 end $$;

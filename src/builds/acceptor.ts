@@ -2,14 +2,12 @@
 import { Coalescer, type Outcome } from '../database/coalescer.ts';
 import type { Database } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
-import { DiskFullError } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
-import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
-import { isDiskLow } from '../std/disk-space.ts';
+import { projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
 import { findBuild } from './build.ts';
-import type { DiskConfig } from './full-disk.ts';
+import { type DiskConfig, DiskWatch } from './full-disk.ts';
 import { type Acceptance, type BuildRow, writeBuilds } from './new-build.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
@@ -21,7 +19,7 @@ const UNIQUE_VIOLATION = '23505';
 export interface AcceptorOptions {
   readonly config: DiskConfig;
   readonly db: Database;
-  readonly hub: Pick<EventHub, 'announce'>;
+  readonly hub: Pick<EventHub, 'notices' | 'wake'>;
 }
 
 type Lane = Coalescer<BuildRow, Acceptance>;
@@ -40,7 +38,7 @@ export class Acceptor implements AsyncDisposable {
   /** Of projects whose row somebody else holds: these wait for him, and nobody waits for them. */
   readonly #detours = new Map<string, Route>();
   readonly #budgets: Coalescer<string, DayBudget>;
-  readonly #disk: Coalescer<null, boolean>;
+  readonly #disk: DiskWatch;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -50,11 +48,7 @@ export class Acceptor implements AsyncDisposable {
       return ids.map((id) => ({ ok: true, value: budgets(id) }) as const);
     };
     this.#budgets = new Coalescer({ name: 'budgets', flush });
-    const look = async (callers: readonly null[]) => {
-      const value = await isDiskLow(options.config.dataFolder, options.config.minFreeMb);
-      return callers.map(() => ({ ok: true, value }) as const);
-    };
-    this.#disk = new Coalescer({ name: 'builds', lanes: 1, maxRows: 10_000, flush: look });
+    this.#disk = new DiskWatch(options.config);
   }
 
   /**
@@ -71,9 +65,9 @@ export class Acceptor implements AsyncDisposable {
     return waited;
   }
 
-  /** As `refuseOnFullDisk`, with one look for those that come together. */
-  async refuseOnFullDisk(): Promise<void> {
-    if (await this.#disk.add(null)) throw new DiskFullError();
+  /** Throws DiskFullError when there is no room for what a build brings. */
+  refuseOnFullDisk(): Promise<void> {
+    return this.#disk.refuseOnFull();
   }
 
   /** Throws BudgetExceededError when the project has nothing left for today. */
@@ -83,9 +77,7 @@ export class Acceptor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const detours = [...this.#detours.values()].map(({ lane }) => lane);
-    await Promise.all(
-      [...this.#lanes, ...detours, this.#budgets, this.#disk].map((lane) => lane[Symbol.asyncDispose]()),
-    );
+    await Promise.all([...this.#lanes, ...detours, this.#budgets].map((lane) => lane[Symbol.asyncDispose]()));
   }
 
   async #pass(routes: Map<string, Route>, row: BuildRow, choose: () => Lane): Promise<Acceptance> {
@@ -128,7 +120,7 @@ export class Acceptor implements AsyncDisposable {
       if (!(await findBuild(db, row.id))) throw error;
       found = [{ outcome: 'KEY_TAKEN', holder: row.id }];
     }
-    const topics = new Set<ReturnType<typeof projectTopic>>();
+    const topics = new Set<Topic>();
     const outcomes: Outcome<Acceptance>[] = [];
     for (const [index, acceptance] of found.entries()) {
       const row = rows[index] as BuildRow;
@@ -140,16 +132,18 @@ export class Acceptor implements AsyncDisposable {
       topics.add(projectTopic(row.build.projectId));
       await failpoint('accept.committed');
     }
-    if (topics.size > 0) hub.announce(QUEUE_TOPIC, ...topics);
+    if (topics.size > 0) hub.wake(QUEUE_TOPIC, ...topics);
     return outcomes;
   }
 
   /** One statement is a transaction by itself, unless a test is to stop it before its commit. */
   #write(rows: readonly BuildRow[], waits: boolean): Promise<Acceptance[]> {
-    const { db } = this.#options;
-    if (!areFailpointsArmed()) return writeBuilds(db, rows, { waits });
+    const { db, hub } = this.#options;
+    // Others are told with the commit, which is that of all these.
+    const notices = hub.notices(new Set([QUEUE_TOPIC, ...rows.map(({ build }) => projectTopic(build.projectId))]));
+    if (!areFailpointsArmed()) return writeBuilds(db, rows, { waits, notices });
     return inTransaction(db, async (trx) => {
-      const written = await writeBuilds(trx, rows, { waits });
+      const written = await writeBuilds(trx, rows, { waits, notices });
       if (written.some(({ outcome }) => outcome === 'ACCEPTED')) await failpoint('accept.written');
       return written;
     });

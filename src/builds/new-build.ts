@@ -1,8 +1,9 @@
 /** Builds that come into being, as `accept_builds` of `migrations/0028_accept_builds.sql` writes them: all or some of many. */
-import { sql } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import { v7 } from 'uuid';
 import { integerArray, jsonbArray, textArray, timeArray, uuidArray } from '../database/binary-arrays.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import type { Build } from './build.ts';
 import type { BuildSpec } from './build-spec.ts';
 import { newBuildTrace } from './build-trace.ts';
@@ -44,7 +45,7 @@ export interface BuildRow {
 /** What came of one row; see `accept_builds`. */
 export type Acceptance =
   | { readonly outcome: 'ACCEPTED'; readonly build: Build }
-  /** Null: an earlier row of the same statement has it, if that was accepted. */
+  /** Null: an earlier row of the same call has it, if that was accepted. */
   | { readonly outcome: 'KEY_TAKEN'; readonly holder: string | null }
   | { readonly outcome: 'NOT_ACTIVE' }
   | { readonly outcome: 'CHANGED' }
@@ -55,36 +56,90 @@ export function toBuildRow(build: NewBuild): BuildRow {
 }
 
 interface Written {
+  /** The row's place, from 1 on. */
+  readonly n: number;
   readonly outcome: Acceptance['outcome'];
   readonly number: number;
   readonly holder: string | null;
   readonly at: Date;
 }
 
-/** `waits`: for whoever holds the row of a project; else such builds are BUSY. One outcome for each row, in their order. */
+const STATEMENT = `${PREPARED} select * from accept_builds(
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`;
+
+export interface WriteBuildsOptions {
+  /** For whoever holds the row of a project; else such builds are BUSY. */
+  readonly waits: boolean;
+  /** What other processes are told with the commit: see `EventHub.notices`. */
+  readonly notices: readonly string[];
+}
+
+/** One outcome for each row, in their order. */
 export async function writeBuilds(
   db: Database | DatabaseTransaction,
   rows: readonly BuildRow[],
-  { waits }: { readonly waits: boolean },
+  options: WriteBuildsOptions,
 ): Promise<Acceptance[]> {
+  const earlier = findEarlier(rows);
+  const first = earlier.size === 0 ? rows : rows.filter((row) => !earlier.has(row));
+  const written = new Map<BuildRow, Acceptance>();
+  for (const one of await write(db, first, options)) {
+    const row = first[one.n - 1] as BuildRow;
+    written.set(row, toAcceptance(row, one));
+  }
+  return rows.map((row) => {
+    const acceptance = written.get(earlier.get(row) ?? row);
+    if (!acceptance) throw new Error('accept_builds has not answered every row');
+    if (!earlier.has(row) || acceptance.outcome === 'BUSY') return acceptance;
+    return { outcome: 'KEY_TAKEN', holder: null };
+  });
+}
+
+/** Of rows whose key an earlier one has: that one. */
+function findEarlier(rows: readonly BuildRow[]): ReadonlyMap<BuildRow, BuildRow> {
+  const earlier = new Map<BuildRow, BuildRow>();
+  const firsts = new Map<string, BuildRow>();
+  for (const row of rows) {
+    const { projectId, idempotencyKey } = row.build;
+    if (idempotencyKey === null) continue;
+    const name = `${projectId} ${idempotencyKey}`;
+    const first = firsts.get(name);
+    if (first) earlier.set(row, first);
+    else firsts.set(name, row);
+  }
+  return earlier;
+}
+
+async function write(
+  db: Database | DatabaseTransaction,
+  rows: readonly BuildRow[],
+  { waits, notices }: WriteBuildsOptions,
+): Promise<Written[]> {
   const builds = rows.map(({ build }) => build);
   const texts = (pick: (build: NewBuild) => string | null) => textArray(builds.map(pick));
   const uuids = (pick: (build: NewBuild) => string | null) => uuidArray(builds.map(pick));
-  const written = await sql<Written>`select * from accept_builds(
-    ${uuidArray([...new Set(builds.map(({ projectId }) => projectId))])}, ${waits},
-    ${uuidArray(rows.map(({ id }) => id))}, ${uuids(({ projectId }) => projectId)},
-    ${integerArray(builds.map(({ projectVersion }) => projectVersion))},
-    ${texts(({ idempotencyKey }) => idempotencyKey)}, ${texts(({ inputHash }) => inputHash?.text ?? null)},
-    ${jsonbArray(rows.map(({ document }) => document))}, ${texts(({ source }) => source)},
-    ${uuids(({ retryOf }) => retryOf)}, ${uuids(({ scheduled }) => scheduled?.scheduleId ?? null)},
-    ${timeArray(builds.map(({ scheduled }) => scheduled?.at ?? null))}, ${texts(({ actor }) => actor)},
-    ${texts(({ action }) => action)}, ${textArray(rows.map(({ traceparent }) => traceparent))})`.execute(db);
-  return rows.map((row, index) => toAcceptance(row, written.rows[index]));
+  const values = [
+    uuidArray([...new Set(builds.map(({ projectId }) => projectId))]),
+    waits,
+    textArray(notices),
+    uuidArray(rows.map(({ id }) => id)),
+    uuids(({ projectId }) => projectId),
+    integerArray(builds.map(({ projectVersion }) => projectVersion)),
+    texts(({ idempotencyKey }) => idempotencyKey),
+    texts(({ inputHash }) => inputHash?.text ?? null),
+    jsonbArray(rows.map(({ document }) => document)),
+    texts(({ source }) => source),
+    uuids(({ retryOf }) => retryOf),
+    uuids(({ scheduled }) => scheduled?.scheduleId ?? null),
+    timeArray(builds.map(({ scheduled }) => scheduled?.at ?? null)),
+    texts(({ actor }) => actor),
+    texts(({ action }) => action),
+    textArray(rows.map(({ traceparent }) => traceparent)),
+  ];
+  return (await db.executeQuery<Written>(CompiledQuery.raw(STATEMENT, values))).rows;
 }
 
-function toAcceptance(row: BuildRow, written: Written | undefined): Acceptance {
-  if (!written) throw new Error('accept_builds has not answered every row');
-  const { outcome, number, holder, at } = written;
+function toAcceptance(row: BuildRow, { outcome, number, holder, at }: Written): Acceptance {
   if (outcome === 'ACCEPTED') return { outcome, build: asStored(row, number, at) };
   return outcome === 'KEY_TAKEN' ? { outcome, holder } : { outcome };
 }

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
-import type pg from 'pg';
+import pg from 'pg';
 import { type BreakableClient, breakableClient } from '../database/breakable-client.ts';
 import { connectionSettings, type Database } from '../database/database.ts';
 import { CONTROL_LIMITS, setLimits } from '../database/session-settings.ts';
@@ -19,6 +19,8 @@ const CHANNEL = 'slipway';
 const MAX_PAYLOAD_BYTES = 7_900;
 /** More topics than this in one flush: everybody is woken instead. */
 const MAX_PENDING_TOPICS = 10_000;
+/** From the flush of several announcements to the next: each costs every listener of every process a notification. */
+const PAUSE_MS = 2;
 const WAKE_ALL = '*';
 const WATCHDOG_MS = 2_000;
 const ANSWER_WITHIN_MS = 2_000;
@@ -50,6 +52,9 @@ export class EventHub implements AsyncDisposable {
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
   #flushing: Promise<void> | null = null;
+  /** Announcements since the last flush. */
+  #announced = 0;
+  #pausesUntil = 0;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: EventHubOptions) {
@@ -94,7 +99,22 @@ export class EventHub implements AsyncDisposable {
       this.#pending.add(topic);
       this.#wake(topic);
     }
+    this.#announced += 1;
     this.#startFlush();
+  }
+
+  /**
+   * For a statement that tells other processes with its own commit, instead of `announce`: what it gives to `pg_notify`. A
+   * commit that notifies keeps every other such one waiting until it is on the disk, so only one that many share may. This
+   * process is woken by `wake` after it.
+   */
+  notices(topics: Iterable<Topic>): string[] {
+    return payloads(this.#self, topics);
+  }
+
+  /** This process alone. */
+  wake(...topics: readonly Topic[]): void {
+    for (const topic of topics) this.#wake(topic);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,7 +125,8 @@ export class EventHub implements AsyncDisposable {
   }
 
   #wake(topic: Topic): void {
-    for (const wake of [...(this.#wakers.get(topic) ?? [])]) wake();
+    const wakers = this.#wakers.get(topic);
+    if (wakers) for (const wake of [...wakers]) wake();
     if (topic.startsWith('project:')) this.#wake(PROJECTS_TOPIC);
   }
 
@@ -121,16 +142,20 @@ export class EventHub implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    // One turn of the event loop gathers what is announced together.
-    await new Promise((done) => setImmediate(done));
     while (this.#pending.size > 0 && this.#client) {
+      const early = this.#pausesUntil - performance.now();
+      // One turn of the event loop gathers what is announced together.
+      await new Promise((done) => (early > 0 ? setTimeout(done, early) : setImmediate(done)));
+      if (!this.#client) return;
+      // What comes one by one is told at once.
+      this.#pausesUntil = this.#announced > 1 ? performance.now() + PAUSE_MS : 0;
+      this.#announced = 0;
       const topics = this.#pending.size > MAX_PENDING_TOPICS ? [WAKE_ALL as typeof WAKE_ALL] : [...this.#pending];
       this.#pending.clear();
       try {
         await failpoint('notify.begin');
-        for (const payload of payloads(this.#self, topics)) {
-          await this.#client.query('select pg_notify($1, $2)', [CHANNEL, payload]);
-        }
+        // One message, and nothing to plan.
+        await this.#client.query(payloads(this.#self, topics).map(notifyStatement).join(';'));
         await failpoint('notify.sent');
       } catch {
         // They leave with the next connection; a topic that was announced twice wakes twice.
@@ -141,11 +166,11 @@ export class EventHub implements AsyncDisposable {
   }
 
   #receive(payload: string): void {
-    const [sender, ...topics] = payload.split('\n');
-    if (sender === this.#self) {
-      this.#expected.get(topics[0] ?? '')?.();
+    if (payload.startsWith(this.#self)) {
+      if (this.#expected.size > 0) this.#expected.get(payload.slice(this.#self.length + 1))?.();
       return;
     }
+    const [, ...topics] = payload.split('\n');
     for (const topic of topics) {
       if (topic === WAKE_ALL) this.#wakeAll();
       else this.#wake(topic as Topic);
@@ -243,8 +268,12 @@ async function watch(client: pg.Client, signal: AbortSignal): Promise<void> {
   }
 }
 
+function notifyStatement(payload: string): string {
+  return `notify ${CHANNEL}, ${pg.escapeLiteral(payload)}`;
+}
+
 /** Joins topics into payloads that Postgres accepts; each begins with the sender, who was woken already. */
-function payloads(sender: string, topics: readonly string[]): string[] {
+function payloads(sender: string, topics: Iterable<string>): string[] {
   const result: string[] = [];
   let current = sender;
   for (const topic of topics) {

@@ -1,12 +1,14 @@
 import { sql } from 'kysely';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
+import { DiskWatch } from '../../src/builds/full-disk.ts';
 import { toBuildRow } from '../../src/builds/new-build.ts';
 import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import { type StartedBuild, startBuild } from '../../src/builds/start-build.ts';
-import { BudgetExceededError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
+import { BudgetExceededError, DiskFullError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
+import { projectTopic } from '../../src/events/topics.ts';
 import { openOrchestrator } from '../../src/orchestrator.ts';
 import { archiveProject, updateProject } from '../../src/projects/change-project.ts';
 import type { Project } from '../../src/projects/project.ts';
@@ -34,14 +36,17 @@ function start(
 
 const ids = (started: readonly StartedBuild[]) => new Set(started.map(({ build }) => build.id)).size;
 
-/** How often `accept_builds` was called meanwhile. */
-async function countingStatements<T>(work: () => Promise<T>): Promise<{ calls: number; value: T }> {
+/** How many statements of this process had these words in them meanwhile. */
+async function countingStatements<T>(
+  work: () => Promise<T>,
+  words = 'accept_builds(',
+): Promise<{ calls: number; value: T }> {
   const { db } = stack.orchestrator;
   const seen: string[] = [];
   const executor = db.getExecutor();
   const execute = executor.executeQuery.bind(executor);
   executor.executeQuery = (query) => {
-    if (query.sql.includes('accept_builds(')) seen.push(query.sql);
+    if (query.sql.includes(words)) seen.push(query.sql);
     return execute(query);
   };
   try {
@@ -154,7 +159,8 @@ test('a project whose row somebody holds keeps no other one waiting', async () =
   let answered = 0;
   await db.transaction().execute(async (trx) => {
     await sql`select from projects where id = ${held.id} for update`.execute(trx);
-    for (let n = 0; n < 10; n += 1) waiting.push(start(held).finally(() => (answered += 1)));
+    const key = (n: number) => (n < 2 ? 'twice' : null);
+    for (let n = 0; n < 11; n += 1) waiting.push(start(held, {}, key(n)).finally(() => (answered += 1)));
     const others = await Promise.all(Array.from({ length: 10 }, () => start(free)));
     expect(ids(others)).toBe(10);
     await waitFor(async () => {
@@ -165,7 +171,10 @@ test('a project whose row somebody holds keeps no other one waiting', async () =
     expect(answered).toBe(0);
   });
   const started = await Promise.all(waiting);
-  expect(started.map(({ build }) => build.number).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  expect([...new Set(started.map(({ build }) => build.number))].sort((a, b) => a - b)).toEqual([
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+  ]);
+  expect(started.filter(({ deduplicated }) => deduplicated).length).toBe(1);
 });
 
 test('a project that was changed elsewhere is what it is now: for the spec, and for what is refused', async () => {
@@ -209,6 +218,42 @@ test.each([
   expect(started.every(({ deduplicated }) => !deduplicated)).toBe(true);
   const numbers = started.map(({ build }) => build.number).sort((a, b) => a - b);
   expect(numbers).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+test('a disk that had no room is looked at again at once, and one that had room soon', async () => {
+  const config = { dataFolder: stack.orchestrator.config.dataFolder, minFreeMb: Number.MAX_SAFE_INTEGER };
+  const watch = new DiskWatch(config);
+  for (let n = 0; n < 2; n += 1) await expect(watch.refuseOnFull()).rejects.toThrow(DiskFullError);
+  const refusal = () =>
+    watch.refuseOnFull().then(
+      () => null,
+      (error) => error,
+    );
+  config.minFreeMb = 0;
+  const first = refusal();
+  config.minFreeMb = Number.MAX_SAFE_INTEGER;
+  expect(await Promise.all([first, refusal()])).toEqual([null, null]);
+  expect(await waitFor(refusal)).toBeInstanceOf(DiskFullError);
+});
+
+test('a build is one statement, and others hear of it with its commit', async () => {
+  const project = await stack.createProject();
+  await start(project);
+  const { config, logger } = stack.orchestrator;
+  const other = await openOrchestrator({ config, logger, databaseUrl: stack.databaseUrl, supervise: false });
+  try {
+    let heard = 0;
+    other.hub.on(projectTopic(project.id), () => {
+      heard += 1;
+    });
+    const announce = vi.spyOn(stack.orchestrator.hub, 'announce');
+    const { calls } = await countingStatements(() => start(project), '');
+    expect([calls, announce.mock.calls]).toEqual([1, []]);
+    await waitFor(() => heard === 1);
+  } finally {
+    vi.restoreAllMocks();
+    await other[Symbol.asyncDispose]();
+  }
 });
 
 test('a row that cannot be written fails alone', async () => {

@@ -155,6 +155,39 @@ describe('hub', () => {
     for (const off of offs) off();
   });
 
+  test('what is announced while a flush of several pauses is told, also by a hub that closes', async () => {
+    const hub = new EventHub({ ...database, logger: createLogger('silent') });
+    await hub.open();
+    const topics = ["events:it's", 'events:b', 'events:c'] as const;
+    const heard: string[] = [];
+    const off = topics.map((topic) => reader.on(topic, () => heard.push(topic)));
+    hub.announce(topics[0]);
+    hub.announce(topics[1]);
+    // Sent, and not answered yet.
+    await new Promise((done) => setImmediate(done));
+    hub.announce(topics[2]);
+    await hub[Symbol.asyncDispose]();
+    await waitFor(() => heard.length >= 3);
+    expect(heard).toEqual(topics);
+    for (const stop of off) stop();
+  });
+
+  test('what a statement tells with its commit wakes others, and its own process by a call', async () => {
+    const topics: Topic[] = ['queue', 'project:d'];
+    const heard: string[] = [];
+    const off = [
+      reader.on('project:d', () => heard.push('reader')),
+      writer.on('project:d', () => heard.push('writer')),
+    ];
+    await sql`select pg_notify('slipway', notice) from unnest(${writer.notices(topics)}::text[]) notice`.execute(
+      database.db,
+    );
+    await waitFor(() => heard.length > 0);
+    writer.wake(...topics);
+    expect(heard).toEqual(['reader', 'writer']);
+    for (const stop of off) stop();
+  });
+
   test('its own announcements wake a process at once, and only once', async () => {
     let wakes = 0;
     const off = writer.on('queue', () => {

@@ -120,7 +120,7 @@ const WAYS: Readonly<Record<Failpoint, readonly [Way, ...Way[]]>> = {
   'quota.committed': [worker('refused')],
   'ledger.written': [worker('quick', 4)],
   'ledger.committed': [worker('quick', 9)],
-  'notify.begin': [worker('quick', 3), server('quick')],
+  'notify.begin': [worker('quick', 3), server('cancel running')],
   'notify.sent': [worker('quick', 3), server('cancel running')],
   'publish.committed': [worker('quick')],
   'publish.intending': [worker('quick')],
