@@ -31,6 +31,7 @@ builder.queryField('rateLimit', (t) =>
     description:
       'The budget of this token, which every answer also has in `extensions.rateLimit`; null where nothing is limited. ' +
       'Needs no scope.',
+    extensions: { perRequest: true },
     resolve: (_root, _args, { rateLimit }) => rateLimit,
   }),
 );

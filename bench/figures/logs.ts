@@ -44,7 +44,8 @@ function makeLines(): PrintedLine[] {
   return Array.from({ length: LINES }, (_, n) => {
     const file = `src/${word()}/${word()}-${random(400)}.ts:${random(900)}:${random(80)}`;
     const text = `[${1_700_000_000_000 + n * 7}] ${word()} ${file} ${word()} ${word()} in ${random(10_000)} ms, id ${random(1e9).toString(16)}, ${word()} ${word()} ${random(100)} %`;
-    return { stream: random(20) === 0 ? 'stderr' : 'stdout', text };
+    // One flat string, as what is read from a file is.
+    return { stream: random(20) === 0 ? 'stderr' : 'stdout', text: Buffer.from(text).toString() };
   });
 }
 

@@ -1,6 +1,15 @@
 /** The shared part of agents that speak lines on stdout: run, follow, re-attach, stop. */
 import type { DetachedCommand, OutputBatch, OutputLine, SpoolOffset } from '../runtimes/runtime.ts';
-import type { AgentBatch, AgentEvent, AgentOutcome, AgentRun, AgentTask, RunEnd, StopReason } from './agent.ts';
+import type {
+  AgentBatch,
+  AgentEvent,
+  AgentOutcome,
+  AgentRun,
+  AgentTask,
+  LogLine,
+  RunEnd,
+  StopReason,
+} from './agent.ts';
 
 /** Understands the protocol of one agent. Made anew for each run; it is given every line of stdout in order, once. */
 export interface LineReader {
@@ -87,17 +96,17 @@ function freshPart(
   take: (line: OutputLine) => readonly AgentEvent[],
 ): AgentBatch | null {
   const events: AgentEvent[] = [];
-  const lines: OutputLine[] = [];
+  const lines: LogLine[] = [];
   for (const line of batch.lines) {
     const found = take(line);
     if (line.end <= published[line.stream]) continue;
     events.push(...found);
-    lines.push(line);
+    lines.push({ stream: line.stream, text: line.text });
   }
   const offset = {
     stdout: Math.max(batch.offset.stdout, published.stdout),
     stderr: Math.max(batch.offset.stderr, published.stderr),
   };
   if (offset.stdout === published.stdout && offset.stderr === published.stderr) return null;
-  return { events, lines: lines.map(({ stream, text }) => ({ stream, text })), offset };
+  return { events, lines, offset };
 }

@@ -1,20 +1,12 @@
 /** The raw output of a build: lines in compressed chunks, numbered 1, 2, 3 … per build. */
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
 import type { Database } from '../database/database.ts';
 import { Turns } from '../std/turns.ts';
+import { decodeLines } from './log-chunk.ts';
 
-const compress = promisify(zstdCompress);
-const decompress = promisify(zstdDecompress);
-
-/** Characters of one stored line; the rest is replaced by a mark. */
-const MAX_LOG_LINE = 65_536;
 /** Characters that one attempt may store; later lines are counted, not kept. */
 export const MAX_LOG_TEXT = 20 * 1024 * 1024;
-/** A chunk is read whole, so it is bounded when it is read too. */
-const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
 
 export interface NumberedLine extends LogLine {
   readonly number: number;
@@ -27,23 +19,6 @@ export interface LogChunk {
   readonly lineCount: number;
   readonly at: Date;
   readonly lines: readonly NumberedLine[];
-}
-
-export interface NewLogChunk {
-  readonly buildId: string;
-  readonly attemptNo: number;
-  readonly firstLine: number;
-  readonly lines: readonly LogLine[];
-}
-
-/** Compressed here and not by Postgres: eight times the throughput. */
-export async function encodeLines(lines: readonly LogLine[]): Promise<Buffer> {
-  const cut = lines.map(({ stream, text }) => [stream, text.length > MAX_LOG_LINE ? cutLine(text) : text]);
-  return compress(JSON.stringify(cut), { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
-}
-
-function cutLine(text: string): string {
-  return `${text.slice(0, MAX_LOG_LINE)} … [${text.length - MAX_LOG_LINE} characters cut]`;
 }
 
 export interface LogPage {
@@ -132,14 +107,13 @@ class ReadChunks {
 }
 
 async function decodeChunk(row: ChunkRow): Promise<LogChunk> {
-  const json = (await decompress(row.content ?? '', { maxOutputLength: MAX_CHUNK_BYTES })).toString('utf8');
-  const lines = JSON.parse(json) as [LogLine['stream'], string][];
+  const lines = await decodeLines(row.content ?? Buffer.alloc(0));
   return {
     buildId: row.build_id,
     firstLine: row.first_line,
     lineCount: row.line_count,
     at: row.at,
-    lines: lines.map(([stream, text], index) => ({ number: row.first_line + index, at: row.at, stream, text })),
+    lines: lines.map(({ stream, text }, index) => ({ number: row.first_line + index, at: row.at, stream, text })),
   };
 }
 

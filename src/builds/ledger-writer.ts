@@ -1,5 +1,6 @@
 /** Entries of the ledgers of all attempts in this process: those that come together are one statement and one commit. */
 import { sql } from 'kysely';
+import type { LogLine } from '../agents/agent.ts';
 import { Coalescer, type Outcome } from '../database/coalescer.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { SupersededError } from '../errors.ts';
@@ -11,6 +12,7 @@ import { WITHDRAWN_EVENT } from './build-question.ts';
 import type { BuildEnd } from './finish-build.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerChanges } from './ledger-store.ts';
+import { ChunkEncoder } from './log-chunk.ts';
 
 /** Attempts that wait at the same time, in the worst case; each waits with one entry. */
 const MAX_WAITING = 100_000;
@@ -44,6 +46,7 @@ type Found = (Omit<Written, 'state'> & { readonly state: Written['state'] | 'SUP
 export class LedgerWriter implements AsyncDisposable {
   readonly #db: Database;
   readonly #coalescer: Coalescer<LedgerRow, Found>;
+  readonly #chunks = new ChunkEncoder();
 
   constructor(db: Database) {
     this.#db = db;
@@ -55,6 +58,11 @@ export class LedgerWriter implements AsyncDisposable {
       maxWaiting: MAX_WAITING,
       sizeOf: ({ content }) => ('write' in content ? (content.write.log?.content.length ?? 0) : 0),
     });
+  }
+
+  /** The content of an entry's log. */
+  encodeLog(lines: readonly LogLine[]): Promise<Buffer> {
+    return this.#chunks.encode(lines);
   }
 
   /** Resolves after the commit. Throws SupersededError. */
@@ -127,7 +135,7 @@ async function writeEntries(db: Database | DatabaseTransaction, rows: readonly L
   const result = await sql<Exclude<Found, null> & { build_id: string }>`
     select * from write_ledger(${rows.map((row) => row.buildId)}::uuid[], ${rows.map((row) => row.attemptNo)}::integer[],
       ${rows.map((row) => row.number)}::integer[], ${JSON.stringify(writes)}::jsonb, ${JSON.stringify(ends)}::jsonb,
-      ${logs.length === 0 ? null : Buffer.concat(logs)}::bytea, ${WITHDRAWN_EVENT}::jsonb, ${LEASE_SECONDS})`.execute(
+      ${logs.length > 1 ? Buffer.concat(logs) : (logs[0] ?? null)}::bytea, ${WITHDRAWN_EVENT}::jsonb, ${LEASE_SECONDS})`.execute(
     db,
   );
   const found = new Map(result.rows.map((row) => [row.build_id, row]));

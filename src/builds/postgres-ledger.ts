@@ -18,7 +18,6 @@ import { failpoint } from '../std/failpoint.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { readDayBudget } from './budget.ts';
 import { type ClaimedBuild, findBuild } from './build.ts';
-import { encodeLines } from './build-log.ts';
 import { markDelivered, readMessages } from './build-message.ts';
 import { expireQuestions, openQuestions, readQuestions, refreshWaiting, withdrawQuestions } from './build-question.ts';
 import { UNATTENDED } from './build-spec.ts';
@@ -235,8 +234,11 @@ export class PostgresLedger implements LedgerStore {
   async #write({ talk, lines = [], ...changes }: LedgerChanges): Promise<Data | More<'WRITE'>> {
     const { events = [] } = changes;
     const { id, projectId } = this.#build;
+    const { ledgerWriter } = this.#deps;
     const log =
-      lines.length > 0 ? { lineCount: lines.length, content: await encodeLines(lines), at: new Date() } : null;
+      lines.length > 0
+        ? { lineCount: lines.length, content: await ledgerWriter.encodeLog(lines), at: new Date() }
+        : null;
     const topics: Topic[] = [];
     if (events.length > 0 || talk) topics.push(eventsTopic(id));
     if (log) topics.push(logTopic(id));

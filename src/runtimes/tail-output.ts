@@ -5,7 +5,7 @@ import type { OutputBatch, OutputLine, SpoolOffset } from './runtime.ts';
 import { SpoolFile } from './spool-file.ts';
 
 /** Of a program that prints faster than its output is written: each batch costs a transaction. */
-export const MAX_BATCH_LINES = 4_000;
+export const MAX_BATCH_LINES = 10_000;
 /** UTF-16 units of text; one line may be longer and is then a batch of its own. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
 const MIN_PAUSE_MS = 10;

@@ -1,6 +1,6 @@
 /** Parses, checks and executes operations: the one way for HTTP, SSE and WebSocket, so that all keep the same limits. */
 import { type DocumentNode, type ExecutionResult, execute, GraphQLError, type GraphQLSchema } from 'graphql';
-import { createContext } from '../../schema/context.ts';
+import { type Context, createContext } from '../../schema/context.ts';
 import { ResponseBudget } from '../../schema/response-budget.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Orchestrator } from '../orchestrator.ts';
@@ -11,6 +11,7 @@ import { DOCUMENT_LIMITS, type ServerLimits } from './limits.ts';
 import { createErrorMask } from './mask-error.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { SharedExecutions } from './shared-executions.ts';
+import { SharedQueries } from './shared-queries.ts';
 import { subscribe } from './subscribe.ts';
 import type { ResultStream, Subscriptions } from './subscriptions.ts';
 import type { TokenWatch } from './token-watch.ts';
@@ -51,6 +52,8 @@ export interface Operations {
   subscribe(operation: Operation): Promise<ResultStream | ExecutionResult>;
   /** For what is refused before it is an operation: see `Admission.charge`. */
   charge(viewer: Viewer): Promise<GraphQLError | null>;
+  /** A result of `execute` without errors in JSON. */
+  write(result: ExecutionResult): string;
   mask(error: unknown): GraphQLError;
 }
 
@@ -64,6 +67,7 @@ export function createOperations(options: OperationsOptions): Operations {
   const { admit, charge } = createAdmission({ schema, limits, rateLimits: options.rateLimits, mask });
   const contextOf = (viewer: Viewer) => createContext(orchestrator, viewer, { serverUrl: options.serverUrl() });
   const executions = new SharedExecutions({ newContext: contextOf, finish: masked });
+  const queries = new SharedQueries(schema);
 
   return {
     schema,
@@ -79,23 +83,16 @@ export function createOperations(options: OperationsOptions): Operations {
       const admitted = await admit(viewer, { ...operation, context: contextOf(viewer) });
       if (!admitted.ok) return admitted.refused;
       const { rateLimit, leave } = admitted;
-      // One for all that ends it early: signals that follow others are dear.
-      const cut = new AbortController();
-      using deadline = new Deadline(limits.operationMs, () => cut.abort(timeoutError(limits.operationMs)));
-      using waiting = openWaiting(options, operation, deadline);
-      const responseBudget = new ResponseBudget(cut);
       try {
-        const args = executionArgs(schema, operation, showSchema);
-        const { wait } = waiting;
-        const request = { rateLimit, responseBudget, serverUrl: options.serverUrl(), wait };
-        const contextValue = createContext(orchestrator, viewer, request);
-        return withRateLimit(masked(await execute({ ...args, contextValue, abortSignal: cut.signal })), rateLimit);
-      } catch (error) {
-        return withRateLimit({ errors: [mask(cut.signal.aborted ? cut.signal.reason : error)] }, rateLimit);
+        const key = queries.keyOf(operation);
+        const run = (own: OwnRequest | null) => runOperation({ options, masked, mask }, operation, own);
+        const result = key === null ? run({ rateLimit }) : queries.run(key, () => run(null));
+        return withRateLimit(await result, rateLimit);
       } finally {
         leave();
       }
     },
+    write: (result) => queries.write(result),
     async subscribe(operation) {
       const { viewer } = operation;
       const contextValue = contextOf(viewer);
@@ -123,6 +120,38 @@ export function createOperations(options: OperationsOptions): Operations {
   };
 }
 
+/** What is of one request alone. */
+type OwnRequest = Pick<Context, 'rateLimit'>;
+
+interface RunDeps {
+  readonly options: OperationsOptions;
+  readonly masked: (result: ExecutionResult) => ExecutionResult;
+  readonly mask: (error: unknown) => GraphQLError;
+}
+
+/** `own`: null when others are told the same. Never rejects. */
+async function runOperation(
+  { options, masked, mask }: RunDeps,
+  operation: Operation,
+  own: OwnRequest | null,
+): Promise<ExecutionResult> {
+  const { orchestrator, schema, limits } = options;
+  // One for all that ends it early: signals that follow others are dear.
+  const cut = new AbortController();
+  using deadline = new Deadline(limits.operationMs, () => cut.abort(timeoutError(limits.operationMs)));
+  using waiting = openWaiting(options, operation, deadline);
+  const responseBudget = new ResponseBudget(cut);
+  try {
+    const args = executionArgs(schema, operation, orchestrator.config.introspection ?? false);
+    const request = { ...own, responseBudget, serverUrl: options.serverUrl(), wait: waiting.wait };
+    const context = createContext(orchestrator, operation.viewer, request);
+    const contextValue = own ? context : withoutRequest(context);
+    return masked(await execute({ ...args, contextValue, abortSignal: cut.signal }));
+  } catch (error) {
+    return { errors: [mask(cut.signal.aborted ? cut.signal.reason : error)] };
+  }
+}
+
 /** For an operation that waits: see `Context.wait`. */
 function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: Operation, deadline: Deadline) {
   let lost: AbortController | null = null;
@@ -137,6 +166,14 @@ function openWaiting({ tokens, closing }: OperationsOptions, { viewer, gone }: O
     },
     [Symbol.dispose]: () => unwatch?.(),
   };
+}
+
+/** For an execution whose answer others are given, too. */
+function withoutRequest(context: Context): Context {
+  const refuse = () => {
+    throw new Error('A shared query looks at its request: mark the field with perRequest.');
+  };
+  return Object.create(context, { rateLimit: { get: refuse }, wait: { value: refuse } });
 }
 
 function both(first: () => void, second: () => void): () => void {

@@ -57,12 +57,13 @@ interface Exchange {
 }
 
 async function answer(options: PostOptions, { request, response, type }: Exchange): Promise<void> {
+  const { mask, write } = options.operations;
   try {
     const result = await run(options, request, response);
-    if (result) sendResult(response, { result, type });
+    if (result) sendResult(response, { result, type, write });
   } catch (error) {
     if (response.headersSent) response.destroy();
-    else sendResult(response, { result: { errors: [refusedBy(options.operations.mask, error)] }, type });
+    else sendResult(response, { result: { errors: [refusedBy(mask, error)] }, type, write });
   }
 }
 

@@ -12,14 +12,16 @@ interface HttpExtension {
 export interface Answered {
   readonly result: ExecutionResult;
   readonly type: AnswerType;
+  /** Of a result without errors. */
+  readonly write: (result: ExecutionResult) => string;
 }
 
 /** The result's errors say the status, see `withStatus`. Throws what JSON cannot write; then nothing is sent. */
-export function sendResult(response: ServerResponse, { result, type }: Answered): void {
+export function sendResult(response: ServerResponse, { result, type, write }: Answered): void {
   const { errors } = result;
   const contentType = `${type}; charset=utf-8`;
   if (!errors?.length) {
-    send(response, 200, { 'Content-Type': contentType }, JSON.stringify(result));
+    send(response, 200, { 'Content-Type': contentType }, write(result));
     return;
   }
   const body = JSON.stringify({ ...result, errors: errors.map(withoutHttp) });

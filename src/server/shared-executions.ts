@@ -8,15 +8,13 @@ import {
   type DocumentNode,
   type ExecutionResult,
   executeSubscriptionEvent,
-  type GraphQLSchema,
   Kind,
-  TypeInfo,
   type ValidatedSubscriptionArgs,
   visit,
-  visitWithTypeInfo,
 } from 'graphql';
 import { rightsOf } from '../auth/rights.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { selectsMarked } from './marked-fields.ts';
 import { Payload } from './payload.ts';
 
 export interface SharedExecutionsOptions {
@@ -65,7 +63,7 @@ export class SharedExecutions {
     const known = this.#documents.get(document);
     if (known) return known;
     this.#documentCount += 1;
-    const found = { number: this.#documentCount, perViewer: asksPerViewer(schema, document) };
+    const found = { number: this.#documentCount, perViewer: selectsMarked({ schema, document, mark: 'perViewer' }) };
     this.#documents.set(document, found);
     return found;
   }
@@ -187,14 +185,4 @@ function variablesOfEvents({ operation, fragmentDefinitions }: ValidatedSubscrip
   }
   for (const fragment of Object.values(fragmentDefinitions)) collect(fragment);
   return names;
-}
-
-function asksPerViewer(schema: GraphQLSchema, document: DocumentNode): boolean {
-  const types = new TypeInfo(schema);
-  let found = false;
-  const Field = () => {
-    found ||= types.getFieldDef()?.extensions.perViewer === true;
-  };
-  visit(document, visitWithTypeInfo(types, { Field }));
-  return found;
 }

@@ -1,7 +1,10 @@
 /** The log of a build: what a program prints at once is one chunk, and a follower takes it in parts. */
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import type { LogLine } from '../../src/agents/agent.ts';
 import { readLog } from '../../src/builds/build-log.ts';
+import { ChunkEncoder, decodeLines } from '../../src/builds/log-chunk.ts';
 import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { claimByHand, registerByHand } from '../support/claim.ts';
@@ -33,4 +36,38 @@ test('a large chunk is decoded once for those who read it in parts, a small one 
   await expect(read(0)).rejects.toThrow();
   await sql`delete from build_logs`.execute(db);
   expect(await read(3)).toEqual([]);
+});
+
+test('a chunk gives the lines that it was made of, of any length and characters, as do those of earlier versions', async () => {
+  const texts = [
+    '',
+    'plain',
+    'ä€😀',
+    'two\nlines',
+    'a \0 in it',
+    '\ufeffmark',
+    '[]',
+    'x'.repeat(65_536),
+    '€'.repeat(40_000),
+  ];
+  const lines = texts.flatMap((text) =>
+    (['stdout', 'stderr', 'system'] as const).map((stream): LogLine => ({ stream, text })),
+  );
+  const few = lines.slice(0, 6);
+  const encoder = new ChunkEncoder();
+  // Also by a compressor that has made others, and by several at once.
+  const wanted = [lines, few, ...Array.from({ length: 12 }, (_, n) => lines.slice(n)), few, []];
+  const chunks = await Promise.all(wanted.map((part) => encoder.encode(part)));
+  expect(await Promise.all(chunks.map(decodeLines))).toEqual(wanted);
+  expect(await decodeLines(await encoder.encode(lines))).toEqual(lines);
+
+  const earlier = JSON.stringify(lines.map(({ stream, text }) => [stream, text]));
+  expect(await decodeLines(zstdCompressSync(earlier))).toEqual(lines);
+  await expect(decodeLines(zstdCompressSync('{}'))).rejects.toThrow('no known form');
+
+  const cut = `${'y'.repeat(65_535)}\ufffd … [5 characters cut]`;
+  const long: LogLine = { stream: 'stdout', text: `${'y'.repeat(65_535)}😀1234` };
+  expect(await decodeLines(await encoder.encode([long, ...few]))).toEqual([{ stream: 'stdout', text: cut }, ...few]);
+  // Whoever searches stored logs for a text finds it.
+  expect(zstdDecompressSync(await encoder.encode(few)).includes('plainplain')).toBe(true);
 });

@@ -26,7 +26,7 @@ export function describeOutput(openCase: OpenCase): void {
       const { program, start } = opened;
       const run = await start(program('chatty.sh', '12000'));
       const batches = await readAll(run);
-      expect(batches.length).toBeGreaterThan(5);
+      expect(batches.length).toBeGreaterThan(2);
       expect(Math.max(...batches.map(({ lines }) => lines.length))).toBeLessThanOrEqual(MAX_BATCH_LINES);
       const all = batches.flatMap(({ lines }) => lines);
       for (const { offset } of batches) {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { encodeLines } from '../../src/builds/build-log.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
+import { ChunkEncoder } from '../../src/builds/log-chunk.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { CallbackDelivery } from '../../src/callbacks/deliver-callbacks.ts';
 import { callbackSecret } from '../../src/credentials/callback-secret.ts';
@@ -295,7 +295,7 @@ test('a process that outlives its build', async () => {
 });
 
 test('a secret in a log, in a file, and among the objects of a remote', async () => {
-  const content = await encodeLines([{ stream: 'stdout', text: `the password is ${PASSWORD}.` }]);
+  const content = await new ChunkEncoder().encode([{ stream: 'stdout', text: `the password is ${PASSWORD}.` }]);
   expect(await brokenBy(`update build_logs set content = '\\x${content.toString('hex')}'`)).toEqual(['secrets']);
   const encoded = Buffer.from(`bot:${PASSWORD}`).toString('base64');
   const folder = join(stack.dataFolder, 'left');

@@ -1,8 +1,8 @@
 /** Ends a build as a worker would, without one. */
 import { type Build, findBuild } from '../../src/builds/build.ts';
-import { encodeLines } from '../../src/builds/build-log.ts';
 import { failure } from '../../src/builds/build-result.ts';
 import { type Conclusion, writeFinish } from '../../src/builds/finish-build.ts';
+import { ChunkEncoder } from '../../src/builds/log-chunk.ts';
 import { logTopic } from '../../src/events/topics.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
 
@@ -45,7 +45,7 @@ export async function finish(
 
 /** Appends lines to the log of a build, as one chunk. */
 export async function print({ db, hub }: Orchestrator, buildId: string, texts: readonly string[]): Promise<void> {
-  const content = await encodeLines(texts.map((text) => ({ stream: 'stdout', text })));
+  const content = await new ChunkEncoder().encode(texts.map((text) => ({ stream: 'stdout', text })));
   await db.transaction().execute(async (trx) => {
     const { last_line } = await trx
       .updateTable('build_audit')

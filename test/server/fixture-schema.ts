@@ -131,6 +131,12 @@ export function createFixture(): Fixture {
       },
       node: { type: new GraphQLNonNull(node), resolve: () => ({}) },
       viewerName: { type: required.string, resolve: (_root, _args, { viewer }) => viewer.name },
+      rateLimit: {
+        type: GraphQLInt,
+        extensions: { perRequest: true },
+        resolve: (_root, _args, { rateLimit }) => rateLimit?.cost,
+      },
+      unmarkedLimit: { type: GraphQLInt, resolve: (_root, _args, { rateLimit }) => rateLimit?.cost },
       defect: {
         type: GraphQLString,
         resolve() {
