@@ -4,7 +4,7 @@ import type { Database } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { DiskFullError } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
-import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { BUILDS_TOPIC, projectTopic } from '../events/topics.ts';
 import { isDiskLow } from '../std/disk-space.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
@@ -140,7 +140,7 @@ export class Acceptor implements AsyncDisposable {
       topics.add(projectTopic(row.build.projectId));
       await failpoint('accept.committed');
     }
-    if (topics.size > 0) hub.announce(QUEUE_TOPIC, ...topics);
+    if (topics.size > 0) hub.announce(BUILDS_TOPIC, ...topics);
     return outcomes;
   }
 
