@@ -296,14 +296,12 @@ begin
     return;
   end if;
   select * into v_state from queue_state for update;
-  if exists (select from queue_removals) then
-    perform queue_count_removals(v_batch);
-    select * into v_state from queue_state;
-  end if;
-  v_left := least(p_max, v_state.max_running - v_state.running);
   v_new := (select count(*) from (
     select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new);
-  if v_new = 1 and v_left > 0 and v_state.paused_at is null then
+  -- What is gone and held nobody back may be counted later, with others.
+  if v_new = 1 and v_state.paused_at is null and least(p_max, v_state.max_running - v_state.running) > 0
+     and not (select count(*) = 64 or coalesce(bool_or(r.key <> '' or r.gate <> '' or o.max_running is not null), false)
+                from (select * from queue_removals limit 64) r left join queue_owners o on o.project_id = r.project_id) then
     select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead) into v_shapes, v_clock, v_behind
       from queue_shapes where kind = any(p_kinds) and needs <@ p_labels;
     if v_behind = v_clock then
@@ -316,6 +314,11 @@ begin
       end if;
     end if;
   end if;
+  if exists (select from queue_removals) then
+    perform queue_count_removals(v_batch);
+    select * into v_state from queue_state;
+  end if;
+  v_left := least(p_max, v_state.max_running - v_state.running);
   if v_new > 0 then
     perform queue_sort_in(v_batch);
     -- More than a batch, or held by somebody.

@@ -137,6 +137,42 @@ test('one of a key at a time, or as many as it may; the others are not held back
   await checkQueue(db);
 });
 
+test('what makes room is counted before one that comes is given out; what makes none is counted in its time', async () => {
+  const remove = (id: string) => inTransaction((trx) => queue.remove(trx, id));
+  const uncounted = async () => (await sql`select from queue_removals`.execute(db)).rows.length;
+  const next = () => claim(db, { max: 1 });
+  const plain = await add();
+  expect(await next()).toEqual([plain]);
+  // The lane of a key becomes free for one that has waited.
+  const [first, second] = [await add({ key: 'k' }), await add({ key: 'k' })];
+  expect(await claim(db)).toEqual([first]);
+  await remove(first);
+  const third = await add();
+  expect(await next()).toEqual([second]);
+  expect(await next()).toEqual([third]);
+  // A project falls below its limit.
+  await sql`update queue_owners set max_running = 3 where project_id = ${projectId}`.execute(db);
+  const fourth = await add();
+  expect(await next()).toEqual([]);
+  await remove(second);
+  const late = await add({ projectId: await addProject(db) });
+  expect(await claim(db)).toEqual([late, fourth]);
+  await sql`update queue_owners set max_running = null`.execute(db);
+  for (const id of [plain, third, fourth, late]) await remove(id);
+  expect(await next()).toEqual([]);
+  expect(await uncounted()).toBe(0);
+  // Of those that nobody waits for, no more than 64 pile up.
+  for (let n = 0; n < 66; n += 1) {
+    const one = await add();
+    expect(await claim(db)).toEqual([one]);
+    await remove(one);
+    if (n === 63) expect(await uncounted()).toBe(64);
+  }
+  expect(await uncounted()).toBeLessThan(64);
+  expect(await claim(db)).toEqual([]);
+  await checkQueue(db);
+});
+
 test('limits of all and of a project hold, and what a project could not use is not owed to it', async () => {
   const other = await addProject(db);
   await sql`select queue_configure(${projectId}, 1, 1, 1)`.execute(db);
