@@ -235,6 +235,32 @@ test('many are given out in the order in which one at a time would be', async ()
   await checkQueue(db);
 });
 
+test('those of a lane that is alone leave behind what one at a time would leave', async () => {
+  await sql`select queue_configure(${projectId}, 2, 6, 1)`.execute(db);
+  for (let count = 0; count < 8; count += 1) await add({ priority: count % 3 });
+  await claim(db, { max: 1 });
+  const left = async (trx: DatabaseTransaction) => {
+    const rows = await sql<Record<string, unknown>>`
+      select (select jsonb_agg(to_jsonb(t) order by pool_id) from queue_turns t where project_id = ${projectId}) as turns,
+             (select jsonb_agg(to_jsonb(l)) from queue_lanes l) as lanes, (select to_jsonb(s) from queue_state s) as state,
+             (select to_jsonb(o) from queue_owners o) as owner, (select jsonb_agg(turn order by id) from queue_shapes) as shapes
+    `.execute(trx);
+    return rows.rows[0];
+  };
+  for (const max of [4, 7]) {
+    const singly = await undone(async (trx) => {
+      const taken: string[] = [];
+      for (let count = 0; count < max; count += 1) taken.push(...(await claim(trx, { max: 1 })));
+      return { taken, left: await left(trx) };
+    });
+    const together = await undone(async (trx) => ({ taken: await claim(trx, { max }), left: await left(trx) }));
+    expect(together).toEqual(singly);
+    expect(together.taken).toHaveLength(Math.min(max, 5));
+  }
+  await claim(db, { max: 4 });
+  await checkQueue(db);
+});
+
 test('of what a worker may take of a project the first goes first, whatever labels it needs', async () => {
   for (let index = 0; index < 3; index += 1) await add({ needs: index === 1 ? [] : ['x'] });
   const [urgent, plain] = [await add({ needs: ['x', 'y'], priority: 9 }), await add({ priority: 8 })];
