@@ -4,7 +4,7 @@
 -- and none of this depends on what the others do. So a claim writes the next starts of all on one list, and takes that many
 -- items of each. Whoever has fewer leaves a gap, and what comes behind a credential that becomes full is dropped: then the
 -- claim goes on with another round, from where everybody stands then. A few items are taken one at a time, by queue_take:
--- lists cost more than that.
+-- lists cost more than that. Where nobody else has a turn, no list is needed: see queue_take_lane.
 
 drop function queue_shapes_of(text[], text[]);
 
@@ -251,6 +251,69 @@ begin
   o_turn := v.turn;
 end $$;
 
+-- Takes the next items of the only lane that may start, where there is only one: nobody's turn is between them. Null if it
+-- is not as simple as that.
+--   o_items  what is taken, in order
+--   o_turn   the last start of them
+create function queue_take_lane(p_shapes integer[], p_projects uuid[], p_left integer, p_clock double precision, p_worker uuid,
+                                out o_items uuid[], out o_turn double precision)
+language plpgsql as $$
+declare
+  v record;
+  v_lane record;
+  v_count integer;
+  v_next_rank timestamp;
+  v_base double precision;
+begin
+  select t.project_id, t.pool_id, p.gate, t.turn + p.ahead + s.ahead as turn, count(*) over () as turns into v
+    from queue_shapes s
+    join queue_pools p on p.shape_id = s.id and p.open
+    cross join lateral (
+      select t.project_id, t.pool_id, t.turn from queue_turns t
+       where t.pool_id = p.id and t.ready order by t.turn, t.project_id limit 2) t
+   where s.id = any(p_shapes)
+   limit 1;
+  if v.turns is distinct from 1 or v.gate <> '' or v.project_id <> all(p_projects) then
+    return;
+  end if;
+  select l.id, l.rank, o.weight, least(p_left, o.max_running - o.running) as most into v_lane
+    from queue_lanes l
+    join queue_owners o on o.project_id = l.project_id
+    join projects on projects.id = l.project_id
+   where l.project_id = v.project_id and l.pool_id = v.pool_id and l.key = '' and l.ready
+     and not exists (select from queue_lanes other
+                      where other.project_id = v.project_id and other.pool_id = v.pool_id and other.ready and other.key <> '')
+     for no key update of projects skip locked;
+  if v_lane.id is null then
+    return;
+  end if;
+  with taken as (
+    update queue_items set claimed_at = clock_timestamp(), worker_id = p_worker
+     where id = any(array(
+       select id from queue_items where lane_id = v_lane.id and rank >= v_lane.rank and claimed_at is null
+        order by rank, id limit v_lane.most for update skip locked))
+    returning id, rank
+  )
+  select array_agg(id order by rank, id), count(*) into o_items, v_count from taken;
+  if o_items is null then
+    return;
+  end if;
+  select i.rank into v_next_rank from queue_items i
+   where i.lane_id = v_lane.id and i.rank >= v_lane.rank and i.claimed_at is null order by i.rank, i.id limit 1;
+  update queue_lanes set waiting = waiting - v_count, rank = v_next_rank, ready = v_next_rank is not null where id = v_lane.id;
+  update queue_owners set running = running + v_count, waiting = waiting - v_count where project_id = v.project_id;
+  v_base := greatest(v.turn, p_clock);
+  o_turn := case when v_count = 1 then v.turn else v_base + (v_count - 1) / v_lane.weight end;
+  update queue_turns t
+     set turn = case when p.open and p.shape_id = any(p_shapes)
+                     then greatest(t.turn, v_base - p.ahead - s.ahead + v_count / v_lane.weight) else t.turn end,
+         ready = t.ready and (o.max_running is null or o.running < o.max_running)
+                 and coalesce((select true from queue_lanes l
+                                where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready limit 1), false)
+    from queue_pools p, queue_shapes s, queue_owners o
+   where t.project_id = v.project_id and p.id = t.pool_id and s.id = p.shape_id and o.project_id = t.project_id;
+end $$;
+
 -- Up to p_max items of these kinds that now are this worker's, in order; none for one that takes no work. One statement of
 -- its own, together with what is written about the items: until its transaction ends, nobody else claims.
 --   o_passed  there may be more that somebody holds at this moment: ask again soon
@@ -296,14 +359,12 @@ begin
     return;
   end if;
   select * into v_state from queue_state for update;
-  if exists (select from queue_removals) then
-    perform queue_count_removals(v_batch);
-    select * into v_state from queue_state;
-  end if;
-  v_left := least(p_max, v_state.max_running - v_state.running);
   v_new := (select count(*) from (
     select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new);
-  if v_new = 1 and v_left > 0 and v_state.paused_at is null then
+  -- What is gone and held nobody back may be counted later, with others.
+  if v_new = 1 and p_max > 0 and v_state.paused_at is null and coalesce(v_state.running < v_state.max_running, true)
+     and not (select count(*) = 64 or coalesce(bool_or(r.key <> '' or r.gate <> '' or o.max_running is not null), false)
+                from (select * from queue_removals limit 64) r left join queue_owners o on o.project_id = r.project_id) then
     select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead) into v_shapes, v_clock, v_behind
       from queue_shapes where kind = any(p_kinds) and needs <@ p_labels;
     if v_behind = v_clock then
@@ -316,6 +377,11 @@ begin
       end if;
     end if;
   end if;
+  if exists (select from queue_removals) then
+    perform queue_count_removals(v_batch);
+    select * into v_state from queue_state;
+  end if;
+  v_left := least(p_max, v_state.max_running - v_state.running);
   if v_new > 0 then
     perform queue_sort_in(v_batch);
     -- More than a batch, or held by somebody.
@@ -333,6 +399,14 @@ begin
   end if;
   v_gated := exists (select from queue_heads where turn is not null);
   v_last := v_clock;
+  if v_left > 1 and not v_gated and not exists (select from queue_gates) then
+    v_taken := queue_take_lane(v_shapes, p_projects, v_left, v_clock, p_worker);
+    if v_taken.o_items is not null then
+      o_items := v_taken.o_items;
+      v_left := v_left - cardinality(o_items);
+      v_last := greatest(v_last, v_taken.o_turn);
+    end if;
+  end if;
   while v_left >= 6 and cardinality(v_busy) <= 64 loop
     v_next := queue_starts(v_shapes, p_projects, v_busy, v_left, v_clock, v_gated);
     exit when v_next.o_projects is null;

@@ -3,7 +3,7 @@ import { Coalescer, type Outcome } from '../database/coalescer.ts';
 import type { Database } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import type { EventHub } from '../events/event-hub.ts';
-import { projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
+import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
 import { findBuild } from './build.ts';
@@ -132,7 +132,7 @@ export class Acceptor implements AsyncDisposable {
       topics.add(projectTopic(row.build.projectId));
       await failpoint('accept.committed');
     }
-    if (topics.size > 0) hub.wake(QUEUE_TOPIC, ...topics);
+    if (topics.size > 0) hub.wake(BUILDS_TOPIC, ...topics);
     return outcomes;
   }
 
@@ -140,7 +140,7 @@ export class Acceptor implements AsyncDisposable {
   #write(rows: readonly BuildRow[], waits: boolean): Promise<Acceptance[]> {
     const { db, hub } = this.#options;
     // Others are told with the commit, which is that of all these.
-    const notices = hub.notices(new Set([QUEUE_TOPIC, ...rows.map(({ build }) => projectTopic(build.projectId))]));
+    const notices = hub.notices(new Set([BUILDS_TOPIC, ...rows.map(({ build }) => projectTopic(build.projectId))]));
     if (!areFailpointsArmed()) return writeBuilds(db, rows, { waits, notices });
     return inTransaction(db, async (trx) => {
       const written = await writeBuilds(trx, rows, { waits, notices });

@@ -2,7 +2,7 @@
 import type { Database } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { ConflictError, IdempotencyConflictError } from '../errors.ts';
-import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { BUILDS_TOPIC, projectTopic } from '../events/topics.ts';
 import { checkProject, insertProject, type ProjectDeps, type ProjectInput } from '../projects/create-project.ts';
 import { type Project, toProject } from '../projects/project.ts';
 import { failpoint } from '../std/failpoint.ts';
@@ -71,7 +71,7 @@ export async function createAndBuild(
   });
   if (created) {
     await failpoint('create.committed');
-    deps.hub.announce(QUEUE_TOPIC, projectTopic(created.project.id));
+    deps.hub.announce(BUILDS_TOPIC, projectTopic(created.project.id));
     return { ...created, deduplicated: false };
   }
   const winner = await findCreated(deps.db, { actor, key, hash });

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
 import { Coalescer, type Outcome } from '../database/coalescer.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import { SupersededError } from '../errors.ts';
 import { eventRow } from '../events/append-events.ts';
 import type { NewBuildEvent } from '../events/event.ts';
@@ -132,7 +133,7 @@ async function writeEntries(db: Database | DatabaseTransaction, rows: readonly L
       logAt += log?.content.length ?? 0;
     }
   }
-  const result = await sql<Exclude<Found, null> & { build_id: string }>`
+  const result = await sql<Exclude<Found, null> & { build_id: string }>`${sql.raw(PREPARED)}
     select * from write_ledger(${rows.map((row) => row.buildId)}::uuid[], ${rows.map((row) => row.attemptNo)}::integer[],
       ${rows.map((row) => row.number)}::integer[], ${JSON.stringify(writes)}::jsonb, ${JSON.stringify(ends)}::jsonb,
       ${logs.length > 1 ? Buffer.concat(logs) : (logs[0] ?? null)}::bytea, ${WITHDRAWN_EVENT}::jsonb, ${LEASE_SECONDS})`.execute(

@@ -10,7 +10,7 @@ import {
   SlipwayError,
 } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
-import { projectTopic, QUEUE_TOPIC } from '../events/topics.ts';
+import { BUILDS_TOPIC, projectTopic } from '../events/topics.ts';
 import type { Project } from '../projects/project.ts';
 import type { ProjectCache } from '../projects/project-cache.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -154,7 +154,7 @@ async function acceptAlone(deps: AcceptDeps, wanted: NewBuild): Promise<Build | 
   try {
     const { build, topics, ended } = await inTransaction(deps.db, (trx) => acceptBuild(trx, wanted));
     await failpoint('accept.committed');
-    deps.hub.announce(QUEUE_TOPIC, projectTopic(wanted.projectId), ...topics);
+    deps.hub.announce(BUILDS_TOPIC, projectTopic(wanted.projectId), ...topics);
     for (const id of ended) await reportEnd(deps, id);
     return build;
   } catch (error) {

@@ -8,6 +8,7 @@ export type Topic =
   | `orders:${string}`
   | `work:${string}`
   | `task:${string}`
+  | 'builds'
   | 'queue'
   | 'tasks'
   | 'workers'
@@ -20,6 +21,9 @@ export const projectTopic = (projectId: string): Topic => `project:${projectId}`
 export const PROJECTS_TOPIC: Topic = 'projects';
 /** Whoever runs this build is to look at it: somebody wants it cancelled, or has told it something. */
 export const workerTopic = (buildId: string): Topic => `worker:${buildId}`;
+/** A build has come that may be claimed. */
+export const BUILDS_TOPIC: Topic = 'builds';
+/** What was held back, or had been claimed, may be claimed now: builds and tasks. */
 export const QUEUE_TOPIC: Topic = 'queue';
 /** Something has happened to this task. */
 export const taskTopic = (taskId: string): Topic => `task:${taskId}`;

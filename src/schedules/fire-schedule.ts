@@ -16,7 +16,7 @@ import type { DatabaseTransaction } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { isTransient } from '../database/transient.ts';
 import { BudgetExceededError, DiskFullError, SlipwayError } from '../errors.ts';
-import { projectTopic, QUEUE_TOPIC, type Topic } from '../events/topics.ts';
+import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { findProject } from '../projects/project.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { toPublicId } from '../std/public-id.ts';
@@ -93,7 +93,7 @@ async function fire(trx: DatabaseTransaction, deps: FireDeps, id: string): Promi
   await failpoint('fire.written');
   const started = runs.filter((run) => run.kind === 'started');
   return {
-    topics: started.flatMap(({ topics }) => [QUEUE_TOPIC, projectTopic(schedule.projectId), ...topics]),
+    topics: started.flatMap(({ topics }) => [BUILDS_TOPIC, projectTopic(schedule.projectId), ...topics]),
     ended: started.flatMap(({ ended }) => ended),
   };
 }

@@ -1,6 +1,6 @@
 /** Remote workers that wait for something to do: what NOTIFY is to those beside the database. */
 import type { EventHub } from '../events/event-hub.ts';
-import { ordersTopic, QUEUE_TOPIC, TASKS_TOPIC, type Topic, workTopic } from '../events/topics.ts';
+import { BUILDS_TOPIC, ordersTopic, QUEUE_TOPIC, TASKS_TOPIC, type Topic, workTopic } from '../events/topics.ts';
 
 export interface Hint {
   /** There may be a build to claim, or a task that something has held back. */
@@ -51,6 +51,7 @@ export class WorkerHints implements Disposable {
       resolve();
     };
     offs.push(
+      this.#hub.on(BUILDS_TOPIC, onWork),
       this.#hub.on(QUEUE_TOPIC, onWork),
       this.#hub.on(workTopic(workerId), onWork),
       this.#hub.on(ordersTopic(workerId), () => {

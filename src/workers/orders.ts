@@ -1,12 +1,13 @@
 /** How a worker keeps to what administrators say of it: see administer-worker.ts. */
+import { HEARTBEAT_EVERY_MS } from '../builds/lease.ts';
 import type { DrainMode } from './drain-mode.ts';
 import type { Standing } from './standing.ts';
 
 /** An order whose end is no sooner than this before that of the last one is the same order. */
 const SAME_MS = 1_000;
 
-/** What was read no longer ago than this is good enough for a claim: that itself refuses one who takes no work. */
-const FRESH_MS = 1_000;
+/** As of the last heartbeat is good enough for a claim: orders are announced, and it refuses itself whoever takes no work. */
+const FRESH_MS = HEARTBEAT_EVERY_MS + 1_000;
 
 /** Why a worker has come to its end by itself. */
 export type Dismissal = 'drained' | 'evicted';

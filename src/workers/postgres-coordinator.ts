@@ -6,7 +6,7 @@ import { LEASE_SECONDS } from '../builds/lease.ts';
 import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
 import { inheritBuilds, rescueBuilds } from '../builds/rescue-builds.ts';
 import { ensurePartitions } from '../database/partitions.ts';
-import { ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic, workTopic } from '../events/topics.ts';
+import { BUILDS_TOPIC, ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic, workTopic } from '../events/topics.ts';
 import { recordDrift } from './agent-drift.ts';
 import type { Coordinator, Duties } from './coordinator.ts';
 import { findRemains } from './find-remains.ts';
@@ -106,7 +106,7 @@ export class PostgresCoordinator implements Coordinator {
   }
 
   onWork(wake: () => void) {
-    const offs = [QUEUE_TOPIC, workTopic(this.#self.id)].map((topic) => this.#deps.hub.on(topic, wake));
+    const offs = [BUILDS_TOPIC, QUEUE_TOPIC, workTopic(this.#self.id)].map((topic) => this.#deps.hub.on(topic, wake));
     return () => {
       for (const off of offs) off();
     };

@@ -61,6 +61,8 @@ export class TaskWorker implements AsyncDisposable {
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
   #draining = false;
+  /** The last look has not found all that waits. */
+  #wants = true;
 
   constructor(deps: TaskWorkerDeps, options: TaskWorkerOptions) {
     this.#deps = deps;
@@ -88,9 +90,9 @@ export class TaskWorker implements AsyncDisposable {
     claims.wake();
   }
 
-  /** There may be room. */
-  wake(): void {
-    this.#claims?.wake();
+  /** There may be room: what waits and was not taken for want of it may be taken now; all else is announced. */
+  offerPlace(): void {
+    if (this.#wants) this.#claims?.wake();
   }
 
   /** Takes no more tasks. */
@@ -123,13 +125,15 @@ export class TaskWorker implements AsyncDisposable {
 
   /** May there be more to claim, and is there room? */
   async #claimOnce(): Promise<boolean> {
+    this.#wants = true;
     const places = await this.#options.places();
     const max = Math.min(places, this.#options.maxTasks) - this.#running.size;
     if (max <= 0) return false;
     const held = [...[...this.#running.values()].map(({ task }) => leaseOf(task)), ...this.#givenUp];
     const claimed = await this.#deps.coordinator.claim({ labels: this.#options.labels(), max, held });
     for (const task of claimed) this.#start(task);
-    return claimed.length === max;
+    this.#wants = claimed.length === max;
+    return this.#wants;
   }
 
   #start(task: LeasedTask): void {
@@ -148,7 +152,7 @@ export class TaskWorker implements AsyncDisposable {
       .finally(() => {
         this.#running.delete(task.leaseToken);
         this.#options.onFree();
-        this.#claims?.wake();
+        this.offerPlace();
       });
     this.#running.set(task.leaseToken, { task, interrupt, ended });
   }

@@ -12,7 +12,6 @@ import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/ru
 import { traceAttempt } from '../builds/trace-attempt.ts';
 import { isTransient } from '../database/transient.ts';
 import { ServerSilentError, SupersededError } from '../errors.ts';
-import { isDiskLow } from '../std/disk-space.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
@@ -26,6 +25,7 @@ import { keepWorkspaces } from './janitor.ts';
 import { type Dismissal, Orders } from './orders.ts';
 import { PostgresCoordinator, type PostgresCoordinatorDeps } from './postgres-coordinator.ts';
 import { type AgentReport, probeAgents } from './probe-agents.ts';
+import { Readiness } from './readiness.ts';
 import { TaskWorker } from './task-worker.ts';
 
 /** A ready build is found this late at most, when every hint was lost. */
@@ -36,6 +36,8 @@ const PROBE_EVERY_MS = 5 * 60_000;
 const RECORD_DRIFT_EVERY_MS = 60_000;
 /** A heartbeat that failed is repeated this soon; and so often the worker looks whether it is cut off. */
 const BEAT_AGAIN_MS = 1_000;
+/** New builds are asked about this soon, all together. */
+const BEAT_SOON_MS = 250;
 const LEAVE_AFTER_MS = 30_000;
 const MAX_GIVEN_BACK = 5;
 
@@ -74,6 +76,7 @@ export class Worker implements AsyncDisposable {
   /** As the last look at what is said of this worker gave them. */
   #claimLabels: readonly string[] = [];
   readonly #tasks: TaskWorker;
+  readonly #readiness: Readiness;
   readonly #turns = new Turns(1);
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
@@ -104,6 +107,7 @@ export class Worker implements AsyncDisposable {
       holdsLeases: () => this.#clock.holdsLeases,
       openLedger: (build) => this.#coordinator.openLedger(build),
     };
+    this.#readiness = new Readiness(this.#deps);
     this.#orders = new Orders({
       read: () => this.#coordinator.readStanding(),
       drain: (graceMs, mode) => this.drain(graceMs, mode),
@@ -118,7 +122,7 @@ export class Worker implements AsyncDisposable {
       places: () => this.#places(),
       maxTasks: this.#maxTasks,
       turns: this.#turns,
-      onFree: () => this.#claims?.wake(),
+      onFree: () => this.#offerPlace(),
     });
   }
 
@@ -140,7 +144,7 @@ export class Worker implements AsyncDisposable {
   async open(): Promise<void> {
     const { runtime, agents, logger, telemetry } = this.#deps;
     this.#agents = await probeAgents(agents);
-    const places = (await this.#lacksRoom()) || this.#lacksRuntime() ? 0 : this.#capacity;
+    const places = (await this.#readiness.isReady()) ? this.#capacity : 0;
     const self = {
       id: this.id,
       name: this.name,
@@ -223,6 +227,7 @@ export class Worker implements AsyncDisposable {
     await this.drain(0);
     await this.#tasks[Symbol.asyncDispose]();
     for (const off of this.#offs.splice(0)) off();
+    if (this.#beatSoon) clearTimeout(this.#beatSoon);
     await Promise.all(this.#loops.splice(0).map((loop) => loop.stop()));
     await this.#recordDrift().catch(() => {});
     // Who comes next on this machine looks for builds of workers that are dead and have not said so.
@@ -231,9 +236,9 @@ export class Worker implements AsyncDisposable {
   }
 
   #wakeBeat = () => {};
-  #saidFull = false;
-  /** In a row at which the runtime could not be used. */
-  #runtimeLooks = 0;
+  /** A place that becomes free is to be offered: the last look has not found all that waits. */
+  #wants = true;
+  #beatSoon: NodeJS.Timeout | null = null;
 
   async #claim(): Promise<void> {
     let more = true;
@@ -242,44 +247,25 @@ export class Worker implements AsyncDisposable {
 
   /** May there be more to claim, and is there room? */
   async #claimOnce(): Promise<boolean> {
+    this.#wants = true;
     const free = (await this.#places()) - this.#tasks.running;
     if (free <= 0) return false;
     const claimed = await this.#coordinator.claim(this.#claimLabels, free);
     for (const build of claimed) this.#start(build);
-    return claimed.length === free;
+    this.#wants = claimed.length === free;
+    return this.#wants;
   }
 
-  /** Places that no build has; 0 while nothing may begin. */
+  /** Places that no build has; 0 while nothing may begin. Those count, too, that become free while this is found out. */
   async #places(): Promise<number> {
-    const places = this.#draining ? 0 : this.#capacity - this.#attempts.size;
-    if (places <= 0 || (await this.#lacksRoom()) || this.#lacksRuntime()) return 0;
+    if (this.#free() <= 0 || !(await this.#readiness.isReady())) return 0;
     const { takesWork, labels } = await this.#orders.heedLately();
     this.#claimLabels = labels;
-    return takesWork ? places : 0;
+    return takesWork ? this.#free() : 0;
   }
 
-  /** What is there stays in the queue: for another worker, or until there is room again. */
-  async #lacksRoom(): Promise<boolean> {
-    const { config, logger } = this.#deps;
-    const lacksRoom = await isDiskLow(config.dataFolder, config.minFreeMb);
-    if (lacksRoom && !this.#saidFull) {
-      logger.error(
-        { dataFolder: config.dataFolder },
-        'the disk is nearly full: no builds are claimed until there is room',
-      );
-    }
-    this.#saidFull = lacksRoom;
-    return lacksRoom;
-  }
-
-  /** What cannot be run here stays in the queue: for another worker, or until it can. */
-  #lacksRuntime(): boolean {
-    const { runtime, logger } = this.#deps;
-    const problem = runtime.problem();
-    this.#runtimeLooks = problem === null ? 0 : this.#runtimeLooks + 1;
-    // A cluster that has just been asked may take a moment to answer.
-    if (this.#runtimeLooks === 2) logger.error({ problem }, 'no builds are claimed until they can be run');
-    return problem !== null;
+  #free(): number {
+    return this.#draining ? 0 : this.#capacity - this.#attempts.size;
   }
 
   #start(build: ClaimedBuild): void {
@@ -310,12 +296,24 @@ export class Worker implements AsyncDisposable {
       .finally(() => {
         off();
         this.#attempts.delete(key);
-        this.#claims?.wake();
-        this.#tasks.wake();
+        this.#offerPlace();
+        this.#tasks.offerPlace();
       });
     this.#attempts.set(key, { build, bell, interrupt, ended });
     // Before an agent that it may have taken over takes itself for nobody's.
-    this.#wakeBeat();
+    if (build.attemptNo > 1) this.#wakeBeat();
+    else this.#beatSoon ??= setTimeout(() => this.#beatOfNew(), BEAT_SOON_MS).unref();
+  }
+
+  /** Whoever has asked for something between the claim and its answer was not heard. */
+  #beatOfNew(): void {
+    this.#beatSoon = null;
+    if (this.#attempts.size > 0) this.#wakeBeat();
+  }
+
+  /** What waits and was not taken for want of a place may be taken now; all else is announced. */
+  #offerPlace(): void {
+    if (this.#wants) this.#claims?.wake();
   }
 
   async #beat(): Promise<void> {

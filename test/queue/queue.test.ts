@@ -137,6 +137,42 @@ test('one of a key at a time, or as many as it may; the others are not held back
   await checkQueue(db);
 });
 
+test('what makes room is counted before one that comes is given out; what makes none is counted in its time', async () => {
+  const remove = (id: string) => inTransaction((trx) => queue.remove(trx, id));
+  const uncounted = async () => (await sql`select from queue_removals`.execute(db)).rows.length;
+  const next = () => claim(db, { max: 1 });
+  const plain = await add();
+  expect(await next()).toEqual([plain]);
+  // The lane of a key becomes free for one that has waited.
+  const [first, second] = [await add({ key: 'k' }), await add({ key: 'k' })];
+  expect(await claim(db)).toEqual([first]);
+  await remove(first);
+  const third = await add();
+  expect(await next()).toEqual([second]);
+  expect(await next()).toEqual([third]);
+  // A project falls below its limit.
+  await sql`update queue_owners set max_running = 3 where project_id = ${projectId}`.execute(db);
+  const fourth = await add();
+  expect(await next()).toEqual([]);
+  await remove(second);
+  const late = await add({ projectId: await addProject(db) });
+  expect(await claim(db)).toEqual([late, fourth]);
+  await sql`update queue_owners set max_running = null`.execute(db);
+  for (const id of [plain, third, fourth, late]) await remove(id);
+  expect(await next()).toEqual([]);
+  expect(await uncounted()).toBe(0);
+  // Of those that nobody waits for, no more than 64 pile up.
+  for (let n = 0; n < 66; n += 1) {
+    const one = await add();
+    expect(await claim(db)).toEqual([one]);
+    await remove(one);
+    if (n === 63) expect(await uncounted()).toBe(64);
+  }
+  expect(await uncounted()).toBeLessThan(64);
+  expect(await claim(db)).toEqual([]);
+  await checkQueue(db);
+});
+
 test('limits of all and of a project hold, and what a project could not use is not owed to it', async () => {
   const other = await addProject(db);
   await sql`select queue_configure(${projectId}, 1, 1, 1)`.execute(db);
@@ -196,6 +232,32 @@ test('many are given out in the order in which one at a time would be', async ()
     return taken;
   });
   expect(await claim(db, { max: 12 })).toEqual(singly);
+  await checkQueue(db);
+});
+
+test('those of a lane that is alone leave behind what one at a time would leave', async () => {
+  await sql`select queue_configure(${projectId}, 2, 6, 1)`.execute(db);
+  for (let count = 0; count < 8; count += 1) await add({ priority: count % 3 });
+  await claim(db, { max: 1 });
+  const left = async (trx: DatabaseTransaction) => {
+    const rows = await sql<Record<string, unknown>>`
+      select (select jsonb_agg(to_jsonb(t) order by pool_id) from queue_turns t where project_id = ${projectId}) as turns,
+             (select jsonb_agg(to_jsonb(l)) from queue_lanes l) as lanes, (select to_jsonb(s) from queue_state s) as state,
+             (select to_jsonb(o) from queue_owners o) as owner, (select jsonb_agg(turn order by id) from queue_shapes) as shapes
+    `.execute(trx);
+    return rows.rows[0];
+  };
+  for (const max of [4, 7]) {
+    const singly = await undone(async (trx) => {
+      const taken: string[] = [];
+      for (let count = 0; count < max; count += 1) taken.push(...(await claim(trx, { max: 1 })));
+      return { taken, left: await left(trx) };
+    });
+    const together = await undone(async (trx) => ({ taken: await claim(trx, { max }), left: await left(trx) }));
+    expect(together).toEqual(singly);
+    expect(together.taken).toHaveLength(Math.min(max, 5));
+  }
+  await claim(db, { max: 4 });
   await checkQueue(db);
 });
 

@@ -1,0 +1,97 @@
+/** What a worker asks of whoever hands out builds, and when. */
+import { expect, test } from 'vitest';
+import type { ClaimedBuild } from '../../src/builds/build.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
+import { SupersededError } from '../../src/errors.ts';
+import { QUEUE_TOPIC } from '../../src/events/topics.ts';
+import type { Orchestrator } from '../../src/orchestrator.ts';
+import { PostgresCoordinator } from '../../src/workers/postgres-coordinator.ts';
+import { Worker } from '../../src/workers/worker.ts';
+import { openTestStack } from '../support/orchestrator.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/** Its builds end as soon as they have begun, and what is asked is counted. */
+class CountingCoordinator extends PostgresCoordinator {
+  readonly asked = { builds: 0, tasks: 0, heartbeats: 0, most: 0 };
+  readonly #own = new Map<string, ClaimedBuild>();
+
+  constructor(orchestrator: Orchestrator, worker: Worker) {
+    super(orchestrator, { id: worker.id, name: worker.name, place: orchestrator.runtime.place });
+    const { tasks } = this;
+    const claim = tasks.claim.bind(tasks);
+    tasks.claim = (ask) => {
+      this.asked.tasks += 1;
+      return claim(ask);
+    };
+  }
+
+  override async claim(labels: readonly string[], limit: number): Promise<ClaimedBuild[]> {
+    this.asked.builds += 1;
+    const claimed = await super.claim(labels, limit);
+    for (const build of claimed) this.#own.set(build.id, build);
+    this.asked.most = Math.max(this.asked.most, this.#own.size);
+    const gone = {
+      get: () => {
+        throw new SupersededError();
+      },
+    };
+    return claimed.map((build) => Object.defineProperty({ ...build }, 'cancelRequestedAt', gone));
+  }
+
+  override heartbeat(attempts: Parameters<PostgresCoordinator['heartbeat']>[0]) {
+    this.asked.heartbeats += 1;
+    return super.heartbeat(attempts);
+  }
+
+  override async isElsewhere(buildId: string): Promise<boolean> {
+    const build = this.#own.get(buildId);
+    this.#own.delete(buildId);
+    if (build) await super.openLedger(build).finish({ status: 'COMPLETED', result: { success: true } });
+    return false;
+  }
+}
+
+/** So often do its clocks ask, each of them every two seconds or less often. */
+const byClock = (since: number) => 2 + Math.ceil((performance.now() - since) / 2_000);
+
+test('a build that comes and goes is one claim: nothing else is asked for its sake; a backlog is taken place by place', async () => {
+  await using stack = await openTestStack();
+  const { orchestrator } = stack;
+  const { id: projectId } = await stack.createProject();
+  const opened: CountingCoordinator[] = [];
+  const openCoordinator = (worker: Worker) => {
+    const coordinator = new CountingCoordinator(orchestrator, worker);
+    opened.push(coordinator);
+    return coordinator;
+  };
+  await using worker = new Worker({ ...orchestrator, openCoordinator }, { name: 'test', capacity: 2 });
+  const { asked } = opened[0] as CountingCoordinator;
+  await worker.open();
+  const start = () => startBuild(orchestrator, { projectId, spec: { prompt: 'x' } }, 'test');
+  const ended = async ({ build }: Awaited<ReturnType<typeof start>>) => {
+    await stack.finished(build.id);
+    await waitFor(() => worker.running === 0, { what: 'the free place' });
+  };
+  await ended(await start());
+  await waitFor(() => asked.tasks > 0 && asked.heartbeats > 0, { what: 'the first look at all' });
+
+  const before = { ...asked };
+  const since = performance.now();
+  for (let n = 0; n < 10; n += 1) await ended(await start());
+  expect(asked.builds - before.builds).toBeLessThanOrEqual(10 + byClock(since));
+  expect(asked.tasks - before.tasks).toBeLessThanOrEqual(byClock(since));
+  // All that begin within a quarter of a second are asked about at once.
+  const quarters = Math.ceil((performance.now() - since) / 250);
+  expect(asked.heartbeats - before.heartbeats).toBeLessThanOrEqual(Math.min(8, quarters) + byClock(since));
+
+  // What waits behind the places of a worker is taken as they become free, and not by its clock.
+  const many = await Promise.all(Array.from({ length: 12 }, start));
+  const clock = performance.now();
+  for (const one of many) await ended(one);
+  expect(asked.most).toBeLessThanOrEqual(2);
+  expect(byClock(clock)).toBeLessThan(2 + 12 / 2);
+  // And a hint that says nothing of its own is heard by both.
+  const looks = { ...asked };
+  orchestrator.hub.announce(QUEUE_TOPIC);
+  await waitFor(() => asked.builds > looks.builds && asked.tasks > looks.tasks, { deadlineMs: 1_500, what: 'a look' });
+});
