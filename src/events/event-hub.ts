@@ -12,6 +12,8 @@ import { connectionSettings, type Database } from '../database/database.ts';
 import { CONTROL_LIMITS, setLimits } from '../database/session-settings.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { CARRIED, EventCarrier, readCarried } from './carried-events.ts';
+import type { BuildEvent } from './event.ts';
 import { PROJECTS_TOPIC, type Topic } from './topics.ts';
 
 const CHANNEL = 'slipway';
@@ -19,6 +21,7 @@ const CHANNEL = 'slipway';
 const MAX_PAYLOAD_BYTES = 7_900;
 /** More topics than this in one flush: everybody is woken instead. */
 const MAX_PENDING_TOPICS = 10_000;
+const NOTIFY = { name: 'notify', text: 'select pg_notify($1, $2)' };
 const WAKE_ALL = '*';
 const WATCHDOG_MS = 2_000;
 const ANSWER_WITHIN_MS = 2_000;
@@ -41,10 +44,14 @@ export interface EventHubOptions {
   readonly logger: Logger;
 }
 
+/** `carried`: the newest events of the build whose topic it is, where the hint had them with it; null: read what there is. */
+export type Waker = (carried: readonly BuildEvent[] | null) => void;
+
 export class EventHub implements AsyncDisposable {
   readonly #options: EventHubOptions;
   readonly #self = randomUUID().slice(0, 8);
-  readonly #wakers = new Map<Topic, Set<() => void>>();
+  readonly #wakers = new Map<Topic, Set<Waker>>();
+  readonly #carrier = new EventCarrier();
   readonly #pending = new Set<Topic | typeof WAKE_ALL>();
   readonly #expected = new Map<string, () => void>();
   readonly #closing = new AbortController();
@@ -78,7 +85,7 @@ export class EventHub implements AsyncDisposable {
   }
 
   /** Calls `wake` whenever the topic may have something new, until the returned function is called. */
-  on(topic: Topic, wake: () => void): () => void {
+  on(topic: Topic, wake: Waker): () => void {
     const wakers = this.#wakers.get(topic) ?? new Set();
     this.#wakers.set(topic, wakers);
     wakers.add(wake);
@@ -104,8 +111,8 @@ export class EventHub implements AsyncDisposable {
     await this.#loop;
   }
 
-  #wake(topic: Topic): void {
-    for (const wake of [...(this.#wakers.get(topic) ?? [])]) wake();
+  #wake(topic: Topic, carried: readonly BuildEvent[] | null = null): void {
+    for (const wake of [...(this.#wakers.get(topic) ?? [])]) wake(carried);
     if (topic.startsWith('project:')) this.#wake(PROJECTS_TOPIC);
   }
 
@@ -128,9 +135,7 @@ export class EventHub implements AsyncDisposable {
       this.#pending.clear();
       try {
         await failpoint('notify.begin');
-        for (const payload of payloads(this.#self, topics)) {
-          await this.#client.query('select pg_notify($1, $2)', [CHANNEL, payload]);
-        }
+        await this.#notify(this.#client, topics);
         await failpoint('notify.sent');
       } catch {
         // They leave with the next connection; a topic that was announced twice wakes twice.
@@ -140,15 +145,23 @@ export class EventHub implements AsyncDisposable {
     }
   }
 
+  async #notify(client: pg.Client, topics: readonly string[]): Promise<void> {
+    const hint = { channel: CHANNEL, sender: this.#self, topics, maxBytes: MAX_PAYLOAD_BYTES };
+    if (await this.#carrier.notify(client, hint)) return;
+    for (const payload of payloads(this.#self, topics)) await client.query({ ...NOTIFY, values: [CHANNEL, payload] });
+  }
+
   #receive(payload: string): void {
-    const [sender, ...topics] = payload.split('\n');
+    const [sender, ...lines] = payload.split('\n');
     if (sender === this.#self) {
-      this.#expected.get(topics[0] ?? '')?.();
+      this.#expected.get(lines[0] ?? '')?.();
       return;
     }
-    for (const topic of topics) {
-      if (topic === WAKE_ALL) this.#wakeAll();
-      else this.#wake(topic as Topic);
+    for (const [index, line] of lines.entries()) {
+      if (line.startsWith(CARRIED)) continue;
+      const next = lines[index + 1] ?? '';
+      if (line === WAKE_ALL) this.#wakeAll();
+      else this.#wake(line as Topic, next.startsWith(CARRIED) ? readCarried(line, next.slice(1)) : null);
     }
   }
 
@@ -162,7 +175,7 @@ export class EventHub implements AsyncDisposable {
     try {
       await client.connect();
       // All commits that notify wait for each other, and a hint need not be on the disk.
-      const limits = `${setLimits(CONTROL_LIMITS, 'session')}; set synchronous_commit = off`;
+      const limits = `${setLimits(CONTROL_LIMITS, 'session')}; set synchronous_commit = off; set plan_cache_mode = force_generic_plan`;
       await client.query(`${limits}; listen ${CHANNEL}`);
       await this.#hearItself();
     } catch (error) {
