@@ -63,7 +63,11 @@ export function createOperations(options: OperationsOptions): Operations {
     result.errors ? { ...result, errors: result.errors.map(mask) } : result;
   const { admit, charge } = createAdmission({ schema, limits, rateLimits: options.rateLimits, mask });
   const contextOf = (viewer: Viewer) => createContext(orchestrator, viewer, { serverUrl: options.serverUrl() });
-  const executions = new SharedExecutions({ newContext: contextOf, finish: masked });
+  const executions = new SharedExecutions({
+    newContext: contextOf,
+    onShared: ({ responseBudget }) => responseBudget.extend(),
+    finish: masked,
+  });
 
   return {
     schema,

@@ -10,7 +10,7 @@ const MAX_AHEAD = 16;
 export interface Subscribing {
   readonly args: ExecutionArgs;
   readonly viewer: Viewer;
-  readonly executions: SharedExecutions;
+  readonly executions: Pick<SharedExecutions, 'join'>;
 }
 
 /**
