@@ -1,6 +1,7 @@
 /** The edge: one port for the API (HTTP, SSE, WebSocket), health checks, metrics and artifacts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { GraphQLSchema } from 'graphql';
@@ -98,7 +99,7 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   server.maxConnections = limits.connections;
   server.on('upgrade', (request, socket, head) => {
     // A peer that goes away in the middle of the handshake.
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroy);
     const refused = refuseUpgrade(request, allowedOrigins, sockets.size >= limits.sockets);
     if (refused) socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     else sockets.accept(request, socket, head);
@@ -121,6 +122,10 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 /** Null where tokens may ask for as much as they like. */
@@ -192,9 +197,12 @@ function endUploadWith(response: ServerResponse, request: IncomingMessage): void
 /** Browsers open connections that they may need; Node does not call those idle. Gives a function that closes them. */
 function trackUnused(server: Server): () => void {
   const connections = new Set<Socket>();
+  function forget(this: Socket): void {
+    connections.delete(this);
+  }
   server.on('connection', (socket) => {
     connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
+    socket.on('close', forget);
   });
   return () => {
     for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
