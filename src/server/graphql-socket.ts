@@ -13,6 +13,7 @@ import type { Operation, Operations } from './operations.ts';
 import { Payload } from './payload.ts';
 import { Pump } from './pump.ts';
 import { isResultStream } from './subscriptions.ts';
+import type { TokenSockets } from './token-sockets.ts';
 
 const TOO_BIG = 1009;
 const TRY_AGAIN_LATER = 1013;
@@ -24,8 +25,9 @@ export interface SocketServices {
   readonly logger: Logger;
   /** Who shows this; null: nobody. Rejects when it cannot be said now. */
   identify(authorization: string | null, address: string | undefined): Promise<Viewer | null>;
-  /** Counts the viewer's socket, and ends it with its token; null: the token has too many. To be called when it has ended. */
-  enter(viewer: Viewer, socket: GraphqlSocket): (() => void) | null;
+  readonly tokenSockets: TokenSockets;
+  /** All that have been started and have not ended. */
+  readonly open: Set<GraphqlSocket>;
 }
 
 interface Opening {
@@ -49,7 +51,6 @@ export class GraphqlSocket extends WebSocket {
   #viewer: Viewer | null = null;
   /** Has it sent `connection_init`? */
   #begun = false;
-  #leave: (() => void) | null = null;
   #gone: AbortController | null = null;
   #waitingForInit: NodeJS.Timeout | null = null;
   #first: SocketOperation | null = null;
@@ -65,7 +66,20 @@ export class GraphqlSocket extends WebSocket {
     this.#waitingForInit = setTimeout(() => {
       this.end(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
     }, connectionInitMs);
-    this.on('pong', onPong).on('error', onError).on('message', onMessage).on('close', onClose);
+    services.open.add(this);
+  }
+
+  /** Instead of listeners, of which each socket would have some. */
+  override emit(name: string | symbol, ...given: unknown[]): boolean {
+    if (name === 'message') this.#receive(given[0] as RawData, given[1] as boolean);
+    else if (name === 'pong') this.answered = true;
+    // ws has closed it with the right code already: too big, not UTF-8, not a frame.
+    else if (name === 'error') this.#services.logger.debug({ err: given[0] }, 'a WebSocket was closed for its fault');
+    else {
+      if (name === 'close') this.#release();
+      return super.emit(name, ...given);
+    }
+    return true;
   }
 
   /** Closes it, behind what is being written. */
@@ -74,11 +88,7 @@ export class GraphqlSocket extends WebSocket {
     this.close(code, reason);
   }
 
-  fault(error: unknown): void {
-    this.#services.logger.debug({ err: error }, 'a WebSocket was closed for its fault');
-  }
-
-  receive(data: RawData, isBinary: boolean): void {
+  #receive(data: RawData, isBinary: boolean): void {
     if (!this.#viewer && 'byteLength' in data && data.byteLength > this.#services.limits.firstMessageBytes) {
       this.close(TOO_BIG, 'Send connection_init first');
     } else if (isBinary) this.close(CloseCode.BadRequest, 'Messages are text');
@@ -86,10 +96,10 @@ export class GraphqlSocket extends WebSocket {
   }
 
   /** It has ended: nothing of it goes on. */
-  release(): void {
+  #release(): void {
     this.#stopWaiting();
-    this.#leave?.();
-    this.#leave = null;
+    this.#services.open.delete(this);
+    if (this.#viewer) this.#services.tokenSockets.leave(this.#viewer, this);
     this.#gone?.abort();
     let operation = this.#first;
     this.#first = null;
@@ -136,12 +146,10 @@ export class GraphqlSocket extends WebSocket {
     const viewer = await this.#services.identify(shown, this.#address).catch(() => 'unknown' as const);
     if (viewer === 'unknown') return this.end(TRY_AGAIN_LATER, 'Try again later');
     if (!viewer || this.readyState !== this.OPEN) return this.end(CloseCode.Forbidden, 'Forbidden');
-    const leave = this.#services.enter(viewer, this);
-    if (!leave) {
+    if (!this.#services.tokenSockets.enter(viewer, this)) {
       const reason = `One token can have ${this.#services.limits.socketsPerToken} sockets.`;
       return this.end(CloseCode.TooManyInitialisationRequests, reason);
     }
-    this.#leave = leave;
     this.#viewer = viewer;
     await this.#say({ type: MessageType.ConnectionAck });
   }
@@ -264,25 +272,6 @@ export class GraphqlSocket extends WebSocket {
     this.#services.logger.error({ err: error }, 'unexpected error in a WebSocket message');
     this.end(CloseCode.InternalServerError, 'Internal server error');
   }
-}
-
-// One function for all sockets, instead of some for each.
-
-function onPong(this: WebSocket): void {
-  (this as GraphqlSocket).answered = true;
-}
-
-/** ws has closed it with the right code already: too big, not UTF-8, not a frame. */
-function onError(this: WebSocket, error: Error): void {
-  (this as GraphqlSocket).fault(error);
-}
-
-function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
-  (this as GraphqlSocket).receive(data, isBinary);
-}
-
-function onClose(this: WebSocket): void {
-  (this as GraphqlSocket).release();
 }
 
 function tooManyOperations(limit: number): GraphQLError {

@@ -101,13 +101,19 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     // A peer that goes away in the middle of the handshake.
     socket.on('error', destroy);
     const refused = refuseUpgrade(request, allowedOrigins, sockets.size >= limits.sockets);
-    if (refused) socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-    else sockets.accept(request, socket, head);
+    if (refused) {
+      socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    sockets.accept(request, socket, head);
+    // It has listeners of its own now, and may be one of many thousands.
+    unused.forget(request.socket);
+    if (request.socket.listenerCount('error') > 1) request.socket.off('error', destroy);
   });
-  const closeUnused = trackUnused(server);
+  const unused = trackUnused(server);
   await listen(server, options.port, host);
   const waiting = [{ [Symbol.dispose]: () => closing.abort() }, subscriptions, hints];
-  opened.defer(() => shutDown({ server, closeUnused, sockets, waiting, limitMs: limits.shutdownMs }));
+  opened.defer(() => shutDown({ server, closeUnused: unused.close, sockets, waiting, limitMs: limits.shutdownMs }));
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;
@@ -194,18 +200,25 @@ function endUploadWith(response: ServerResponse, request: IncomingMessage): void
   });
 }
 
-/** Browsers open connections that they may need; Node does not call those idle. Gives a function that closes them. */
-function trackUnused(server: Server): () => void {
+/** Browsers open connections that they may need; Node does not call those idle. */
+function trackUnused(server: Server) {
   const connections = new Set<Socket>();
-  function forget(this: Socket): void {
+  function onClose(this: Socket): void {
     connections.delete(this);
   }
   server.on('connection', (socket) => {
     connections.add(socket);
-    socket.on('close', forget);
+    socket.on('close', onClose);
   });
-  return () => {
-    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  return {
+    /** Closes them. */
+    close() {
+      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+    },
+    forget(socket: Socket) {
+      connections.delete(socket);
+      socket.off('close', onClose);
+    },
   };
 }
 

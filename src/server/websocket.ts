@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols } from 'graphql-ws';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
 import { RateLimitedError } from '../errors.ts';
 import type { Orchestrator } from '../orchestrator.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -14,7 +14,7 @@ import { FrameWriters } from './frame-writer.ts';
 import { GraphqlSocket, type SocketServices } from './graphql-socket.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operations } from './operations.ts';
-import { TokenCounter } from './token-counter.ts';
+import { TokenSockets } from './token-sockets.ts';
 import type { TokenWatch } from './token-watch.ts';
 
 /** A peer that does not answer a close frame is cut after this time. */
@@ -43,6 +43,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   const { limits } = options;
   const settings = {
     noServer: true,
+    clientTracking: false,
     WebSocket: GraphqlSocket,
     maxPayload: limits.messageBytes,
     perMessageDeflate: false,
@@ -51,9 +52,10 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     closeTimeout: CLOSE_TIMEOUT_MS,
   };
   const server = new WebSocketServer(settings);
-  const services = socketServices(options);
+  const open = new Set<GraphqlSocket>();
+  const services = socketServices(options, open);
   const writers = new FrameWriters();
-  const pings = setInterval(() => pingAll(server.clients), limits.pingMs).unref();
+  const pings = setInterval(() => pingAll(open), limits.pingMs).unref();
 
   const connect = (socket: GraphqlSocket, request: IncomingMessage) => {
     const writer = writers.open(socket, request.socket);
@@ -63,41 +65,35 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
 
   return {
     get size() {
-      return server.clients.size;
+      return open.size;
     },
     accept: (request, socket, head) => server.handleUpgrade(request, socket, head, connect),
     close() {
-      for (const socket of server.clients) socket.close(GOING_AWAY, 'The server is shutting down.');
+      for (const socket of open) socket.close(GOING_AWAY, 'The server is shutting down.');
     },
     [Symbol.dispose]() {
       clearInterval(pings);
-      for (const socket of server.clients) socket.terminate();
+      for (const socket of open) socket.terminate();
     },
   };
 }
 
 /** One clock for all. */
-function pingAll(sockets: ReadonlySet<WebSocket>): void {
+function pingAll(sockets: ReadonlySet<GraphqlSocket>): void {
   for (const socket of sockets) {
-    if (!(socket instanceof GraphqlSocket) || !socket.answered) socket.terminate();
-    else {
-      socket.answered = false;
-      socket.ping();
-    }
+    if (socket.answered) socket.ping();
+    else socket.terminate();
+    socket.answered = false;
   }
 }
 
-function socketServices({
-  orchestrator,
-  operations,
-  authenticator,
-  tokens,
-  limits,
-}: WebSocketsOptions): SocketServices {
+function socketServices(
+  { orchestrator, operations, authenticator, tokens, limits }: WebSocketsOptions,
+  open: Set<GraphqlSocket>,
+): SocketServices {
   const { logger } = orchestrator;
-  const sockets = new TokenCounter(limits.socketsPerToken);
   return {
-    ...{ operations, limits, logger },
+    ...{ operations, limits, logger, open, tokenSockets: new TokenSockets(tokens, limits.socketsPerToken) },
     async identify(authorization, address) {
       try {
         return await authenticator.identify({ authorization, address });
@@ -107,15 +103,6 @@ function socketServices({
         }
         throw error;
       }
-    },
-    enter(viewer, socket) {
-      const leave = sockets.enter(viewer.tokenId);
-      if (!leave) return null;
-      const unwatch = tokens.watch(viewer, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
-      return () => {
-        unwatch();
-        leave();
-      };
     },
   };
 }
