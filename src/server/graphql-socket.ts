@@ -11,7 +11,7 @@ import type { FrameWriter } from './frame-writer.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operation, Operations } from './operations.ts';
 import { Payload } from './payload.ts';
-import { Pump } from './pump.ts';
+import { Pump, type PumpOwner } from './pump.ts';
 import { isResultStream } from './subscriptions.ts';
 import type { TokenSockets } from './token-sockets.ts';
 
@@ -24,7 +24,7 @@ export interface SocketServices {
   readonly limits: ServerLimits;
   readonly logger: Logger;
   /** Who shows this; null: nobody. Rejects when it cannot be said now. */
-  identify(authorization: string | null, address: string | undefined): Promise<Viewer | null>;
+  identify(authorization: string | null, addressOf: () => string | undefined): Promise<Viewer | null>;
   readonly tokenSockets: TokenSockets;
   /** All that have been started and have not ended. */
   readonly open: Set<GraphqlSocket>;
@@ -33,8 +33,8 @@ export interface SocketServices {
 interface Opening {
   readonly services: SocketServices;
   readonly writer: FrameWriter;
-  /** Of the peer. */
-  readonly address: string | undefined;
+  /** Of the peer. Asked for only where it matters: its socket would keep it. */
+  readonly addressOf: () => string | undefined;
 }
 
 /** One that is open, or about to be; in a list, as most sockets have one. */
@@ -44,10 +44,10 @@ interface SocketOperation {
   next: SocketOperation | null;
 }
 
-export class GraphqlSocket extends WebSocket {
+export class GraphqlSocket extends WebSocket implements PumpOwner {
   #services!: SocketServices;
   #writer!: FrameWriter;
-  #address: string | undefined;
+  #addressOf: () => string | undefined = nowhere;
   #viewer: Viewer | null = null;
   /** Has it sent `connection_init`? */
   #begun = false;
@@ -58,10 +58,10 @@ export class GraphqlSocket extends WebSocket {
   answered = true;
 
   /** Begins to listen. */
-  start({ services, writer, address }: Opening): void {
+  start({ services, writer, addressOf }: Opening): void {
     this.#services = services;
     this.#writer = writer;
-    this.#address = address;
+    this.#addressOf = addressOf;
     const { connectionInitMs } = services.limits;
     this.#waitingForInit = setTimeout(() => {
       this.end(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
@@ -143,7 +143,9 @@ export class GraphqlSocket extends WebSocket {
     this.#begun = true;
     this.#stopWaiting();
     const shown = typeof authorization === 'string' ? authorization : null;
-    const viewer = await this.#services.identify(shown, this.#address).catch(() => 'unknown' as const);
+    const addressOf = this.#addressOf;
+    this.#addressOf = nowhere;
+    const viewer = await this.#services.identify(shown, addressOf).catch(() => 'unknown' as const);
     if (viewer === 'unknown') return this.end(TRY_AGAIN_LATER, 'Try again later');
     if (!viewer || this.readyState !== this.OPEN) return this.end(CloseCode.Forbidden, 'Forbidden');
     if (!this.#services.tokenSockets.enter(viewer, this)) {
@@ -191,8 +193,14 @@ export class GraphqlSocket extends WebSocket {
     const result = await this.#services.operations.subscribe({ ...of, endsWithToken: true });
     if (!isResultStream(result)) return this.#finish(operation, Payload.of(result));
     if (!this.#has(operation)) return result.close();
-    operation.pump = new Pump(result, this.#writer, { id: operation.id, onEnd: () => this.#complete(operation) });
+    operation.pump = new Pump(result, this.#writer, { id: operation.id, owner: this });
     operation.pump.start();
+  }
+
+  pumpEnded(pump: Pump): void {
+    let operation = this.#first;
+    while (operation && operation.pump !== pump) operation = operation.next;
+    if (operation) this.#complete(operation).catch((error: unknown) => this.#fail(error));
   }
 
   async #finish(operation: SocketOperation, { json }: Payload): Promise<void> {
@@ -273,6 +281,8 @@ export class GraphqlSocket extends WebSocket {
     this.end(CloseCode.InternalServerError, 'Internal server error');
   }
 }
+
+const nowhere = () => undefined;
 
 function tooManyOperations(limit: number): GraphQLError {
   return new GraphQLError(`One socket can have ${limit} operations at the same time.`, {

@@ -97,20 +97,11 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     void graphql(request, response);
   });
   server.maxConnections = limits.connections;
-  server.on('upgrade', (request, socket, head) => {
-    // A peer that goes away in the middle of the handshake.
-    socket.on('error', destroy);
-    const refused = refuseUpgrade(request, allowedOrigins, sockets.size >= limits.sockets);
-    if (refused) {
-      socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-      return;
-    }
-    sockets.accept(request, socket, head);
-    // It has listeners of its own now, and may be one of many thousands.
-    unused.forget(request.socket);
-    if (request.socket.listenerCount('error') > 1) request.socket.off('error', destroy);
-  });
   const unused = trackUnused(server);
+  server.on('upgrade', (request, socket, head) => {
+    const refused = refuseUpgrade(request, allowedOrigins, sockets.size >= limits.sockets);
+    upgrade({ request, socket, head, refused }, { sockets, unused });
+  });
   await listen(server, options.port, host);
   const waiting = [{ [Symbol.dispose]: () => closing.abort() }, subscriptions, hints];
   opened.defer(() => shutDown({ server, closeUnused: unused.close, sockets, waiting, limitMs: limits.shutdownMs }));
@@ -128,6 +119,32 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  /** The status that says so. */
+  readonly refused: string | null;
+}
+
+function upgrade({ request, socket, head, refused }: Upgrade, { sockets, unused }: UpgradeTo): void {
+  // A peer that goes away in the middle of the handshake.
+  socket.on('error', destroy);
+  if (refused) {
+    socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    return;
+  }
+  sockets.accept(request, socket, head);
+  // It has listeners of its own now, and may be one of many thousands.
+  unused.forget(request.socket);
+  if (socket.listenerCount('error') > 1) socket.off('error', destroy);
+}
+
+interface UpgradeTo {
+  readonly sockets: WebSockets;
+  readonly unused: ReturnType<typeof trackUnused>;
 }
 
 function destroy(this: Duplex): void {

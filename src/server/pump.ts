@@ -3,25 +3,29 @@ import { ENDED, type Feed } from '../std/feed.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Payload } from './payload.ts';
 
+export interface PumpOwner {
+  /** Its feed has ended, and everything is with the writer. */
+  pumpEnded(pump: Pump): void;
+}
+
 export interface PumpOptions {
   /** Of the subscription, as its subscriber calls it. */
   readonly id: string;
-  /** Everything is with the writer. */
-  readonly onEnd: () => void;
+  readonly owner: PumpOwner;
 }
 
 export class Pump {
   readonly #feed: Feed<Payload>;
   readonly #writer: FrameWriter;
   readonly #head: string;
-  readonly #onEnd: () => void;
+  readonly #owner: PumpOwner;
   #closed = false;
 
-  constructor(feed: Feed<Payload>, writer: FrameWriter, { id, onEnd }: PumpOptions) {
+  constructor(feed: Feed<Payload>, writer: FrameWriter, { id, owner }: PumpOptions) {
     this.#feed = feed;
     this.#writer = writer;
     this.#head = headOf(id);
-    this.#onEnd = onEnd;
+    this.#owner = owner;
   }
 
   start(): void {
@@ -47,7 +51,7 @@ export class Pump {
       }
       if (payload === ENDED) {
         this.#closed = true;
-        this.#onEnd();
+        this.#owner.pumpEnded(this);
       } else this.#writer.add(this.#head, payload.json);
     }
   };

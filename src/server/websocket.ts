@@ -4,6 +4,7 @@
  * bot that watches its builds may start the next one over the same socket.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
@@ -58,8 +59,8 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   const pings = setInterval(() => pingAll(open), limits.pingMs).unref();
 
   const connect = (socket: GraphqlSocket, request: IncomingMessage) => {
-    const writer = writers.open(socket, request.socket);
-    socket.start({ services, writer, address: request.socket.remoteAddress });
+    const { socket: stream } = request;
+    socket.start({ services, writer: writers.open(socket, stream), addressOf: addressOf(stream) });
     if (socket.protocol === '') socket.end(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
   };
 
@@ -78,6 +79,11 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   };
 }
 
+/** Apart, so that it holds nothing of the request. */
+function addressOf(stream: Socket): () => string | undefined {
+  return () => stream.remoteAddress;
+}
+
 /** One clock for all. */
 function pingAll(sockets: ReadonlySet<GraphqlSocket>): void {
   for (const socket of sockets) {
@@ -94,9 +100,15 @@ function socketServices(
   const { logger } = orchestrator;
   return {
     ...{ operations, limits, logger, open, tokenSockets: new TokenSockets(tokens, limits.socketsPerToken) },
-    async identify(authorization, address) {
+    async identify(authorization, addressOf) {
       try {
-        return await authenticator.identify({ authorization, address });
+        const caller = {
+          authorization,
+          get address() {
+            return addressOf();
+          },
+        };
+        return await authenticator.identify(caller);
       } catch (error) {
         if (!(error instanceof RateLimitedError)) {
           logger.debug({ err: error }, 'a WebSocket could not be authenticated');
