@@ -98,6 +98,7 @@ async function followBuild(
     share: topic,
     page: EVENT_PAGE,
     load: (seq) => readEventPage(build.id, seq),
+    rowsOf: (carried) => carried,
     cursorOf: (event) => event.seq,
     isLast: (event) => event.type === TERMINAL_EVENT,
     after: cursor,

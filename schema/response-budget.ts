@@ -20,6 +20,11 @@ export class ResponseBudget {
     return this.#exceeded.signal;
   }
 
+  /** One more answer is read for with this budget. */
+  extend(): void {
+    this.#left += MAX_RESPONSE_BYTES;
+  }
+
   /** Of what was read anyway, such as a page of a log. Throws ResponseTooLargeError. */
   spend(bytes: number): void {
     this.#left -= bytes;

@@ -12,6 +12,8 @@ import { connectionSettings, type Database } from '../database/database.ts';
 import { CONTROL_LIMITS, setLimits } from '../database/session-settings.ts';
 import { failpoint } from '../std/failpoint.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { CARRIED, EventCarrier, readCarried } from './carried-events.ts';
+import type { BuildEvent } from './event.ts';
 import { PROJECTS_TOPIC, type Topic } from './topics.ts';
 
 const CHANNEL = 'slipway';
@@ -43,10 +45,14 @@ export interface EventHubOptions {
   readonly logger: Logger;
 }
 
+/** `carried`: the newest events of the build whose topic it is, where the hint had them with it; null: read what there is. */
+export type Waker = (carried: readonly BuildEvent[] | null) => void;
+
 export class EventHub implements AsyncDisposable {
   readonly #options: EventHubOptions;
   readonly #self = randomUUID().slice(0, 8);
-  readonly #wakers = new Map<Topic, Set<() => void>>();
+  readonly #wakers = new Map<Topic, Set<Waker>>();
+  readonly #carrier = new EventCarrier();
   readonly #pending = new Set<Topic | typeof WAKE_ALL>();
   readonly #expected = new Map<string, () => void>();
   readonly #closing = new AbortController();
@@ -83,7 +89,7 @@ export class EventHub implements AsyncDisposable {
   }
 
   /** Calls `wake` whenever the topic may have something new, until the returned function is called. */
-  on(topic: Topic, wake: () => void): () => void {
+  on(topic: Topic, wake: Waker): () => void {
     const wakers = this.#wakers.get(topic) ?? new Set();
     this.#wakers.set(topic, wakers);
     wakers.add(wake);
@@ -124,9 +130,9 @@ export class EventHub implements AsyncDisposable {
     await this.#loop;
   }
 
-  #wake(topic: Topic): void {
+  #wake(topic: Topic, carried: readonly BuildEvent[] | null = null): void {
     const wakers = this.#wakers.get(topic);
-    if (wakers) for (const wake of [...wakers]) wake();
+    if (wakers) for (const wake of [...wakers]) wake(carried);
     if (topic.startsWith('project:')) this.#wake(PROJECTS_TOPIC);
   }
 
@@ -154,8 +160,7 @@ export class EventHub implements AsyncDisposable {
       this.#pending.clear();
       try {
         await failpoint('notify.begin');
-        // One message, and nothing to plan.
-        await this.#client.query(payloads(this.#self, topics).map(notifyStatement).join(';'));
+        await this.#notify(this.#client, topics);
         await failpoint('notify.sent');
       } catch {
         // They leave with the next connection; a topic that was announced twice wakes twice.
@@ -165,15 +170,24 @@ export class EventHub implements AsyncDisposable {
     }
   }
 
+  async #notify(client: pg.Client, topics: readonly string[]): Promise<void> {
+    const hint = { channel: CHANNEL, sender: this.#self, topics, maxBytes: MAX_PAYLOAD_BYTES };
+    if (await this.#carrier.notify(client, hint)) return;
+    // One message, and nothing to plan.
+    await client.query(payloads(this.#self, topics).map(notifyStatement).join(';'));
+  }
+
   #receive(payload: string): void {
     if (payload.startsWith(this.#self)) {
       if (this.#expected.size > 0) this.#expected.get(payload.slice(this.#self.length + 1))?.();
       return;
     }
-    const [, ...topics] = payload.split('\n');
-    for (const topic of topics) {
-      if (topic === WAKE_ALL) this.#wakeAll();
-      else this.#wake(topic as Topic);
+    const [, ...lines] = payload.split('\n');
+    for (const [index, line] of lines.entries()) {
+      if (line.startsWith(CARRIED)) continue;
+      const next = lines[index + 1] ?? '';
+      if (line === WAKE_ALL) this.#wakeAll();
+      else this.#wake(line as Topic, next.startsWith(CARRIED) ? readCarried(line, next.slice(1)) : null);
     }
   }
 
@@ -187,7 +201,7 @@ export class EventHub implements AsyncDisposable {
     try {
       await client.connect();
       // All commits that notify wait for each other, and a hint need not be on the disk.
-      const limits = `${setLimits(CONTROL_LIMITS, 'session')}; set synchronous_commit = off`;
+      const limits = `${setLimits(CONTROL_LIMITS, 'session')}; set synchronous_commit = off; set plan_cache_mode = force_generic_plan`;
       await client.query(`${limits}; listen ${CHANNEL}`);
       await this.#hearItself();
     } catch (error) {

@@ -4,6 +4,7 @@
  * costs one page of memory and nothing is lost.
  */
 import { ENDED, type FeedIterator, IterableFeed } from '../std/feed.ts';
+import type { BuildEvent } from './event.ts';
 import type { EventHub } from './event-hub.ts';
 import { Tail } from './tail.ts';
 import type { Topic } from './topics.ts';
@@ -19,6 +20,8 @@ export interface FollowOptions<Row extends object> {
   readonly after: number;
   /** Followers with the same name read together: their `load` gives the same. Absent: it reads alone. */
   readonly share?: string;
+  /** Of a build's topic: the rows that these events, which a hint had with it, are. Absent: rows are always read. */
+  readonly rowsOf?: (events: readonly BuildEvent[]) => readonly Row[];
   /** Rows of a full page: after fewer there is nothing more for now. Absent: only after none. */
   readonly page?: number;
 }

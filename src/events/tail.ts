@@ -39,7 +39,8 @@ export class Tail<Row extends object> {
 
   private constructor(options: FollowOptions<Row>) {
     this.#options = options;
-    this.#off = options.hub.on(options.topic, () => this.#wake());
+    const { hub, topic, rowsOf } = options;
+    this.#off = hub.on(topic, (carried) => (carried && rowsOf ? this.#carry(rowsOf(carried)) : this.#wake()));
     this.#look = setInterval(() => this.#wake(), LOOK_EVERY_MS);
   }
 
@@ -83,6 +84,25 @@ export class Tail<Row extends object> {
   #wake(): void {
     this.#wakes += 1;
     for (const [cursor, spot] of this.#spots) this.#read(cursor, spot);
+  }
+
+  /** A hint that has the newest rows with it. They are given to who has all before them; everybody else reads. */
+  #carry(rows: readonly Row[]): void {
+    this.#wakes += 1;
+    for (const [cursor, spot] of [...this.#spots]) {
+      const fresh = rows.filter((row) => this.cursorOf(row) > cursor);
+      const [first] = fresh;
+      if (!first || this.cursorOf(first) !== cursor + 1) {
+        this.#read(cursor, spot);
+        continue;
+      }
+      const followers = [...spot.followers];
+      // What is being read now goes to those who come here meanwhile.
+      spot.followers.clear();
+      if (!spot.reading) this.#spots.delete(cursor);
+      // A read that is under way is for an earlier hint, which may have been about a row behind these.
+      for (const follower of followers) follower.give(fresh, spot.reading ? null : this.#wakes);
+    }
   }
 
   #read(cursor: number, spot: Spot<Row>): void {

@@ -17,7 +17,7 @@ const MAX_SUSPECTS = 2;
 
 export interface Caller {
   readonly authorization: string | null | undefined;
-  /** Of the peer's socket. */
+  /** Of the peer's socket; looked at only where the token is not known yet. */
   readonly address: string | undefined;
 }
 
@@ -44,15 +44,15 @@ export class Authenticator {
    * The viewer; null when there is no valid token. Of an address that has come too often without one, what cannot be a
    * token, or comes while two others are looked up, is a RateLimitedError without a query.
    */
-  async identify({ authorization, address = '' }: Caller): Promise<Viewer | null> {
-    const token = readToken(authorization);
+  async identify(caller: Caller): Promise<Viewer | null> {
+    const token = readToken(caller.authorization);
     const key = token && hashToken(token).toString('base64');
-    const wait = key !== null && this.#known.has(key) ? 0 : this.#addresses.wait(address);
+    const wait = key !== null && this.#known.has(key) ? 0 : this.#addresses.wait(caller.address ?? '');
     if (wait > 0 && (key === null || this.#suspects >= MAX_SUSPECTS)) throw new RateLimitedError(wait);
     const viewer = key === null ? null : await this.#authenticate(key, wait > 0);
     if (key !== null) this.#known.delete(key);
     if (viewer && key !== null) this.#remember(key);
-    else this.#addresses.recordRefusal(address);
+    else this.#addresses.recordRefusal(caller.address ?? '');
     return viewer;
   }
 

@@ -12,6 +12,9 @@ const MAX_COPIED_BYTES = 64 * 1024;
 const FINAL_TEXT = 0x81;
 const END = Buffer.from('}');
 
+/** A head, of which each character is a byte, or a body. */
+type Part = string | Buffer;
+
 /** The writers of one server that have something to write at the end of this turn. */
 export class FrameWriters {
   #dirty: FrameWriter[] = [];
@@ -37,11 +40,11 @@ export class FrameWriter {
   readonly #socket: WebSocket;
   readonly #stream: Duplex;
   readonly #writers: FrameWriters;
-  /** Heads and bodies, alternating. */
-  #parts: Buffer[] = [];
+  /** Heads and bodies, alternating; null while there are none, as with most sockets. */
+  #parts: Part[] | null = null;
   #bytes = 0;
   /** Who waits for room. */
-  #waiting: (() => void)[] = [];
+  #waiting: (() => void)[] | null = null;
   #draining = false;
 
   constructor(socket: WebSocket, stream: Duplex, writers: FrameWriters) {
@@ -54,40 +57,44 @@ export class FrameWriter {
     return this.#stream.writableLength + this.#bytes < MAX_UNSENT_BYTES;
   }
 
-  /** One frame: `head`, `body` and a closing brace. */
-  add(head: Buffer, body: Buffer): void {
-    if (this.#parts.length === 0) this.#writers.add(this);
-    this.#parts.push(head, body);
+  /** One frame: `head`, of which each character is a byte, `body` and a closing brace. */
+  add(head: string, body: Buffer): void {
+    if (this.#parts) this.#parts.push(head, body);
+    else {
+      this.#parts = [head, body];
+      this.#writers.add(this);
+    }
     this.#bytes += sizeOf(head, body);
   }
 
   /** Calls when there is room again; never, when the socket is closed first. */
   whenRoom(call: () => void): void {
-    this.#waiting.push(call);
-    if (this.#parts.length === 0) this.#awaitRoom();
+    if (this.#waiting) this.#waiting.push(call);
+    else this.#waiting = [call];
+    if (!this.#parts) this.#awaitRoom();
   }
 
   /** To be called before ws writes anything itself, so that nothing overtakes. */
   flush(): void {
     const parts = this.#parts;
     const bytes = this.#bytes;
-    if (parts.length === 0) return;
-    this.#parts = [];
+    if (!parts) return;
+    this.#parts = null;
     this.#bytes = 0;
     // After a close frame nothing may follow.
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     if (bytes <= MAX_COPIED_BYTES) this.#stream.write(join(parts, bytes));
     else this.#writeEach(parts);
-    if (this.#waiting.length > 0) this.#awaitRoom();
+    if (this.#waiting) this.#awaitRoom();
   }
 
-  #writeEach(parts: readonly Buffer[]): void {
+  #writeEach(parts: readonly Part[]): void {
     this.#stream.cork();
     for (let index = 0; index < parts.length; index += 2) {
-      const head = parts[index] as Buffer;
+      const head = parts[index] as string;
       const body = parts[index + 1] as Buffer;
       const start = Buffer.allocUnsafe(sizeOf(head, body) - body.length - 1);
-      head.copy(start, writeHeader(start, 0, head.length + body.length + 1));
+      start.write(head, writeHeader(start, 0, head.length + body.length + 1), 'latin1');
       this.#stream.write(start);
       this.#stream.write(body);
       this.#stream.write(END);
@@ -97,8 +104,8 @@ export class FrameWriter {
 
   #awaitRoom(): void {
     if (this.hasRoom) {
-      const waiting = this.#waiting;
-      this.#waiting = [];
+      const waiting = this.#waiting ?? [];
+      this.#waiting = null;
       for (const call of waiting) process.nextTick(call);
     } else if (!this.#draining) {
       this.#draining = true;
@@ -110,19 +117,19 @@ export class FrameWriter {
   }
 }
 
-function sizeOf(head: Buffer, body: Buffer): number {
+function sizeOf(head: string, body: Buffer): number {
   const length = head.length + body.length + 1;
   return length + (length < 126 ? 2 : length < 65_536 ? 4 : 10);
 }
 
-function join(parts: readonly Buffer[], bytes: number): Buffer {
+function join(parts: readonly Part[], bytes: number): Buffer {
   const joined = Buffer.allocUnsafe(bytes);
   let at = 0;
   for (let index = 0; index < parts.length; index += 2) {
-    const head = parts[index] as Buffer;
+    const head = parts[index] as string;
     const body = parts[index + 1] as Buffer;
     at = writeHeader(joined, at, head.length + body.length + 1);
-    joined.set(head, at);
+    joined.write(head, at, 'latin1');
     joined.set(body, at + head.length);
     at += head.length + body.length;
     joined[at] = 0x7d;

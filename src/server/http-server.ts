@@ -1,6 +1,7 @@
 /** The edge: one port for the API (HTTP, SSE, WebSocket), health checks, metrics and artifacts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { GraphQLSchema } from 'graphql';
@@ -96,17 +97,14 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     void graphql(request, response);
   });
   server.maxConnections = limits.connections;
+  const unused = trackUnused(server);
   server.on('upgrade', (request, socket, head) => {
-    // A peer that goes away in the middle of the handshake.
-    socket.on('error', () => socket.destroy());
     const refused = refuseUpgrade(request, allowedOrigins, sockets.size >= limits.sockets);
-    if (refused) socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-    else sockets.accept(request, socket, head);
+    upgrade({ request, socket, head, refused }, { sockets, unused });
   });
-  const closeUnused = trackUnused(server);
   await listen(server, options.port, host);
   const waiting = [{ [Symbol.dispose]: () => closing.abort() }, subscriptions, hints];
-  opened.defer(() => shutDown({ server, closeUnused, sockets, waiting, limitMs: limits.shutdownMs }));
+  opened.defer(() => shutDown({ server, closeUnused: unused.close, sockets, waiting, limitMs: limits.shutdownMs }));
   const resources = opened.move();
   const { port } = server.address() as AddressInfo;
   url = `http://${hostInUrl(host)}:${port}`;
@@ -121,6 +119,36 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  /** The status that says so. */
+  readonly refused: string | null;
+}
+
+function upgrade({ request, socket, head, refused }: Upgrade, { sockets, unused }: UpgradeTo): void {
+  // A peer that goes away in the middle of the handshake.
+  socket.on('error', destroy);
+  if (refused) {
+    socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    return;
+  }
+  sockets.accept(request, socket, head);
+  // It has listeners of its own now, and may be one of many thousands.
+  unused.forget(request.socket);
+  if (socket.listenerCount('error') > 1) socket.off('error', destroy);
+}
+
+interface UpgradeTo {
+  readonly sockets: WebSockets;
+  readonly unused: ReturnType<typeof trackUnused>;
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 /** Null where tokens may ask for as much as they like. */
@@ -189,15 +217,25 @@ function endUploadWith(response: ServerResponse, request: IncomingMessage): void
   });
 }
 
-/** Browsers open connections that they may need; Node does not call those idle. Gives a function that closes them. */
-function trackUnused(server: Server): () => void {
+/** Browsers open connections that they may need; Node does not call those idle. */
+function trackUnused(server: Server) {
   const connections = new Set<Socket>();
+  function onClose(this: Socket): void {
+    connections.delete(this);
+  }
   server.on('connection', (socket) => {
     connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
+    socket.on('close', onClose);
   });
-  return () => {
-    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  return {
+    /** Closes them. */
+    close() {
+      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+    },
+    forget(socket: Socket) {
+      connections.delete(socket);
+      socket.off('close', onClose);
+    },
   };
 }
 

@@ -13,7 +13,7 @@ import type { RateLimits } from './rate-limits.ts';
 import { SharedExecutions } from './shared-executions.ts';
 import { SharedQueries } from './shared-queries.ts';
 import { subscribe } from './subscribe.ts';
-import type { ResultStream, Subscriptions } from './subscriptions.ts';
+import type { NewSubscription, ResultStream, Subscriptions } from './subscriptions.ts';
 import type { TokenWatch } from './token-watch.ts';
 
 export interface OperationsOptions {
@@ -40,6 +40,8 @@ export interface Operation {
   readonly traceparent?: string | null | undefined;
   /** Aborts when its caller has gone; asked for by who waits for something. */
   readonly gone?: (() => AbortSignal) | undefined;
+  /** What it is sent over is closed when its token is lost: it need not watch for that itself. */
+  readonly endsWithToken?: boolean | undefined;
 }
 
 export interface Operations {
@@ -66,7 +68,11 @@ export function createOperations(options: OperationsOptions): Operations {
     result.errors ? { ...result, errors: result.errors.map(mask) } : result;
   const { admit, charge } = createAdmission({ schema, limits, rateLimits: options.rateLimits, mask });
   const contextOf = (viewer: Viewer) => createContext(orchestrator, viewer, { serverUrl: options.serverUrl() });
-  const executions = new SharedExecutions({ newContext: contextOf, finish: masked });
+  const executions = new SharedExecutions({
+    newContext: contextOf,
+    onShared: ({ responseBudget }) => responseBudget.extend(),
+    finish: masked,
+  });
   const queries = new SharedQueries(schema);
 
   return {
@@ -103,11 +109,7 @@ export function createOperations(options: OperationsOptions): Operations {
         const args = { ...executionArgs(schema, operation, showSchema), contextValue };
         const stream = await subscribe({ args, viewer, executions });
         if ('take' in stream) {
-          const watch = (end: (why: GraphQLError) => void) =>
-            both(
-              options.tokens.watch(viewer, () => end(lostToken())),
-              leave,
-            );
+          const watch = operation.endsWithToken ? () => leave : watchToken(options.tokens, viewer, leave);
           return options.subscriptions.add({ source: stream, watch, explain: mask });
         }
         leave();
@@ -176,10 +178,14 @@ function withoutRequest(context: Context): Context {
   return Object.create(context, { rateLimit: { get: refuse }, wait: { value: refuse } });
 }
 
-function both(first: () => void, second: () => void): () => void {
-  return () => {
-    first();
-    second();
+/** Apart, so that what watches holds nothing of the operation's beginning. */
+function watchToken(tokens: TokenWatch, viewer: Viewer, leave: () => void): NewSubscription['watch'] {
+  return (end) => {
+    const unwatch = tokens.watch(viewer, () => end(lostToken()));
+    return () => {
+      unwatch();
+      leave();
+    };
   };
 }
 

@@ -3,43 +3,39 @@ import { ENDED, type Feed } from '../std/feed.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Payload } from './payload.ts';
 
-/**
- * For graphql-ws: an iterator that gives nothing, as everything is sent on the way, and that is done when the feed has ended.
- * Its `return` closes the feed.
- */
-export class Pump implements AsyncIterableIterator<never, undefined> {
+export interface PumpOwner {
+  /** Its feed has ended, and everything is with the writer. */
+  pumpEnded(pump: Pump): void;
+}
+
+export interface PumpOptions {
+  /** Of the subscription, as its subscriber calls it. */
+  readonly id: string;
+  readonly owner: PumpOwner;
+}
+
+export class Pump {
   readonly #feed: Feed<Payload>;
   readonly #writer: FrameWriter;
-  readonly #head: Buffer;
-  #end: (() => void) | null = null;
+  readonly #head: string;
+  readonly #owner: PumpOwner;
   #closed = false;
 
-  /** `id`: of the subscription, as its subscriber calls it. */
-  constructor(feed: Feed<Payload>, writer: FrameWriter, id: string) {
+  constructor(feed: Feed<Payload>, writer: FrameWriter, { id, owner }: PumpOptions) {
     this.#feed = feed;
     this.#writer = writer;
-    this.#head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
+    this.#head = headOf(id);
+    this.#owner = owner;
   }
 
-  async next(): Promise<IteratorResult<never, undefined>> {
-    if (!this.#closed) {
-      await new Promise<void>((end) => {
-        this.#end = end;
-        this.#run();
-      });
-    }
-    return { done: true, value: undefined };
+  start(): void {
+    this.#run();
   }
 
-  async return(): Promise<IteratorResult<never, undefined>> {
+  /** Whoever closes it is not told that it has ended. */
+  close(): void {
     this.#closed = true;
     this.#feed.close();
-    this.#end?.();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 
   readonly #run = (): void => {
@@ -53,9 +49,15 @@ export class Pump implements AsyncIterableIterator<never, undefined> {
         this.#feed.wait(this.#run);
         return;
       }
-      if (payload === ENDED) this.#closed = true;
-      else this.#writer.add(this.#head, payload.json);
+      if (payload === ENDED) {
+        this.#closed = true;
+        this.#owner.pumpEnded(this);
+      } else this.#writer.add(this.#head, payload.json);
     }
-    this.#end?.();
   };
+}
+
+/** The beginning of a subscription's frames, of which each byte is a character. */
+export function headOf(id: string): string {
+  return Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`).toString('latin1');
 }

@@ -17,19 +17,21 @@ import type { Viewer } from '../auth/viewer.ts';
 import { selectsMarked } from './marked-fields.ts';
 import { Payload } from './payload.ts';
 
-export interface SharedExecutionsOptions {
-  readonly newContext: (viewer: Viewer) => object;
+export interface SharedExecutionsOptions<Context extends object> {
+  readonly newContext: (viewer: Viewer) => Context;
+  /** Another event is executed with this context. */
+  readonly onShared: (context: Context) => void;
   /** Applied to every result. */
   readonly finish: (result: ExecutionResult) => ExecutionResult;
 }
 
-export class SharedExecutions {
-  readonly #options: SharedExecutionsOptions;
+export class SharedExecutions<Context extends object = object> {
+  readonly #options: SharedExecutionsOptions<Context>;
   readonly #groups = new Map<string, SubscriptionGroup>();
   readonly #documents = new WeakMap<DocumentNode, KnownDocument>();
   #documentCount = 0;
 
-  constructor(options: SharedExecutionsOptions) {
+  constructor(options: SharedExecutionsOptions<Context>) {
     this.#options = options;
   }
 
@@ -44,12 +46,13 @@ export class SharedExecutions {
     const key = keyOf(args, viewer, document);
     let group = this.#groups.get(key);
     if (!group) {
-      const { newContext, finish } = this.#options;
+      const { finish } = this.#options;
       const seen = document.perViewer ? viewer : rightsOf(viewer);
       // The first one's context has read what the next event must read again.
       const shared = { ...args, contextValue: undefined };
+      const contextOf = this.#contexts(seen);
       const execute = (event: object) => {
-        const result = executeSubscriptionEvent({ ...shared, rootValue: event, contextValue: newContext(seen) });
+        const result = executeSubscriptionEvent({ ...shared, rootValue: event, contextValue: contextOf() });
         return result instanceof Promise ? result.then(finish) : finish(result);
       };
       group = new SubscriptionGroup(execute, () => this.#groups.delete(key));
@@ -57,6 +60,25 @@ export class SharedExecutions {
     }
     group.enter();
     return group;
+  }
+
+  /**
+   * The context of an event: what comes in one turn of the event loop is executed with one, so that it is read in the same
+   * statements, and is known at the same time. Later events see the world of later.
+   */
+  #contexts(viewer: Viewer): () => Context {
+    const { newContext, onShared } = this.#options;
+    let context: Context | null = null;
+    return () => {
+      if (context) onShared(context);
+      else {
+        context = newContext(viewer);
+        queueMicrotask(() => {
+          context = null;
+        });
+      }
+      return context;
+    };
   }
 
   #know({ schema, document }: ValidatedSubscriptionArgs): KnownDocument {

@@ -10,7 +10,7 @@ const MAX_AHEAD = 16;
 export interface Subscribing {
   readonly args: ExecutionArgs;
   readonly viewer: Viewer;
-  readonly executions: SharedExecutions;
+  readonly executions: Pick<SharedExecutions, 'join'>;
 }
 
 /**
@@ -29,7 +29,8 @@ export async function subscribe({ args, viewer, executions }: Subscribing): Prom
 class ResultFeed implements Feed<Payload> {
   readonly #events: Feed<object>;
   readonly #group: SubscriptionGroup;
-  #ahead: Execution[] = [];
+  /** Those that are under way, or behind one that is; null while there are none, as with most subscribers. */
+  #ahead: Execution[] | null = null;
   /** Of the events, behind those that are ahead. */
   #failure: { readonly error: unknown } | null = null;
   #closed = false;
@@ -40,44 +41,47 @@ class ResultFeed implements Feed<Payload> {
   }
 
   take(): Payload | null | typeof ENDED {
-    const [first] = this.#ahead;
-    if (first) {
-      const { payload } = first;
-      if (payload) this.#ahead.shift();
-      return payload;
-    }
+    if (this.#ahead) return this.#takeAhead(this.#ahead);
     const event = this.#takeEvent();
     if (event === null || event === ENDED) return event;
     const execution = this.#group.run(event);
     const { payload } = execution;
-    if (!payload) this.#ahead.push(execution);
+    if (!payload) this.#ahead = [execution];
     return payload;
   }
 
   wait(ready: () => void): void {
-    if (this.#ahead.length === 0) {
+    const ahead = this.#ahead;
+    if (!ahead) {
       this.#events.wait(ready);
       return;
     }
-    this.#runAhead();
+    this.#runAhead(ahead);
     // What was begun together is mostly done together, and leaves together.
-    this.#ahead.findLast(isUnderWay)?.wait(ready);
+    ahead.findLast(isUnderWay)?.wait(ready);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#ahead = [];
+    this.#ahead = null;
     this.#events.close();
     this.#group.leave();
   }
 
-  #runAhead(): void {
+  #takeAhead(ahead: Execution[]): Payload | null {
+    const payload = ahead[0]?.payload ?? null;
+    if (payload) ahead.shift();
+    if (ahead.length === 0) this.#ahead = null;
+    return payload;
+  }
+
+  #runAhead(ahead: Execution[]): void {
     try {
-      while (this.#ahead.length < MAX_AHEAD && !this.#failure) {
+      while (ahead.length < MAX_AHEAD && !this.#failure) {
         const event = this.#events.take();
         if (event === null || event === ENDED) return;
-        this.#ahead.push(this.#group.run(event));
+        ahead.push(this.#group.run(event));
       }
     } catch (error) {
       this.#failure = { error };

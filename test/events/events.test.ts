@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { appendEvents } from '../../src/events/append-events.ts';
 import type { BuildEvent, NewBuildEvent } from '../../src/events/event.ts';
@@ -50,10 +50,126 @@ function followBuild(buildId: string, after = 0, hub = reader, db: Database = da
     page: PAGE,
     load: (cursor) => readEvents(db, { buildId, after: cursor, limit: PAGE }),
     cursorOf: (event) => event.seq,
+    rowsOf: (carried) => carried,
     isLast: (event) => event.type === 'FINISHED',
     after,
   });
 }
+
+/** A follower in the process of `reader` that has read all there is, and how often it reads after that. */
+async function followCounting(buildId: string) {
+  const known = await readEvents(database.db, { buildId, after: 0, limit: PAGE });
+  let loads = 0;
+  const events = follow<BuildEvent>({
+    hub: reader,
+    topic: eventsTopic(buildId),
+    async load(after) {
+      const found = await readEvents(database.db, { buildId, after, limit: PAGE });
+      loads += 1;
+      return found;
+    },
+    cursorOf: (event) => event.seq,
+    rowsOf: (carried) => carried,
+    isLast: () => false,
+    after: known.length,
+  });
+  let next = events.next();
+  await waitFor(() => loads === 1);
+  return {
+    async take(count: number): Promise<BuildEvent[]> {
+      const taken: BuildEvent[] = [];
+      while (taken.length < count) {
+        taken.push((await next).value as BuildEvent);
+        next = events.next();
+      }
+      return taken;
+    },
+    reads: () => loads - 1,
+    close: () => events.close(),
+  };
+}
+
+/** As another process of any version would. */
+async function notify(buildId: string, carried: string): Promise<void> {
+  const payload = `another\n${eventsTopic(buildId)}\n+${carried}`;
+  await sql`select pg_notify('slipway', ${payload})`.execute(database.db);
+}
+
+describe('a hint that carries events', () => {
+  let buildId: string;
+  let follower: Awaited<ReturnType<typeof followCounting>>;
+
+  beforeEach(async () => {
+    buildId = (await insertBuilds(database.db))[0]?.buildId ?? '';
+    await appendEvents(database.db, { buildId, attemptNo: null }, [progress('zero')]);
+    follower = await followCounting(buildId);
+  });
+
+  afterEach(() => follower.close());
+
+  const rows = () => readEvents(database.db, { buildId, after: 1, limit: PAGE });
+
+  test('gives what the rows say, and nobody reads them', async () => {
+    for (const text of ['one', 'two\n+\u2028 "ä" \\', 'three']) {
+      await append(buildId, [progress(text), { type: 'GIT_PUSHED', data: { sha: 'a', ref: 'b' } }]);
+    }
+    expect(await follower.take(6)).toEqual(await rows());
+    expect(follower.reads()).toBe(0);
+  });
+
+  test.each([
+    ['many', Array.from({ length: 17 }, (_, index) => progress(String(index)))],
+    ['large', [progress('x'.repeat(8_000))]],
+    ['large in bytes', [progress('ä'.repeat(3_950))]],
+  ])('carries none that are too %s: they are read', async (_, events) => {
+    await append(buildId, events);
+    expect(await follower.take(events.length)).toEqual(await rows());
+    expect(follower.reads()).toBeGreaterThan(0);
+  });
+
+  test('is read around where something before it is missing, and when it comes twice or late', async () => {
+    await appendEvents(database.db, { buildId, attemptNo: null }, [progress('one'), progress('two')]);
+    const [one, two] = (await rows()).map(({ seq, attemptNo, type, at, data }) => [seq, attemptNo, type, +at, data]);
+    await notify(buildId, JSON.stringify([two]));
+    expect(await follower.take(2)).toEqual(await rows());
+    const reads = follower.reads();
+    expect(reads).toBeGreaterThan(0);
+    await notify(buildId, JSON.stringify([one]));
+    await notify(buildId, JSON.stringify([one, two]));
+    await append(buildId, [progress('three')]);
+    expect((await follower.take(1)).map(({ seq }) => seq)).toEqual([4]);
+  });
+
+  test.each([
+    'no JSON',
+    '{}',
+    '[]',
+    '[null]',
+    '[[2, 0, "PROGRESS", 0]]',
+    '[["2", 0, "PROGRESS", 0, {}]]',
+    '[[2, 0, "PROGRESS", 0, {"message":"forged"}], [4, 0, "PROGRESS", 0, {}]]',
+  ])('that cannot be read is a hint as any other: %s', async (carried) => {
+    await appendEvents(database.db, { buildId, attemptNo: null }, [progress('one')]);
+    await notify(buildId, carried);
+    expect(await follower.take(1)).toEqual(await rows());
+  });
+
+  test('hides nothing that another process has stored and announced meanwhile', async () => {
+    const another = new EventHub({ ...database, logger: createLogger('silent') });
+    await another.open();
+    const hubs = [writer, another];
+    for (let index = 0; index < 60; index += 1) {
+      await Promise.all(
+        hubs.map(async (hub) => {
+          await appendEvents(database.db, { buildId, attemptNo: null }, [progress(String(index))]);
+          hub.announce(eventsTopic(buildId));
+        }),
+      );
+    }
+    expect((await follower.take(120)).map(({ seq }) => seq)).toEqual(Array.from({ length: 120 }, (_, at) => at + 2));
+    await another[Symbol.asyncDispose]();
+  });
+});
 
 describe('numbers', () => {
   test('1,000 events of 8 concurrent writers are 1..1,001 for a follower that watched, and for one that came late', async () => {

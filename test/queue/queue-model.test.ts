@@ -16,6 +16,8 @@ const COMMANDS_PER_RUN = 60;
 const MUTANT_RUNS = 600;
 const DEADLINE_MS = 300_000;
 const SEED = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+/** That the model notices something is shown once: by chance some are met late. */
+const MUTANT_SEED = Number(process.env.MODEL_SEED ?? 1);
 
 interface Mutant {
   readonly name: string;
@@ -121,7 +123,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-async function walk(numRuns: number) {
+async function walk(numRuns: number, seed: number) {
   let commands = 0;
   let claimed = 0;
   const property = fc.asyncProperty(
@@ -135,7 +137,7 @@ async function walk(numRuns: number) {
       claimed += model.count;
     },
   );
-  const details = await fc.check(property, { numRuns, seed: SEED, endOnFailure: true });
+  const details = await fc.check(property, { numRuns, seed, endOnFailure: true });
   const error = details.errorInstance instanceof Error ? details.errorInstance.message : null;
   return { ...details, error, commands, claimed };
 }
@@ -163,13 +165,13 @@ async function replace(mutant: Mutant): Promise<string> {
 
 describe('the queue', () => {
   it('is what the model says, whatever happens in whatever order', { timeout: DEADLINE_MS }, async () => {
-    const { numRuns, commands, claimed, failed, error, counterexample } = await walk(RUNS);
+    const { numRuns, commands, claimed, failed, error, counterexample } = await walk(RUNS, SEED);
     console.info(`queue model: ${numRuns} runs, ${commands} commands, ${claimed} items, seed ${SEED}`);
     expect(failed, `seed ${SEED}: ${error}\n${counterexample}`).toBe(false);
   });
 
   it.each(MUTANTS)('is not that without $name', { timeout: DEADLINE_MS }, async (mutant) => {
-    const { numRuns, failed, error } = await without(mutant, () => walk(MUTANT_RUNS));
+    const { numRuns, failed, error } = await without(mutant, () => walk(MUTANT_RUNS, MUTANT_SEED));
     console.info(`without ${mutant.name}: noticed in run ${numRuns}: ${error?.split('\n', 1)[0]}`);
     expect(failed).toBe(true);
   });

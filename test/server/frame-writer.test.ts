@@ -5,11 +5,12 @@ import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type FrameWriter, FrameWriters } from '../../src/server/frame-writer.ts';
+import { headOf } from '../../src/server/pump.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** More than the buffers of two kernels' sockets hold. */
 const FRAMES = 6_000;
-const HEAD = Buffer.from('{"id":"ü","payload":');
+const HEAD = headOf('ü');
 let server: WebSocketServer;
 let client: WebSocket;
 let socket: WebSocket;
@@ -43,15 +44,15 @@ beforeEach(async () => {
 });
 
 const body = (bytes: number) => Buffer.from(JSON.stringify('x'.repeat(bytes)));
-const frameOf = (some: Buffer) => `${HEAD}${some}}`;
+const frameOf = (some: Buffer) => `{"id":"ü","type":"next","payload":${some}}`;
 
 it('are whole at each size of a header, and those of one turn leave in one write', async () => {
-  const small = [0, 102, 103, 104, 1_000, 20_000].map(body);
+  const small = [0, 88, 89, 90, 1_000, 20_000].map(body);
   for (const one of small) writer.add(HEAD, one);
   await waitFor(() => received.length === small.length);
   expect(received).toEqual(small.map(frameOf));
   expect(writes).toBe(1);
-  const large = [65_511, 65_512, 65_513, 1_000_000, 3].map(body);
+  const large = [65_497, 65_498, 65_499, 1_000_000, 3].map(body);
   for (const one of large) writer.add(HEAD, one);
   await waitFor(() => received.length === small.length + large.length);
   expect(received.slice(small.length)).toEqual(large.map(frameOf));

@@ -71,6 +71,7 @@ it('gives each subscriber of any group what an execution of its own gives', asyn
           seen.executions += 1;
           return { viewer };
         },
+        onShared() {},
         finish: (result) => result,
       });
       const event = { number: 7, text: '' };
@@ -89,6 +90,31 @@ it('gives each subscriber of any group what an execution of its own gives', asyn
   );
   console.log('shared executions:', seen);
   expect(seen.executions).toBeLessThan(0.9 * seen.subscribers);
+});
+
+it('reads for events of one turn together, and anew for those of the next', async () => {
+  const contexts: { readonly viewer: Viewer; shared: number }[] = [];
+  const executions = new SharedExecutions({
+    newContext(viewer) {
+      const context = { viewer, shared: 0 };
+      contexts.push(context);
+      return context;
+    },
+    onShared(context) {
+      context.shared += 1;
+    },
+    finish: (result) => result,
+  });
+  const viewer = { ...RIGHTS[0], tokenId: '1', secretVersion: 1, name: 'a', actor: 'a', expiresAt: null };
+  const document = parse('subscription { idle { number later } }');
+  const group = executions.join(argsOf({ document, operationName: 'A', variableValues: {} }, viewer), viewer);
+  for (let turn = 1; turn <= 2; turn += 1) {
+    const running = [1, 2, 3].map((number) => group.run({ number, text: '' }));
+    // Whoever waits for the last need not wait for another one.
+    await new Promise<void>((ready) => running.at(-1)?.wait(ready));
+    expect(running.map(({ isUnderWay }) => isUnderWay)).toEqual([false, false, false]);
+    expect(contexts.map(({ shared }) => shared)).toEqual(Array.from({ length: turn }, () => 2));
+  }
 });
 
 /** The fields that a subscription can reach, by `Type.field`. */
@@ -156,7 +182,11 @@ it('no field below a subscription looks at its viewer beyond its rights, unless 
 });
 
 it('what looks at its viewer unmarked is refused, and the viewer is not told to others', async () => {
-  const executions = new SharedExecutions({ newContext: (viewer) => ({ viewer }), finish: (result) => result });
+  const executions = new SharedExecutions({
+    newContext: (viewer) => ({ viewer }),
+    onShared() {},
+    finish: (result) => result,
+  });
   const viewer = {
     tokenId: '1',
     secretVersion: 1,
