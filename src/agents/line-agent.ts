@@ -56,7 +56,7 @@ export async function openLineRun(options: {
     }
     if (task.detached.aborted) return;
     const exit = (await run.exitStatus()) ?? { kind: 'lost' };
-    outcome = reader.verdict({ exit, stoppedBecause, stderrTail });
+    outcome = reader.verdict({ exit, stoppedBecause, stderrTail: stderrTail.slice(-MAX_STDERR_TAIL) });
   }
 
   /** A program that ended before we asked it to was not stopped by us; what it left behind still is. */
