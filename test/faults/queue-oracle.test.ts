@@ -345,7 +345,7 @@ test.each<[string, string, [string, string, string] | null]>([
   [
     'of a project',
     `select queue_configure('PROJECT', 1, 1, 1)`,
-    ['queue_take', 'v_owner.running < v_owner.max_running', 'true'],
+    ['queue_take_lane', 'least(p_left, o.max_running - o.running)', 'p_left'],
   ],
   [
     'of a key',
