@@ -40,8 +40,8 @@ export class SharedQueries {
   keyOf({ document, operationName, variables, viewer }: Operation): string | null {
     if (getOperationAST(document, operationName)?.operation !== 'query') return null;
     const { number, perRequest } = this.#know(document);
-    const values = variables ? JSON.stringify(variables) : '';
-    if (perRequest || values.length > MAX_VARIABLES_LENGTH) return null;
+    const values = perRequest ? null : textOf(variables);
+    if (values === null || values.length > MAX_VARIABLES_LENGTH) return null;
     // All of the viewer: the rights of a token may change between two requests.
     return JSON.stringify([number, operationName, viewer, values]);
   }
@@ -86,6 +86,15 @@ export class SharedQueries {
     const found = { number: this.#documentCount, perRequest };
     this.#documents.set(document, found);
     return found;
+  }
+}
+
+/** Null of what is nested too deeply to be written. */
+function textOf(variables: Operation['variables']): string | null {
+  try {
+    return variables ? JSON.stringify(variables) : '';
+  } catch {
+    return null;
   }
 }
 

@@ -56,9 +56,9 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the unique index of idempotency keys',
-    file: 'migrations/0002_builds.sql',
-    from: '  unique (project_id, idempotency_key),\n',
-    to: '',
+    file: 'migrations/0028_accept_builds.sql',
+    from: 'create unique index build_audit_idempotency_key',
+    to: 'create index build_audit_idempotency_key',
   },
   {
     name: 'the end of its place in the queue together with the build',
