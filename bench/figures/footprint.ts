@@ -11,6 +11,7 @@ import type { Orchestrator } from '../../src/orchestrator.ts';
 import { createProject } from '../../src/projects/create-project.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
 import type { Bench } from '../bench.ts';
+import { CONCLUSION } from '../conclusion.ts';
 import type { Case, Figure, Sample, Turn } from '../figure.ts';
 import { closedLoop } from '../load.ts';
 import { openProduct } from '../product.ts';
@@ -112,19 +113,7 @@ const build = oneMore('a build, from its start to its end', 'build_audit', async
 
 async function end(orchestrator: Orchestrator, build: ClaimedBuild): Promise<void> {
   const ledger = openPostgresLedger(orchestrator, build);
-  const usage = {
-    inputTokens: 9_000,
-    outputTokens: 800,
-    cacheReadTokens: null,
-    cacheWriteTokens: null,
-    costUsd: 0.1,
-    turns: 4,
-  };
-  const output = 'The button of the login page is blue now, and the changelog says so.';
-  await ledger.finish({
-    status: 'COMPLETED',
-    result: { output, publication: 'PUSHED', commitSha: 'c'.repeat(40), usage },
-  });
+  await ledger.finish(CONCLUSION);
   await ledger.ask('reportEnd');
 }
 

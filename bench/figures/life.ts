@@ -5,33 +5,17 @@ import pg from 'pg';
 import { v7 } from 'uuid';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
-import type { Conclusion } from '../../src/builds/finish-build.ts';
 import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import type { Database } from '../../src/database/database.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
+import { CONCLUSION } from '../conclusion.ts';
 import type { Case, Figure, Sample, Turn } from '../figure.ts';
 import { openProduct } from '../product.ts';
 
 const PROJECTS = 1_000;
 const silent = new Logger(() => () => {});
-const CONCLUSION: Conclusion = {
-  status: 'COMPLETED',
-  result: {
-    output: 'The button of the login page is blue now, and the changelog says so.',
-    publication: 'PUSHED',
-    commitSha: 'c'.repeat(40),
-    usage: {
-      inputTokens: 9_000,
-      outputTokens: 800,
-      cacheReadTokens: null,
-      cacheWriteTokens: null,
-      costUsd: 0.1,
-      turns: 4,
-    },
-  },
-};
 
 /** Waiting builds as startBuild leaves them; gives their ids. `queued`: in the queue of Slipway, too. */
 async function addBuilds(db: Database, spec: string, count: number, queued: boolean): Promise<readonly string[]> {

@@ -9,7 +9,10 @@ import { createFixture } from './fixture-schema.ts';
 import { openFixtureServer } from './open-fixture-server.ts';
 
 const { schema } = createFixture();
-const viewer = { tokenId: 't', scopes: ['admin'], projectIds: null, expiresAt: null } as unknown as Viewer;
+const viewer: Viewer = {
+  ...{ tokenId: 't', secretVersion: 1, name: 'test', actor: 'token_test' },
+  ...{ scopes: ['admin'], projectIds: null, expiresAt: null },
+};
 const hello = parse('query A($name: String) { hello(name: $name) } query B { hello } mutation M { increment }');
 
 /** Executions that end when they are told to. */
