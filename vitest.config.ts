@@ -66,7 +66,11 @@ export default defineConfig({
       project('tests-sharing', SHARING, { exclude: ELSEWHERE, isolate: false }),
       project('agents', AGENTS),
       project('faults', FAULTS),
-      project('kubernetes', ['test/kubernetes/**/*.test.ts'], { setup: ['test/support/cluster-ready.ts'] }),
+      // Several pods come and go in one test, one node has all of them, and a deadline in a test says what it waited for.
+      project('kubernetes', ['test/kubernetes/**/*.test.ts'], {
+        setup: ['test/support/cluster-ready.ts'],
+        timeoutMs: 180_000,
+      }),
     ],
     maxWorkers: 2,
     reporters: ['default', new AgentMatrix(), new SecondTries()],
@@ -77,9 +81,11 @@ interface ProjectOptions {
   readonly exclude?: string[];
   readonly setup?: readonly string[];
   readonly isolate?: boolean;
+  readonly timeoutMs?: number;
 }
 
-function project(name: string, include: string[], { exclude = [], setup = [], isolate = true }: ProjectOptions = {}) {
+function project(name: string, include: string[], options: ProjectOptions = {}) {
+  const { exclude = [], setup = [], isolate = true, timeoutMs = 60_000 } = options;
   return {
     // graphql has a `development` export condition: without this, tests would load two copies of it.
     ssr: { resolve: { conditions: ['module', 'node'] } },
@@ -89,8 +95,8 @@ function project(name: string, include: string[], { exclude = [], setup = [], is
       exclude,
       isolate,
       globalSetup: ['test/support/postgres.ts', ...setup],
-      testTimeout: 60_000,
-      hookTimeout: 60_000,
+      testTimeout: timeoutMs,
+      hookTimeout: timeoutMs,
     },
   };
 }

@@ -5,6 +5,7 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { CLUSTER_PROBLEM, openTestNamespace } from '../support/cluster.ts';
 import { openClusterStack } from '../support/cluster-stack.ts';
 import { script } from '../support/script.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const DEADLINE_MS = 120_000;
 
@@ -37,16 +38,9 @@ describe.skipIf(CLUSTER_PROBLEM)('builds in the pod of their project', { timeout
     expect(heads).toEqual(builds.map(({ result }) => result?.commitSha));
     const pods = (await cluster.kubectl(['get', 'pods', '-o', 'name'])).trim().split('\n');
     expect(pods).toEqual([`pod/slipway-project-${project.id}`]);
-    const left = await cluster.kubectl([
-      'exec',
-      pods[0] ?? '',
-      '-c',
-      'git',
-      '--',
-      'ls',
-      '/slipway/builds',
-      '/slipway/git',
-    ]);
-    expect(left).not.toMatch(/work|[0-9a-f]{8}-[0-9a-f]{4}/);
+    const list = ['exec', pods[0] ?? '', '-c', 'git', '--', 'ls', '/slipway/builds', '/slipway/git'];
+    // A build has ended before its folders are removed.
+    const isEmpty = async () => !/work|[0-9a-f]{8}-[0-9a-f]{4}/.test(await cluster.kubectl(list));
+    await waitFor(isEmpty, { deadlineMs: DEADLINE_MS, everyMs: 250, what: 'the end of all folders' });
   });
 });

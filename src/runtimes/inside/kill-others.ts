@@ -12,6 +12,7 @@ const PAUSE_MS = 20;
 const KEEPER = 1;
 const KEEPER_NAP = `${NAP.join('\0')}\0`;
 const OWN = `${process.argv.slice(0, 2).join('\0')}\0`;
+const readCommandLine = (pid: number) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
 
 /**
  * Kills every process but the container's first and this one: other calls of workers among them, which come again. Resolves
@@ -44,17 +45,21 @@ async function awaitEnd(pid: number, start: string): Promise<void> {
 async function findOthers() {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const others = pids.filter((pid) => pid !== KEEPER && pid !== process.pid);
+  const keeper = await readCommandLine(KEEPER);
   const found = await Promise.all(
     others.map(async (pid) => {
       const start = await readProcessStart(pid);
-      return start === null ? [] : [{ pid, start, isOurs: await isOurs(pid) }];
+      return start === null ? [] : [{ pid, start, isOurs: await isOurs(pid, keeper) }];
     }),
   );
   return found.flat();
 }
 
-/** Or has ended, and nobody has waited for it yet: it has no command line any more. Only the count depends on it. */
-async function isOurs(pid: number): Promise<boolean> {
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  return commandLine === '' || commandLine === KEEPER_NAP || commandLine.startsWith(OWN);
+/**
+ * Or has ended, and nobody has waited for it yet: it has no command line any more. A fork of the keeper that is not yet a nap
+ * has the keeper's. Only the count depends on it.
+ */
+async function isOurs(pid: number, keeper: string): Promise<boolean> {
+  const commandLine = await readCommandLine(pid);
+  return ['', KEEPER_NAP, keeper].includes(commandLine) || commandLine.startsWith(OWN);
 }
