@@ -23,6 +23,8 @@ const MAX_PAYLOAD_BYTES = 7_900;
 const MAX_PENDING_TOPICS = 10_000;
 /** From the flush of several announcements to the next: each costs every listener of every process a notification. */
 const PAUSE_MS = 2;
+/** What could not be told is told again after this, as long as the connection is there. */
+const TELL_AGAIN_MS = 250;
 const WAKE_ALL = '*';
 const WATCHDOG_MS = 2_000;
 const ANSWER_WITHIN_MS = 2_000;
@@ -58,6 +60,7 @@ export class EventHub implements AsyncDisposable {
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
   #flushing: Promise<void> | null = null;
+  #ends = false;
   /** Announcements since the last flush. */
   #announced = 0;
   #pausesUntil = 0;
@@ -125,6 +128,7 @@ export class EventHub implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
+    this.#ends = true;
     await this.#flushing;
     this.#closing.abort();
     await this.#loop;
@@ -142,9 +146,7 @@ export class EventHub implements AsyncDisposable {
 
   /** While a flush is on its way the topics pile up and leave together with the next one. */
   #startFlush(): void {
-    this.#flushing ??= this.#flush().finally(() => {
-      this.#flushing = null;
-    });
+    if (this.#flushing === null && this.#pending.size > 0 && this.#client) this.#flushing = this.#flush();
   }
 
   async #flush(): Promise<void> {
@@ -152,7 +154,7 @@ export class EventHub implements AsyncDisposable {
       const early = this.#pausesUntil - performance.now();
       // One turn of the event loop gathers what is announced together.
       await new Promise((done) => (early > 0 ? setTimeout(done, early) : setImmediate(done)));
-      if (!this.#client) return;
+      if (!this.#client) break;
       // What comes one by one is told at once.
       this.#pausesUntil = this.#announced > 1 ? performance.now() + PAUSE_MS : 0;
       this.#announced = 0;
@@ -163,11 +165,15 @@ export class EventHub implements AsyncDisposable {
         await this.#notify(this.#client, topics);
         await failpoint('notify.sent');
       } catch {
-        // They leave with the next connection; a topic that was announced twice wakes twice.
+        // They leave with the next connection, or a little later over this one, which may only have been slow; a topic that
+        // was announced twice wakes twice.
         for (const topic of topics) this.#pending.add(topic);
-        return;
+        this.#pausesUntil = performance.now() + TELL_AGAIN_MS;
+        if (this.#ends) break;
       }
     }
+    // Not a turn later: what is announced from now on needs a flush of its own.
+    this.#flushing = null;
   }
 
   async #notify(client: pg.Client, topics: readonly string[]): Promise<void> {

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { appendEvents } from '../../src/events/append-events.ts';
@@ -7,6 +8,7 @@ import { EventHub } from '../../src/events/event-hub.ts';
 import { follow } from '../../src/events/follow.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import { eventsTopic, type Topic } from '../../src/events/topics.ts';
+import { armFailpoints } from '../../src/std/failpoint.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { insertBuilds } from '../support/events.ts';
@@ -289,6 +291,53 @@ describe('hub', () => {
     await waitFor(() => heard.length >= 3);
     expect(heard).toEqual(topics);
     for (const stop of off) stop();
+  });
+
+  test('what could not be told is told again, without anything else to tell and without a new connection', async () => {
+    const heard: string[] = [];
+    const off = reader.on('tasks', () => heard.push('tasks'));
+    armFailpoints([{ point: 'notify.begin', fault: { kind: 'fail' }, pass: 1 }]);
+    try {
+      writer.announce('tasks');
+      await waitFor(() => heard.length > 0, { deadlineMs: 5_000, what: 'the hint' });
+      expect(writer.listening).toBe(true);
+    } finally {
+      armFailpoints([]);
+      off();
+    }
+  });
+
+  test('what is announced in the moment in which a flush ends is told', async () => {
+    const { query } = pg.Client.prototype;
+    let turns = 0;
+    let wanted: Topic | null = null;
+    const announceLater = (topic: Topic, after: number): void =>
+      after === 0 ? writer.announce(topic) : queueMicrotask(() => announceLater(topic, after - 1));
+    pg.Client.prototype.query = function (this: pg.Client, ...asked: unknown[]) {
+      const answer = Reflect.apply(query, this, asked);
+      const topic = wanted;
+      if (topic && typeof asked[0] === 'string' && asked[0].startsWith('notify')) {
+        wanted = null;
+        void answer.then(() => announceLater(topic, turns));
+      }
+      return answer;
+    } as typeof query;
+    try {
+      // The number of turns until it has ended is nobody's promise: each is tried.
+      for (; turns < 12; turns += 1) {
+        const topic: Topic = `events:after-${turns}`;
+        let heard = false;
+        const off = reader.on(topic, () => {
+          heard = true;
+        });
+        wanted = topic;
+        writer.announce('queue');
+        await waitFor(() => heard, { deadlineMs: 2_000, what: `a hint ${turns} turns after the answer` });
+        off();
+      }
+    } finally {
+      pg.Client.prototype.query = query;
+    }
   });
 
   test('what a statement tells with its commit wakes others, and its own process by a call', async () => {
