@@ -4,9 +4,16 @@ import { createClient, type Client as SocketClient } from 'graphql-ws/client';
 const PING_EVERY_MS = 10_000;
 /** A peer that is gone without a word (a sleeping laptop, a dropped route) is noticed after this. */
 const PONG_WITHIN_MS = 10_000;
-const ACKNOWLEDGED_WITHIN_MS = 10_000;
+const ANSWER_WITHIN_MS = 10_000;
 
-export function openSocketClient(options: { readonly url: string; readonly token: string | null }): SocketClient {
+export interface SocketOptions {
+  readonly url: string;
+  readonly token: string | null;
+  /** Of the server, to the connection, then to the token; ten seconds when absent. */
+  readonly answerWithinMs?: number;
+}
+
+export function openSocketClient({ answerWithinMs = ANSWER_WITHIN_MS, ...options }: SocketOptions): SocketClient {
   const url = new URL(options.url);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   let silence: NodeJS.Timeout | undefined;
@@ -16,7 +23,8 @@ export function openSocketClient(options: { readonly url: string; readonly token
     // Its own retry sends the first cursor again; resuming is ours.
     retryAttempts: 0,
     keepAlive: PING_EVERY_MS,
-    connectionAckWaitTimeout: ACKNOWLEDGED_WITHIN_MS,
+    connectionAckWaitTimeout: answerWithinMs,
+    webSocketImpl: impatientSocket(answerWithinMs),
     on: {
       ping: (received) => {
         if (!received) silence = setTimeout(() => client.terminate(), PONG_WITHIN_MS);
@@ -28,4 +36,15 @@ export function openSocketClient(options: { readonly url: string; readonly token
     },
   });
   return client;
+}
+
+/** A port is open while its process stands still: without this, a connection that nobody answers is waited for for minutes. */
+function impatientSocket(withinMs: number): typeof WebSocket {
+  return class extends WebSocket {
+    constructor(...to: ConstructorParameters<typeof WebSocket>) {
+      super(...to);
+      const timer = setTimeout(() => this.close(), withinMs);
+      for (const event of ['open', 'close']) this.addEventListener(event, () => clearTimeout(timer), { once: true });
+    }
+  };
 }

@@ -1,11 +1,13 @@
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
 import { ApiError, ConnectionError } from '../../src/client/errors.ts';
 import { CreateProjectDocument, ListBuildsDocument, WatchBuildDocument } from '../../src/client/generated.ts';
+import { openSocketClient } from '../../src/client/socket-client.ts';
 import { openTestApi, type TestApi } from '../support/api.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let stack: TestStack;
 let api: TestApi;
@@ -86,6 +88,25 @@ test('a subscription of what does not exist is refused, and a wrong token, too',
   const refused = stranger.subscribe(WatchBuildDocument, { buildId }).next();
   await expect(refused).rejects.toBeInstanceOf(ApiError);
   await expect(refused).rejects.toMatchObject({ notAllowed: true });
+});
+
+test('a server that takes the connection and says nothing is not waited for', async () => {
+  // Its port is open while the process stands still.
+  const open: Socket[] = [];
+  const silent = createTcpServer((socket) => open.push(socket.on('error', () => {})));
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as AddressInfo;
+  const client = openSocketClient({ url: `http://127.0.0.1:${port}/graphql`, token: null, answerWithinMs: 300 });
+  try {
+    const refused: unknown[] = [];
+    const sink = { next() {}, complete() {}, error: (error: unknown) => void refused.push(error) };
+    client.subscribe({ query: 'subscription { workers { id } }' }, sink);
+    await waitFor(() => refused.length > 0, { deadlineMs: 10_000, what: 'the end of the wait' });
+  } finally {
+    for (const socket of open) socket.destroy();
+    silent.close();
+    await client.dispose();
+  }
 });
 
 test('a closed client opens no more subscriptions', async () => {
