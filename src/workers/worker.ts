@@ -1,6 +1,5 @@
 /** Claims builds, runs them, tells the others that it lives, rescues what the dead left, and drains. */
 import { hostname } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
@@ -12,6 +11,7 @@ import { Interrupt, type InterruptReason, type RunBuildDeps } from '../builds/ru
 import { traceAttempt } from '../builds/trace-attempt.ts';
 import { isTransient } from '../database/transient.ts';
 import { ServerSilentError, SupersededError } from '../errors.ts';
+import { Deadline } from '../std/deadline.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
@@ -55,6 +55,8 @@ export interface WorkerOptions {
   readonly labels?: readonly string[];
   /** How many of them may be tasks; by default all. */
   readonly tasks?: number | undefined;
+  /** What it cannot let go of at its end is left as it is after this; half a minute when absent. */
+  readonly leaveMs?: number;
 }
 
 interface Attempt {
@@ -72,6 +74,7 @@ export class Worker implements AsyncDisposable {
   readonly #capacity: number;
   readonly #maxTasks: number;
   readonly #labels: readonly string[];
+  readonly #leaveMs: number;
   readonly #orders: Orders;
   /** As the last look at what is said of this worker gave them. */
   #claimLabels: readonly string[] = [];
@@ -83,6 +86,9 @@ export class Worker implements AsyncDisposable {
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
   #draining: Promise<void> | null = null;
+  #drainMode: DrainMode = 'put back';
+  readonly #grace = new Deadline();
+  readonly #patience = new Deadline();
   #clock = new HeartbeatClock();
   #unknownBefore: ReadonlySet<string> = new Set();
   #agents: readonly AgentReport[] = [];
@@ -97,6 +103,7 @@ export class Worker implements AsyncDisposable {
     this.#capacity = options.capacity;
     this.#maxTasks = options.tasks ?? options.capacity;
     this.#labels = options.labels ?? [];
+    this.#leaveMs = options.leaveMs ?? LEAVE_AFTER_MS;
     this.#coordinator =
       'openCoordinator' in deps
         ? deps.openCoordinator(this)
@@ -206,20 +213,16 @@ export class Worker implements AsyncDisposable {
     await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks.stopClaiming()]);
     const ended = () =>
       Promise.all([this.#tasks.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
-    let timer: NodeJS.Timeout | undefined;
-    const grace = new Promise((done) => {
-      timer = setTimeout(done, graceMs);
-    });
-    await Promise.race([ended(), grace]);
-    clearTimeout(timer);
-    const reason = mode === 'leave' ? 'left' : 'released';
+    if (this.#grace.within(graceMs)) this.#drainMode = mode;
+    await Promise.race([ended(), this.#grace.over]);
+    const reason = this.#drainMode === 'leave' ? 'left' : 'released';
     for (const attempt of this.#attempts.values()) attempt.interrupt.abort(new Interrupt(reason));
     // Nobody re-attaches to a task.
     this.#tasks.release();
     // What is being pushed is not let go of; and what takes longer than this is left to the next worker as it is.
-    const leave = new AbortController();
-    await Promise.race([ended(), delay(LEAVE_AFTER_MS, undefined, { signal: leave.signal }).catch(() => {})]);
-    leave.abort();
+    this.#patience.within(this.#leaveMs);
+    await Promise.race([ended(), this.#patience.over]);
+    for (const deadline of [this.#grace, this.#patience]) deadline[Symbol.dispose]();
     await failpoint('drain.ended');
   }
 

@@ -1,6 +1,7 @@
 /** What a worker asks of whoever hands out builds, and when. */
 import { expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
+import { Ledger } from '../../src/builds/ledger.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
 import { QUEUE_TOPIC } from '../../src/events/topics.ts';
@@ -94,4 +95,30 @@ test('a build that comes and goes is one claim: nothing else is asked for its sa
   const looks = { ...asked };
   orchestrator.hub.announce(QUEUE_TOPIC);
   await waitFor(() => asked.builds > looks.builds && asked.tasks > looks.tasks, { deadlineMs: 1_500, what: 'a look' });
+});
+
+/** Who keeps the ledgers never answers: no attempt comes to an end. */
+class SilentCoordinator extends PostgresCoordinator {
+  override openLedger(build: ClaimedBuild): Ledger {
+    const never = () => new Promise<never>(() => {});
+    return new Ledger({ commit: never, lastNumber: never, ask: never }, build);
+  }
+}
+
+test('what cannot be let go of holds up the end once, and no longer than the last who asked for it wants', async () => {
+  await using stack = await openTestStack();
+  const { orchestrator } = stack;
+  const { id: projectId } = await stack.createProject();
+  const openCoordinator = ({ id, name }: Worker) =>
+    new SilentCoordinator(orchestrator, { id, name, place: orchestrator.runtime.place });
+  await using worker = new Worker({ ...orchestrator, openCoordinator }, { name: 'test', capacity: 1, leaveMs: 500 });
+  await worker.open();
+  await startBuild(orchestrator, { projectId, spec: { prompt: 'x' } }, 'test');
+  await waitFor(() => worker.running === 1, { what: 'the build' });
+  const first = worker.drain(600_000, 'leave');
+  await worker.drain(0);
+  await first;
+  const since = performance.now();
+  for (let again = 0; again < 20; again += 1) await worker.drain(0);
+  expect(performance.now() - since).toBeLessThan(20 * 500);
 });
