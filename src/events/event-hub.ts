@@ -23,8 +23,9 @@ const MAX_PAYLOAD_BYTES = 7_900;
 const MAX_PENDING_TOPICS = 10_000;
 /** From the flush of several announcements to the next: each costs every listener of every process a notification. */
 const PAUSE_MS = 2;
-/** What could not be told is told again after this, as long as the connection is there. */
+/** What could not be told is told again after this, then less often, as long as the connection is there. */
 const TELL_AGAIN_MS = 250;
+const MAX_TELL_AGAIN_MS = 2_000;
 const WAKE_ALL = '*';
 const WATCHDOG_MS = 2_000;
 const ANSWER_WITHIN_MS = 2_000;
@@ -60,6 +61,8 @@ export class EventHub implements AsyncDisposable {
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
   #flushing: Promise<void> | null = null;
+  /** Flushes that have failed in a row. */
+  #failures = 0;
   #ends = false;
   /** Announcements since the last flush. */
   #announced = 0;
@@ -164,11 +167,14 @@ export class EventHub implements AsyncDisposable {
         await failpoint('notify.begin');
         await this.#notify(this.#client, topics);
         await failpoint('notify.sent');
+        this.#failures = 0;
       } catch {
         // They leave with the next connection, or a little later over this one, which may only have been slow; a topic that
         // was announced twice wakes twice.
         for (const topic of topics) this.#pending.add(topic);
-        this.#pausesUntil = performance.now() + TELL_AGAIN_MS;
+        const pause = Math.min(MAX_TELL_AGAIN_MS, TELL_AGAIN_MS * 2 ** Math.min(this.#failures, 4));
+        this.#pausesUntil = performance.now() + pause;
+        this.#failures += 1;
         if (this.#ends) break;
       }
     }
@@ -178,7 +184,8 @@ export class EventHub implements AsyncDisposable {
 
   async #notify(client: pg.Client, topics: readonly string[]): Promise<void> {
     const hint = { channel: CHANNEL, sender: this.#self, topics, maxBytes: MAX_PAYLOAD_BYTES };
-    if (await this.#carrier.notify(client, hint)) return;
+    // What keeps events from being read keeps no hint from being heard.
+    if (this.#failures === 0 && (await this.#carrier.notify(client, hint))) return;
     // One message, and nothing to plan.
     await client.query(payloads(this.#self, topics).map(notifyStatement).join(';'));
   }

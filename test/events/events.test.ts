@@ -307,6 +307,21 @@ describe('hub', () => {
     }
   });
 
+  test('a hint whose events cannot be read is told without them', async () => {
+    const topic = eventsTopic('00000000-0000-7000-8000-000000000000');
+    const heard: unknown[] = [];
+    const off = reader.on(topic, (carried) => heard.push(carried));
+    await sql`alter table build_events rename to hidden_events`.execute(database.db);
+    try {
+      writer.announce(topic);
+      await waitFor(() => heard.length > 0, { deadlineMs: 5_000, what: 'the hint' });
+      expect(heard).toEqual([null]);
+    } finally {
+      await sql`alter table hidden_events rename to build_events`.execute(database.db);
+      off();
+    }
+  });
+
   test('what is announced in the moment in which a flush ends is told', async () => {
     const { query } = pg.Client.prototype;
     let turns = 0;
