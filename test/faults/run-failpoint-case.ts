@@ -1,4 +1,5 @@
 /** One case of the matrix: a process comes by the point, the fault happens, and everything is judged at the end. */
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { LEASE_SECONDS, RESCUE_EVERY_MS } from '../../src/builds/lease.ts';
@@ -80,6 +81,9 @@ async function happen(stage: Stage): Promise<void> {
   const kind = kindOf(entry);
   const isGone = kind === 'kill';
   if (isGone) await armed.ended;
+  // It has said that it will: on a busy machine it may be woken before it sleeps, and sleeps for ever then.
+  if (kind === 'pause')
+    await waitFor(() => isStopped(armed.pid), { deadlineMs: 60_000, everyMs: 20, what: 'its sleep' });
   if (ALONE.has(entry.scenario)) {
     await rig.openApi();
     await rig.openWorker('home');
@@ -95,6 +99,12 @@ async function happen(stage: Stage): Promise<void> {
   }
   if (kind === 'pause') armed.child.kill('SIGCONT');
   if (kind === 'delay' || kind === 'spin') await delay(Number(entry.fault.split(':')[1]));
+}
+
+/** True, too, where nobody can tell. */
+async function isStopped(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat === '' || stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
 }
 
 /** Of a remote worker that is gone for good, every other time one beside the database. */
