@@ -24,10 +24,13 @@ const MAX_OF_DEAD = 1_000;
 export type Lost = 'expired' | { readonly workers: readonly string[]; readonly heir?: Heir };
 
 /**
- * Safe to run in every worker at the same time. Returns how many builds it moved. A build that cannot be moved does not
+ * Safe to run in every worker at the same time; those that are left when `ends` aborts are theirs. Returns how many builds it moved. A build that cannot be moved does not
  * keep the others from it; the first such error is thrown at the end.
  */
-export async function rescueBuilds(deps: LedgerDeps & ReportDeps, which: Lost): Promise<number> {
+export async function rescueBuilds(
+  deps: LedgerDeps & ReportDeps & { readonly ends?: AbortSignal },
+  which: Lost,
+): Promise<number> {
   const candidates = await deps.db
     .selectFrom('build_audit')
     .select('id')
@@ -40,6 +43,7 @@ export async function rescueBuilds(deps: LedgerDeps & ReportDeps, which: Lost): 
   let count = 0;
   const errors: unknown[] = [];
   for (const { id } of candidates) {
+    if (deps.ends?.aborted) break;
     try {
       if (await rescueBuild(deps, id, which)) count += 1;
     } catch (error) {

@@ -2,7 +2,7 @@
 export interface Loop {
   /** Starts a round now, or one more right after the one that runs. */
   readonly wake: () => void;
-  /** Resolves when the last round is over; no other one starts. */
+  /** Resolves when the last round is over; no other one starts, and that one is told. */
   stop(): Promise<void>;
 }
 
@@ -10,10 +10,12 @@ export function startLoop(options: {
   readonly everyMs: number;
   /** After a round that failed; `everyMs` if absent. */
   readonly retryMs?: number;
-  readonly work: () => Promise<unknown>;
+  /** `ends`: what can wait for another process is left to it from then on. */
+  readonly work: (ends: AbortSignal) => Promise<unknown>;
   readonly onError: (error: unknown) => void;
 }): Loop {
-  let stopped = false;
+  const stopping = new AbortController();
+  const ends = stopping.signal;
   let again = false;
   let round: Promise<void> | null = null;
   let timer: NodeJS.Timeout | undefined;
@@ -23,19 +25,19 @@ export function startLoop(options: {
     do {
       again = false;
       try {
-        await options.work();
+        await options.work(ends);
         pauseMs = options.everyMs;
       } catch (error) {
         pauseMs = options.retryMs ?? options.everyMs;
         options.onError(error);
       }
-    } while (again && !stopped);
+    } while (again && !ends.aborted);
     round = null;
-    if (!stopped) timer = setTimeout(wake, pauseMs);
+    if (!ends.aborted) timer = setTimeout(wake, pauseMs);
   };
 
   function wake(): void {
-    if (stopped) return;
+    if (ends.aborted) return;
     if (round) {
       again = true;
       return;
@@ -48,7 +50,7 @@ export function startLoop(options: {
   return {
     wake,
     async stop() {
-      stopped = true;
+      stopping.abort();
       clearTimeout(timer);
       await round;
     },

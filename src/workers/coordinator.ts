@@ -66,9 +66,10 @@ export interface Registration {
   readonly inherited: readonly ClaimedBuild[];
 }
 
+/** `ends`: of what is not begun by then nothing is done. */
 export interface Duties {
   /** Builds whose lease has run out go on. */
-  rescue(): Promise<void>;
+  rescue(ends: AbortSignal): Promise<void>;
   /** What must be looked after once in a while, besides workspaces. */
-  keepHouse(): Promise<void>;
+  keepHouse(ends: AbortSignal): Promise<void>;
 }

@@ -14,9 +14,14 @@ import type { Coordinator, Left } from './coordinator.ts';
 /** Workspaces removed in one pass. */
 const BATCH = 500;
 
-type HouseDeps = LedgerDeps & Pick<RunBuildDeps, 'config' | 'logger'>;
+/** `ends`: nothing more is begun from then on; whoever comes next does it. */
+interface Ending {
+  readonly ends?: AbortSignal;
+}
 
-interface WorkspacesDeps extends Pick<RunBuildDeps, 'runtime' | 'logger'> {
+type HouseDeps = LedgerDeps & Pick<RunBuildDeps, 'config' | 'logger'> & Ending;
+
+interface WorkspacesDeps extends Pick<RunBuildDeps, 'runtime' | 'logger'>, Ending {
   readonly coordinator: Pick<Coordinator, 'findRemains' | 'isElsewhere'>;
 }
 
@@ -53,7 +58,12 @@ export async function keepWorkspaces(deps: WorkspacesDeps): Promise<void> {
   await attempt(deps, 'workspaces', () => sweepWorkspaces(deps));
 }
 
-async function attempt(deps: Pick<HouseDeps, 'logger'>, what: string, work: () => Promise<void>): Promise<void> {
+async function attempt(
+  deps: Pick<HouseDeps, 'logger'> & Ending,
+  what: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  if (deps.ends?.aborted) return;
   await work().catch((error: unknown) => deps.logger.warn({ error, what }, 'could not be looked after'));
 }
 

@@ -39,8 +39,8 @@ export class PostgresCoordinator implements Coordinator {
     const taker = { workerId: self.id, workerName: self.name, projectIds: null, leaseSeconds: 0, elsewhere: false };
     this.tasks = new PostgresTaskCoordinator(deps, taker);
     this.duties = {
-      rescue: async () => void (await rescueBuilds({ ...deps, db: deps.controlDb }, 'expired')),
-      keepHouse: () => keepHouse(deps),
+      rescue: async (ends) => void (await rescueBuilds({ ...deps, db: deps.controlDb, ends }, 'expired')),
+      keepHouse: (ends) => keepHouse({ ...deps, ends }),
     };
   }
 

@@ -166,7 +166,7 @@ export class Worker implements AsyncDisposable {
     };
     const { leaseSeconds, inherited } = await this.#coordinator.register(self, places);
     this.#clock = new HeartbeatClock(leaseSeconds);
-    const loop = (name: string, everyMs: number, work: () => Promise<unknown>, retryMs = everyMs) => {
+    const loop = (name: string, everyMs: number, work: (ends: AbortSignal) => Promise<unknown>, retryMs = everyMs) => {
       const started = startLoop({
         everyMs,
         retryMs,
@@ -186,11 +186,11 @@ export class Worker implements AsyncDisposable {
     loop('cut off', BEAT_AGAIN_MS, async () => this.#endWhatIsCutOff());
     const { duties } = this.#coordinator;
     if (duties) {
-      loop('rescue', RESCUE_EVERY_MS, async () => this.#clock.mayJudgeOthers && duties.rescue());
-      loop('clean', CLEAN_EVERY_MS, () => duties.keepHouse());
+      loop('rescue', RESCUE_EVERY_MS, async (ends) => this.#clock.mayJudgeOthers && duties.rescue(ends));
+      loop('clean', CLEAN_EVERY_MS, (ends) => duties.keepHouse(ends));
     }
     const coordinator = this.#coordinator;
-    loop('workspaces', runtime.tendEveryMs, () => keepWorkspaces({ runtime, logger, coordinator }));
+    loop('workspaces', runtime.tendEveryMs, (ends) => keepWorkspaces({ runtime, logger, coordinator, ends }));
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
     this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));

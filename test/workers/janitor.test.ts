@@ -72,6 +72,21 @@ test('of builds that are over or run on another host nothing stays; what runs or
   for (const id of kept) expect(await stack.orchestrator.runtime.sweep(id)).toBeGreaterThan(0);
 });
 
+test('who is told to end begins nothing more: neither with what is left here nor with what others have left', async () => {
+  const here = await registerByHand(stack);
+  const over = await startHere(here);
+  await openPostgresLedger(stack.orchestrator, over).finish({ status: 'COMPLETED', result: {} });
+  const lost = await startHere(here);
+  const expired = sql`update build_audit set lease_until = now() - interval '1 s' where id = ${lost.id}`;
+  await expired.execute(stack.orchestrator.db);
+  const ends = AbortSignal.abort();
+  await keepHouse({ ...stack.orchestrator, ends });
+  await keepWorkspaces({ ...housekeeperOf(stack.orchestrator), ends });
+  expect(await rescueBuilds({ ...stack.orchestrator, ends }, 'expired')).toBe(0);
+  expect((await stack.orchestrator.runtime.list()).filter(({ closed }) => closed)).toEqual([]);
+  expect(await stack.orchestrator.runtime.sweep(over.id)).toBeGreaterThan(0);
+});
+
 test('the workspace of a task stays until the task is over', async () => {
   const { orchestrator } = stack;
   const task = { type: 'test', payload: {} };
