@@ -17,7 +17,8 @@ export function startLoop(options: {
   const stopping = new AbortController();
   const ends = stopping.signal;
   let again = false;
-  let round: Promise<void> | null = null;
+  let isRunning = false;
+  let round: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let pauseMs = options.everyMs;
 
@@ -32,17 +33,19 @@ export function startLoop(options: {
         options.onError(error);
       }
     } while (again && !ends.aborted);
-    round = null;
+    isRunning = false;
     if (!ends.aborted) timer = setTimeout(wake, pauseMs);
   };
 
   function wake(): void {
     if (ends.aborted) return;
-    if (round) {
+    if (isRunning) {
       again = true;
       return;
     }
     clearTimeout(timer);
+    // Said before: the work may wake its own loop at once.
+    isRunning = true;
     round = run();
   }
 
