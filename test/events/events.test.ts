@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/database.ts';
 import { appendEvents } from '../../src/events/append-events.ts';
@@ -7,8 +6,7 @@ import type { BuildEvent, NewBuildEvent } from '../../src/events/event.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { follow } from '../../src/events/follow.ts';
 import { readEvents } from '../../src/events/read-events.ts';
-import { eventsTopic, type Topic } from '../../src/events/topics.ts';
-import { armFailpoints } from '../../src/std/failpoint.ts';
+import { eventsTopic } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { insertBuilds } from '../support/events.ts';
@@ -262,130 +260,6 @@ describe('hub', () => {
     await watching;
     expect(seen).toEqual(Array.from({ length: 51 }, (_, index) => index + 1));
     await waitFor(() => reader.listening && writer.listening);
-  });
-
-  test('the payload of a flush fits, however many topics there are', async () => {
-    const topics = Array.from(
-      { length: 2_000 },
-      (_, index): Topic => `events:${index}-01990000-0000-7000-8000-000000000000`,
-    );
-    const woken = new Set<string>();
-    const offs = topics.map((topic) => reader.on(topic, () => woken.add(topic)));
-    writer.announce(...topics);
-    await waitFor(() => woken.size === topics.length, { what: 'every topic' });
-    for (const off of offs) off();
-  });
-
-  test('what is announced while a flush of several pauses is told, also by a hub that closes', async () => {
-    const hub = new EventHub({ ...database, logger: createLogger('silent') });
-    await hub.open();
-    const topics = ["events:it's", 'events:b', 'events:c'] as const;
-    const heard: string[] = [];
-    const off = topics.map((topic) => reader.on(topic, () => heard.push(topic)));
-    hub.announce(topics[0]);
-    hub.announce(topics[1]);
-    // Sent, and not answered yet.
-    await new Promise((done) => setImmediate(done));
-    hub.announce(topics[2]);
-    await hub[Symbol.asyncDispose]();
-    await waitFor(() => heard.length >= 3);
-    expect(heard).toEqual(topics);
-    for (const stop of off) stop();
-  });
-
-  test('what could not be told is told again, without anything else to tell and without a new connection', async () => {
-    const heard: string[] = [];
-    const off = reader.on('tasks', () => heard.push('tasks'));
-    armFailpoints([{ point: 'notify.begin', fault: { kind: 'fail' }, pass: 1 }]);
-    try {
-      writer.announce('tasks');
-      await waitFor(() => heard.length > 0, { deadlineMs: 5_000, what: 'the hint' });
-      expect(writer.listening).toBe(true);
-    } finally {
-      armFailpoints([]);
-      off();
-    }
-  });
-
-  test('a hint whose events cannot be read is told without them', async () => {
-    const topic = eventsTopic('00000000-0000-7000-8000-000000000000');
-    const heard: unknown[] = [];
-    const off = reader.on(topic, (carried) => heard.push(carried));
-    await sql`alter table build_events rename to hidden_events`.execute(database.db);
-    try {
-      writer.announce(topic);
-      await waitFor(() => heard.length > 0, { deadlineMs: 5_000, what: 'the hint' });
-      expect(heard).toEqual([null]);
-    } finally {
-      await sql`alter table hidden_events rename to build_events`.execute(database.db);
-      off();
-    }
-  });
-
-  test('what is announced in the moment in which a flush ends is told', async () => {
-    const { query } = pg.Client.prototype;
-    let turns = 0;
-    let wanted: Topic | null = null;
-    const announceLater = (topic: Topic, after: number): void =>
-      after === 0 ? writer.announce(topic) : queueMicrotask(() => announceLater(topic, after - 1));
-    pg.Client.prototype.query = function (this: pg.Client, ...asked: unknown[]) {
-      const answer = Reflect.apply(query, this, asked);
-      const topic = wanted;
-      if (topic && typeof asked[0] === 'string' && asked[0].startsWith('notify')) {
-        wanted = null;
-        void answer.then(() => announceLater(topic, turns));
-      }
-      return answer;
-    } as typeof query;
-    try {
-      // The number of turns until it has ended is nobody's promise: each is tried.
-      for (; turns < 12; turns += 1) {
-        const topic: Topic = `events:after-${turns}`;
-        let heard = false;
-        const off = reader.on(topic, () => {
-          heard = true;
-        });
-        wanted = topic;
-        writer.announce('queue');
-        await waitFor(() => heard, { deadlineMs: 2_000, what: `a hint ${turns} turns after the answer` });
-        off();
-      }
-    } finally {
-      pg.Client.prototype.query = query;
-    }
-  });
-
-  test('what a statement tells with its commit wakes others, and its own process by a call', async () => {
-    const topics: Topic[] = ['queue', 'project:d'];
-    const heard: string[] = [];
-    const off = [
-      reader.on('project:d', () => heard.push('reader')),
-      writer.on('project:d', () => heard.push('writer')),
-    ];
-    await sql`select pg_notify('slipway', notice) from unnest(${writer.notices(topics)}::text[]) notice`.execute(
-      database.db,
-    );
-    await waitFor(() => heard.length > 0);
-    writer.wake(...topics);
-    expect(heard).toEqual(['reader', 'writer']);
-    for (const stop of off) stop();
-  });
-
-  test('its own announcements wake a process at once, and only once', async () => {
-    let wakes = 0;
-    const off = writer.on('queue', () => {
-      wakes += 1;
-    });
-    let elsewhere = 0;
-    const offReader = reader.on('queue', () => {
-      elsewhere += 1;
-    });
-    writer.announce('queue');
-    expect(wakes).toBe(1);
-    await waitFor(() => elsewhere === 1);
-    expect(wakes).toBe(1);
-    off();
-    offReader();
   });
 });
 
