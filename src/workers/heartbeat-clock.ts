@@ -34,8 +34,8 @@ export class HeartbeatClock {
     this.#answeringSince ??= performance.now();
   }
 
+  /** One that is answered again soon has kept nobody else from renewing his leases: see `answered`. */
   failed(error: unknown): void {
-    this.#answeringSince = null;
     const { code } = error as { code?: unknown };
     if (typeof code === 'string' && CLOSED.has(code)) this.#sureAt = performance.now();
   }

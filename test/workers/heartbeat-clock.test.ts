@@ -79,3 +79,20 @@ test('who was away judges nobody before he has beaten for a whole lease', () => 
   live(clock, 16);
   expect(clock.mayJudgeOthers).toBe(true);
 });
+
+test.each(['ECONNRESET', '57P01'])('a heartbeat that failed (%s) and was repeated at once costs no judgement', (code) => {
+  const clock = new HeartbeatClock();
+  live(clock, 20);
+  for (let again = 0; again < 10; again += 1) {
+    vi.advanceTimersByTime(4_000);
+    clock.failed(Object.assign(new Error('the connection was cut'), { code }));
+    vi.advanceTimersByTime(1_000);
+    clock.answered(performance.now());
+    // Nobody else can have lost his lease in so short a time.
+    expect(clock.mayJudgeOthers).toBe(true);
+  }
+  // In a longer one he can.
+  vi.advanceTimersByTime(8_500);
+  clock.answered(performance.now());
+  expect(clock.mayJudgeOthers).toBe(false);
+});
