@@ -89,7 +89,9 @@ async function killOnce(lane: Lane, { number, atMs }: { number: number; atMs: nu
   lane.worker = await startWorkerProcess(stack, lane.environment);
   await waitFor(() => begun(2), { deadlineMs: DEADLINE_MS, what: `the next attempt of build ${number}` });
   const backAfterMs = performance.now() - restartedAt;
-  // Not before: an agent that has ended proves nothing.
+  // Not before: an agent that has ended proves nothing, and one that had not begun when its worker died begins in a new folder.
+  const waits = async () => (await eventsOf()).flatMap(wordsOf).includes('I wait.');
+  await waitFor(waits, { deadlineMs: DEADLINE_MS, everyMs: 100, what: `the wait of the agent of build ${number}` });
   await writeFile(join((await stack.orchestrator.runtime.open(build.id)).paths.work, 'go'), '');
   const ended = await stack.finished(build.id, DEADLINE_MS);
   const events = await eventsOf();
