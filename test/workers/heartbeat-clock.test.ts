@@ -80,7 +80,7 @@ test('who was away judges nobody before he has beaten for a whole lease', () => 
   expect(clock.mayJudgeOthers).toBe(true);
 });
 
-test.each(['ECONNRESET', '57P01'])('a heartbeat that failed (%s) and was repeated at once costs no judgement', (code) => {
+test.each(['ECONNRESET', '57P01'])('a heartbeat that failed (%s) and was repeated at once costs nothing', (code) => {
   const clock = new HeartbeatClock();
   live(clock, 20);
   for (let again = 0; again < 10; again += 1) {
