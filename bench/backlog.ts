@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { v7 } from 'uuid';
 import type { Database } from '../src/database/database.ts';
+import { PREPARED } from '../src/database/guarded-pool.ts';
 
 export interface Backlog {
   /** `task:a` if absent. Builds have no rows, and must not be claimed. */
@@ -79,13 +80,13 @@ export async function fillQueue(
 
 /** The items that this worker may run now, at most so many; they run from then on. */
 export async function claimItems(db: Database, workerId: string, limit: number): Promise<string[]> {
-  const { rows } = await sql<{ id: string | null }>`
+  const { rows } = await sql<{ id: string | null }>`${sql.raw(PREPARED)}
     select id from queue_claim(${workerId}, ${[TASK]}::text[], ${LABELS}::text[], ${limit})`.execute(db);
   return rows.flatMap(({ id }) => id ?? []);
 }
 
 export async function endItems(db: Database, ids: readonly string[]): Promise<void> {
-  await sql`select queue_remove(id) from unnest(${[...ids]}::uuid[]) id`.execute(db);
+  await sql`${sql.raw(PREPARED)} select queue_remove(id) from unnest(${[...ids]}::uuid[]) id`.execute(db);
 }
 
 export async function addItem(db: Database, id: string, project: number): Promise<void> {

@@ -7,8 +7,197 @@
 -- lists cost more than that. Where nobody else has a turn, no list is needed: see queue_take_lane.
 
 drop function queue_shapes_of(text[], text[]);
+drop function queue_next_turn(integer[], uuid[], uuid[]);
+drop function queue_take(uuid, double precision, integer[], uuid);
 
--- These two are called by queue_claim_ids only, under its settings.
+-- This, queue_take, queue_starts, queue_take_starts, queue_take_only and queue_take_lane are called by queue_claim_ids only, under the
+-- settings of its callers.
+-- Whose turn it is; nobody's if nothing may start. p_projects: none but these; null for all. p_busy: none of these. p_gated:
+-- there are credentials with a limit.
+create function queue_next_turn(p_shapes integer[], p_projects uuid[], p_busy uuid[], p_gated boolean,
+                                out project_id uuid, out turn double precision)
+language plpgsql stable as $$
+begin
+  if p_projects is not null then
+    select t.project_id, t.turn + p.ahead + s.ahead into project_id, turn
+      from queue_turns t
+      join queue_pools p on p.id = t.pool_id
+      join queue_shapes s on s.id = p.shape_id
+     where t.project_id = any(p_projects) and p.shape_id = any(p_shapes) and p.open and t.ready
+       and t.project_id <> all(p_busy)
+     order by t.turn + p.ahead + s.ahead, t.project_id limit 1;
+  elsif not p_gated then
+    select n.project_id, n.turn + p.ahead + s.ahead into project_id, turn
+      from queue_shapes s
+      join queue_pools p on p.shape_id = s.id and p.gate = ''
+      cross join lateral (
+        select t.project_id, t.turn from queue_turns t
+         where t.pool_id = p.id and t.ready and t.project_id <> all(p_busy)
+         order by t.turn, t.project_id limit 1) n
+     where s.id = any(p_shapes)
+     order by n.turn + p.ahead + s.ahead, n.project_id limit 1;
+  else
+    select f.project_id, f.turn into project_id, turn from (
+      -- What no credential holds back.
+      select n.project_id, n.turn + p.ahead + s.ahead as turn
+        from queue_shapes s
+        join queue_pools p on p.shape_id = s.id and p.gate = ''
+        cross join lateral (
+          select t.project_id, t.turn from queue_turns t
+           where t.pool_id = p.id and t.ready and t.project_id <> all(p_busy)
+           order by t.turn, t.project_id limit 1) n
+       where s.id = any(p_shapes)
+      union all
+      select h.project_id, h.turn + s.ahead
+        from queue_shapes s
+        cross join lateral (
+          select h.project_id, h.turn from queue_heads h
+           where h.shape_id = s.id and h.turn is not null and h.project_id <> all(p_busy)
+           order by h.turn, h.project_id limit 1) h
+       where s.id = any(p_shapes)
+      union all
+      -- Behind those that are busy.
+      select n.project_id, n.turn + p.ahead + s.ahead
+        from queue_turns first
+        join queue_heads h on h.pool_id = first.pool_id and h.project_id = first.project_id
+        join queue_pools p on p.id = h.pool_id
+        join queue_shapes s on s.id = h.shape_id
+        cross join lateral (
+          select t.project_id, t.turn from queue_turns t
+           where t.pool_id = p.id and t.ready and t.project_id <> all(p_busy)
+           order by t.turn, t.project_id limit 1) n
+       where first.project_id = any(p_busy) and h.shape_id = any(p_shapes)
+    ) f
+    order by f.turn, f.project_id limit 1;
+  end if;
+end $$;
+
+-- As in 0023_queue_seams.sql, but what may start is looked up once: not for each place where it is used.
+create or replace function queue_refresh(p_projects uuid[]) returns void language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+  v_pools integer[];
+begin
+  with refreshed as (
+    update queue_turns t
+       set ready = now_ready.ready,
+           -- What a project could not use while it was held back is not owed to it. It comes a little after the clock, so that
+           -- this goes on: else those that wait would wait for as long as others come.
+           turn = case when now_ready.ready and not t.ready
+                       then greatest(t.turn, now_ready.turn + 0.0625) else t.turn end
+      from (select t.project_id, t.pool_id, t.ready as was_ready, p.gate, coalesce(p.closed_turn, s.turn) - p.ahead as turn,
+                   o.paused_at is null and (o.max_running is null or o.running < o.max_running)
+                     and coalesce((select true from queue_lanes l
+                                  where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready limit 1), false) as ready
+              from queue_turns t
+              join queue_owners o on o.project_id = t.project_id
+              join queue_pools p on p.id = t.pool_id
+              join queue_shapes s on s.id = p.shape_id
+             where t.project_id = any(p_projects)
+            offset 0) as now_ready
+     where now_ready.ready <> now_ready.was_ready and t.project_id = now_ready.project_id and t.pool_id = now_ready.pool_id
+    returning t.pool_id, now_ready.gate
+  )
+  select array_agg(distinct pool_id) filter (where gate <> '') into v_pools from refreshed;
+  if v_pools is not null then
+    perform queue_refresh_heads(v_pools);
+  end if;
+end $$;
+
+-- Takes the next item of this project out of these shapes, in one statement, as each of them costs as much as what it does.
+-- Null when somebody holds the project, or each of its items.
+create function queue_take(p_project uuid, p_turn double precision, p_shapes integer[], p_gated boolean, p_worker uuid)
+returns uuid language plpgsql as $$
+declare
+  v record;
+  v_passed bigint[] := '{}';
+begin
+  for i in 1..8 loop
+    with project as materialized (
+      select id from projects where id = p_project for no key update skip locked
+    ), lane as materialized (
+      -- Nothing of it that waits is before `rank`. Said to the index, it passes over what is gone.
+      select l.id, l.rank
+        from project
+        join queue_turns t on t.project_id = project.id and t.ready
+        join queue_pools p on p.id = t.pool_id and p.open and p.shape_id = any(p_shapes)
+        cross join lateral (
+          select l.id, l.rank from queue_lanes l
+           where l.project_id = p_project and l.pool_id = t.pool_id and l.ready and l.id <> all(v_passed)
+           order by l.rank, l.id limit 1) l
+       order by l.rank, l.id limit 1
+    ), item as materialized (
+      select id from queue_items
+       where lane_id = (select id from lane) and rank >= (select rank from lane) and claimed_at is null
+       order by rank, id limit 1 for update skip locked
+    ), taken as (
+      update queue_items set claimed_at = clock_timestamp(), worker_id = p_worker where id = (select id from item)
+      returning id, key, gate
+    ), owner as (
+      update queue_owners set running = running + 1, waiting = waiting - 1
+       where project_id = p_project and exists (select from taken)
+      returning weight, key_limit, coalesce(running >= max_running, false) as is_full
+    ), keyed as (
+      insert into queue_keys as k (project_id, key, running) select p_project, key, 1 from taken where key <> ''
+      on conflict (project_id, key) do update set running = k.running + 1
+      returning running >= coalesce(max_running, (select key_limit from owner)) as is_full
+    ), lanes as (
+      update queue_lanes l
+         set waiting = l.waiting - 1, rank = next.rank, ready = next.rank is not null and not next.is_full
+        from (select (select i.rank from queue_items i
+                       where i.lane_id = (select id from lane) and i.rank >= (select rank from lane) and i.claimed_at is null
+                         and i.id <> (select id from item)
+                       order by i.rank, i.id limit 1) as rank,
+                     coalesce((select is_full from keyed), false) as is_full offset 0) next
+       where l.id = (select id from lane) and exists (select from taken)
+      returning l.pool_id, l.ready
+    ), turns as (
+      update queue_turns t
+         set turn = case when p.open and p.shape_id = any(p_shapes)
+                         then greatest(t.turn, p_turn - p.ahead - s.ahead + 1 / o.weight) else t.turn end,
+             ready = t.ready and not o.is_full and (
+               t.pool_id = l.pool_id and l.ready
+               or coalesce((select true from queue_lanes other
+                             where other.project_id = t.project_id and other.pool_id = t.pool_id and other.ready
+                               and other.id <> (select id from lane) limit 1), false))
+        from owner o, lanes l, queue_pools p, queue_shapes s
+       where t.project_id = p_project and p.id = t.pool_id and s.id = p.shape_id
+    ), gates as (
+      update queue_gates g set running = g.running + 1 from taken where g.gate = taken.gate and taken.gate <> ''
+      returning g.running >= g.max_running as is_full
+    )
+    select lane.id as lane_id, taken.id, taken.key, taken.gate, keyed.is_full as key_is_full, gates.is_full as gate_is_full into v
+      from lane left join taken on true left join keyed on true left join gates on true;
+    exit when v.lane_id is null or v.id is not null;
+    v_passed := v_passed || v.lane_id;
+  end loop;
+  if v.id is null then
+    return null;
+  end if;
+  -- Others of its key, behind other credentials or labels.
+  if v.key_is_full and exists (select from queue_lanes where project_id = p_project and key = v.key and ready) then
+    perform queue_refresh_lanes(array[p_project], array[v.key]);
+    perform queue_refresh(array[p_project]);
+  end if;
+  if p_gated then
+    -- As queue_refresh_heads.
+    insert into queue_heads as h (pool_id, shape_id, turn, project_id)
+    select p.id, p.shape_id, n.turn + p.ahead, n.project_id
+      from queue_turns mine
+      join queue_pools p on p.id = mine.pool_id and p.gate <> ''
+      left join lateral (
+        select t.turn, t.project_id from queue_turns t
+         where t.pool_id = p.id and t.ready and p.open order by t.turn, t.project_id limit 1) n on true
+     where mine.project_id = p_project
+    on conflict (pool_id) do update set turn = excluded.turn, project_id = excluded.project_id
+      where h.turn is distinct from excluded.turn or h.project_id is distinct from excluded.project_id;
+  end if;
+  if v.gate_is_full then
+    perform queue_refresh_gates(array[v.gate]);
+  end if;
+  return v.id;
+end $$;
+
 -- The next starts in these shapes, in order: at most p_left. p_projects: none but these; null for all. p_busy: none of
 -- these.
 --   p_clock     the turn at which this worker is: nobody starts before it
@@ -319,12 +508,12 @@ end $$;
 --   o_passed  there may be more that somebody holds at this moment: ask again soon
 create function queue_claim_ids(p_worker uuid, p_kinds text[], p_labels text[], p_max integer, p_projects uuid[],
                                 out o_items uuid[], out o_passed boolean)
-language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   -- Items sorted in by one claim: a flood is spread over several.
   v_batch constant integer := 10000;
   v_state queue_state;
+  v_counts boolean;
   v_shapes integer[];
   v_busy uuid[] := '{}';
   v_held uuid[] := '{}';
@@ -336,7 +525,7 @@ declare
   v_left integer;
   v_next record;
   v_taken record;
-  v_item queue_items;
+  v_item uuid;
   v_new integer;
   v_only record;
 begin
@@ -361,10 +550,20 @@ begin
   select * into v_state from queue_state for update;
   v_new := (select count(*) from (
     select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new);
-  -- What is gone and held nobody back may be counted later, with others.
-  if v_new = 1 and p_max > 0 and v_state.paused_at is null and coalesce(v_state.running < v_state.max_running, true)
-     and not (select count(*) = 64 or coalesce(bool_or(r.key <> '' or r.gate <> '' or o.max_running is not null), false)
-                from (select * from queue_removals limit 64) r left join queue_owners o on o.project_id = r.project_id) then
+  -- What is gone and holds nobody back is counted later, with others. Where several are asked for, it does if it has a limit.
+  v_counts := coalesce(v_state.running + p_max > v_state.max_running, false) or (
+    select count(*) = 64 or coalesce(bool_or(
+             not r.ran
+             or r.key <> '' and coalesce((
+               select p_max > 1 or k.running >= coalesce(k.max_running, (
+                        select o.key_limit from queue_owners o where o.project_id = r.project_id))
+                 from queue_keys k where k.project_id = r.project_id and k.key = r.key), false)
+             or r.gate <> '' and coalesce((
+               select p_max > 1 or g.running >= g.max_running from queue_gates g where g.gate = r.gate), false)
+             or coalesce((select o.max_running is not null and (p_max > 1 or o.running >= o.max_running)
+                            from queue_owners o where o.project_id = r.project_id), false)), false)
+      from (select * from queue_removals order by seq limit 64) r);
+  if v_new = 1 and p_max > 0 and v_state.paused_at is null and not v_counts then
     select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead) into v_shapes, v_clock, v_behind
       from queue_shapes where kind = any(p_kinds) and needs <@ p_labels;
     if v_behind = v_clock then
@@ -377,8 +576,7 @@ begin
       end if;
     end if;
   end if;
-  if exists (select from queue_removals) then
-    perform queue_count_removals(v_batch);
+  if v_counts and queue_count_removals(v_batch) > 0 then
     select * into v_state from queue_state;
   end if;
   v_left := least(p_max, v_state.max_running - v_state.running);
@@ -429,17 +627,13 @@ begin
     end if;
   end loop;
   while v_left > 0 and cardinality(v_busy) <= 64 loop
-    v_next := queue_next_turn(v_shapes, p_projects, v_busy);
+    v_next := queue_next_turn(v_shapes, p_projects, v_busy, v_gated);
     exit when v_next.project_id is null;
-    v_item := null;
-    perform 1 from projects where id = v_next.project_id for no key update skip locked;
-    if found then
-      v_item := queue_take(v_next.project_id, greatest(v_next.turn, v_clock), v_shapes, p_worker);
-    end if;
-    if v_item.id is null then
+    v_item := queue_take(v_next.project_id, greatest(v_next.turn, v_clock), v_shapes, v_gated, p_worker);
+    if v_item is null then
       v_busy := v_busy || v_next.project_id;
     else
-      o_items := o_items || v_item.id;
+      o_items := o_items || v_item;
       v_left := v_left - 1;
       v_last := greatest(v_last, v_next.turn);
     end if;
@@ -447,6 +641,9 @@ begin
   if cardinality(o_items) > 0 then
     update queue_state set running = running + cardinality(o_items);
     update queue_shapes set turn = v_last - ahead where id = any(v_shapes) and turn < v_last - ahead;
+  elsif not v_counts then
+    -- Whoever looks next sees without a lock that there is nothing.
+    perform queue_count_removals(v_batch);
   end if;
   o_passed := o_passed or cardinality(v_busy) > 0;
 end $$;
@@ -455,7 +652,7 @@ end $$;
 create or replace function queue_claim(p_worker uuid, p_kinds text[], p_labels text[], p_max integer,
                                        p_projects uuid[] default null)
 returns setof queue_items language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
   v_claim record;
 begin
@@ -474,7 +671,7 @@ end $$;
 create or replace function claim_builds(p_worker uuid, p_labels text[], p_max integer, p_projects uuid[],
                                         p_lease_seconds integer, p_stagger_seconds integer, p_started jsonb, p_held jsonb)
 returns setof build_audit language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
   v_claim record;
   -- Of builds. What waits for its key is not among the first.
@@ -528,7 +725,7 @@ begin
       -- The claim holds these projects.
       update projects p set activity_seq = p.activity_seq + m.n
         from (select project_id, count(*) as n from happened where is_milestone group by project_id) m
-       where p.id = m.project_id
+       where p.id = m.project_id and p.id = any(array(select project_id from started))
       returning p.id, p.activity_seq - m.n as before
     ), milestones as (
       insert into project_events (project_id, seq, build_id, build_seq, type, at)
@@ -574,8 +771,9 @@ begin
    where v.claimed_at is not null and (
      v.key <> ''
      or (v.gate <> '' and exists (select from queue_gates where gate = v.gate))
-     or exists (select from queue_owners where project_id = v.project_id and max_running is not null)
-     or exists (select from queue_state where max_running is not null));
+     -- As a value: what only exists would be looked up for all projects first.
+     or (select max_running is not null from queue_owners where project_id = v.project_id)
+     or (select max_running is not null from queue_state));
   return coalesce(v_freed, '{}');
 end $$;
 

@@ -4,6 +4,9 @@
 drop index build_audit_running;
 create index build_audit_running on build_audit (id) where status = 'RUNNING';
 
+-- An attempt is ended where it is.
+alter table build_attempts set (fillfactor = 85);
+
 -- Events of one build whose numbers it has taken already: the last of them has `last_seq`.
 create type numbered_events as (
   build_id    uuid,
@@ -71,15 +74,37 @@ returns table (build_id uuid, question_id uuid) language sql as $$
   returning q.build_id, q.id
 $$;
 
+-- The end of a build. Read once: each look into JSON would take all of it apart anew.
+create type build_end as (
+  build_id   uuid,
+  -- Where the end is an entry of the ledger.
+  ledger_no  integer,
+  status     text,
+  failure    jsonb,
+  result     jsonb,
+  -- Of the attempt that is still open.
+  outcome    text,
+  event      jsonb,
+  -- { id, url } where somebody is to be told.
+  delivery   jsonb
+);
+
+create function read_build_ends(p_ends jsonb) returns setof build_end language sql stable as $$
+  select e."buildId", null::integer, e.status, e.failure, e.result, e.outcome, e.event, e.delivery
+    from jsonb_to_recordset(p_ends) e ("buildId" uuid, status text, failure jsonb, result jsonb, outcome text, event jsonb,
+                                       delivery jsonb)
+$$;
+
 -- Ends builds, but for their events, which the caller stores: it holds the builds' rows.
---   p_ends   [{ buildId, ledgerNo, status, failure, result, outcome, event, delivery }]: `ledgerNo` where the end is an entry
---            of the ledger, `outcome` of the attempt that is still open, `delivery` { id, url } where somebody is to be told
 --   p_closed the event of a question that is withdrawn, without its id
 --   freed    one that a limit holds back may be able to start now
-create function end_builds(p_ends jsonb, p_closed jsonb, out batches numbered_events[], out freed boolean) language plpgsql
+create function end_builds(p_ends build_end[], p_closed jsonb, out batches numbered_events[], out freed boolean)
+language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
-  v_ids uuid[] := array(select (e ->> 'buildId')::uuid from jsonb_array_elements(p_ends) e);
+  v_ids uuid[] := array(select e.build_id from unnest(p_ends) e);
+  v_has_failed boolean;
+  v_has_delivery boolean;
 begin
   update build_messages set state = 'UNDELIVERED' where build_id = any(v_ids) and state = 'PENDING';
   with closed as (
@@ -87,47 +112,52 @@ begin
            jsonb_agg(jsonb_set(p_closed, '{data,questionId}', to_jsonb(w.question_id)) order by w.question_id) as events
       from withdraw_questions(v_ids) w group by w.build_id
   ), ended as (
-    select e.*, coalesce(c.events, '[]') || e.event as events
-      from jsonb_to_recordset(p_ends) e ("buildId" uuid, "ledgerNo" integer, status text, failure jsonb, result jsonb,
-                                         event jsonb)
-      left join closed c on c.build_id = e."buildId"
+    select e.*, nullif(e.result -> 'usage', 'null') as used, coalesce(c.events, '[]') || e.event as events
+      from unnest(p_ends) e left join closed c on c.build_id = e.build_id
   ), finished as (
     update build_audit b
        set status = e.status, phase = 'DONE', finished_at = clock_timestamp(), lease_until = null, waiting_for = null,
-           resume_at = null, ledger_no = coalesce(e."ledgerNo", b.ledger_no), failure = e.failure,
+           resume_at = null, ledger_no = coalesce(e.ledger_no, b.ledger_no), failure = e.failure,
            last_seq = b.last_seq + jsonb_array_length(e.events),
            -- Of a build that ends without a word of its agent, what was published is what it has used.
-           usage = coalesce(nullif(e.result -> 'usage', 'null'), b.usage),
+           usage = coalesce(e.used, b.usage),
            -- The duration is the database's, so that clocks of workers do not matter.
            result = e.result || jsonb_build_object(
-             'usage', coalesce(nullif(e.result -> 'usage', 'null'), b.usage),
+             'usage', coalesce(e.used, b.usage),
              'durationMs', coalesce(floor(extract(epoch from clock_timestamp() - b.started_at) * 1000), 0))
       from ended e
-     where b.id = e."buildId" and b.id = any(v_ids)
+     where b.id = e.build_id and b.id = any(v_ids)
     returning row(b.id, b.project_id, b.attempt_no, b.last_seq, e.events)::numbered_events as batch
+  ), attempts as (
+    update build_attempts a set ended_at = now(), outcome = e.outcome
+      from unnest(p_ends) e
+     where a.build_id = e.build_id and a.build_id = any(v_ids) and a.ended_at is null
   )
-  select array_agg(batch) into batches from finished;
-  update build_attempts a set ended_at = now(), outcome = e.outcome
-    from jsonb_to_recordset(p_ends) e ("buildId" uuid, outcome text)
-   where a.build_id = e."buildId" and a.build_id = any(v_ids) and a.ended_at is null;
+  select (select array_agg(batch) from finished),
+         exists (select from unnest(p_ends) e where e.status = 'FAILED'),
+         exists (select from unnest(p_ends) e where e.delivery is not null)
+    into batches, v_has_failed, v_has_delivery;
   -- A build that is completed has proved its commit and forgotten it.
-  delete from intended_commits c
-   where c.build_id = any(array(
-     select e."buildId" from jsonb_to_recordset(p_ends) e ("buildId" uuid, status text) where e.status = 'FAILED'));
+  if v_has_failed then
+    delete from intended_commits c
+     where c.build_id = any(array(select e.build_id from unnest(p_ends) e where e.status = 'FAILED'));
+  end if;
   freed := cardinality(queue_remove_many(v_ids)) > 0;
-  insert into deliveries (id, build_id, project_id, kind, url)
-  select (e.delivery ->> 'id')::uuid, e."buildId", b.project_id, 'build.finished', e.delivery ->> 'url'
-    from jsonb_to_recordset(p_ends) e ("buildId" uuid, delivery jsonb)
-    join unnest(batches) b on b.build_id = e."buildId"
-   where e.delivery is not null;
+  if v_has_delivery then
+    insert into deliveries (id, build_id, project_id, kind, url)
+    select (e.delivery ->> 'id')::uuid, e.build_id, b.project_id, 'build.finished', e.delivery ->> 'url'
+      from unnest(p_ends) e join unnest(batches) b on b.build_id = e.build_id
+     where e.delivery is not null;
+  end if;
 end $$;
 
 -- The same with their events; gives `freed`.
+--   p_ends  [{ buildId, status, failure, result, outcome, event, delivery }]
 create function finish_builds(p_ends jsonb, p_closed jsonb) returns boolean language plpgsql as $$
 declare
   v record;
 begin
-  select * into v from end_builds(p_ends, p_closed);
+  select * into v from end_builds(array(select read_build_ends(p_ends)), p_closed);
   perform insert_build_events(v.batches);
   return v.freed;
 end $$;
@@ -151,7 +181,7 @@ create type ledger_fence as (
 -- Entries of attempts, each of another build: p_builds, p_attempts and p_numbers say of all of them which they are. Locks the
 -- builds in the order of their ids, then the projects in that of theirs, then what these have spent.
 --   p_writes  [{ buildId, … }]: what is absent stays as it is; `logAt` and `logBytes` say where the lines are in p_logs
---   p_ends    as of end_builds
+--   p_ends    as of finish_builds
 -- The last column as of end_builds, of all of them. No row: there is no such build or, of several, somebody else holds it.
 create function write_ledger(p_builds uuid[], p_attempts integer[], p_numbers integer[], p_writes jsonb, p_ends jsonb,
                              p_logs bytea, p_closed jsonb, p_lease_seconds integer)
@@ -163,7 +193,7 @@ declare
   v_batches numbered_events[];
   v_spend project_spend[];
   v_ended record;
-  v_passed jsonb;
+  v_passed build_end[];
   v_freed boolean := false;
 begin
   -- One that somebody holds does not hold up the others: it comes again alone, and waits.
@@ -231,9 +261,9 @@ begin
       into v_batches, v_spend;
   end if;
   if p_ends <> '[]' then
-    select jsonb_agg(e || jsonb_build_object('ledgerNo', f.number)) into v_passed
-      from jsonb_array_elements(p_ends) e
-      join unnest(v_fences) f on f.build_id = (e ->> 'buildId')::uuid and f.state = 'APPLIED';
+    select array_agg(row(e.build_id, f.number, e.status, e.failure, e.result, e.outcome, e.event, e.delivery)::build_end)
+      into v_passed
+      from read_build_ends(p_ends) e join unnest(v_fences) f on f.build_id = e.build_id and f.state = 'APPLIED';
     if v_passed is not null then
       select * into v_ended from end_builds(v_passed, p_closed);
       v_batches := v_batches || v_ended.batches;

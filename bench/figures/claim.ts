@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
 import { v7 } from 'uuid';
+import { PREPARED } from '../../src/database/guarded-pool.ts';
 import { addItem, type Backlog, claimItems, countItems, endItems, fillQueue } from '../backlog.ts';
 import type { Bench } from '../bench.ts';
 import type { Case, Figure, Role, Sample, Turn } from '../figure.ts';
@@ -89,13 +90,14 @@ function plain(batch: number): Case {
         from generate_series(1, ${HOT + PROJECTS * stock(bench) * 2}::int) n`.execute(db);
       await sql`vacuum analyze plain`.execute(db);
       const claim = async () => {
-        const { rows } = await sql<{ id: string }>`
+        const { rows } = await sql<{ id: string }>`${sql.raw(PREPARED)}
           update plain set claimed_at = now() where id = any(array(
             select id from plain where claimed_at is null order by rank, id limit ${batch} for update skip locked))
           returning id`.execute(db);
         return rows.map(({ id }) => id);
       };
-      const end = (ids: readonly string[]) => sql`delete from plain where id = any(${[...ids]}::uuid[])`.execute(db);
+      const end = (ids: readonly string[]) =>
+        sql`${sql.raw(PREPARED)} delete from plain where id = any(${[...ids]}::uuid[])`.execute(db);
       const left = async () => (await sql<{ n: number }>`select count(*) as n from plain`.execute(db)).rows[0]?.n ?? 0;
       return { run: (turn) => claimAndEnd({ claim, end, left }, turn), async [Symbol.asyncDispose]() {} };
     },

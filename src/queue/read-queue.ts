@@ -37,10 +37,13 @@ export async function readProjectQueues(db: Database, projectIds: readonly strin
   const { rows } = await sql<ProjectQueue>`
     select o.project_id as "projectId", o.paused_at as "pausedAt", o.paused_by as "pausedBy",
            (select coalesce(jsonb_agg(to_jsonb(k)), '[]')
-              from (select key, coalesce(max_running, o.key_limit) as "maxRunning", running
-                      from queue_keys
-                     where project_id = o.project_id and (running > 0 or max_running is not null)
-                     order by key limit ${MAX_KEYS}) k) as keys
+              from (select k.key, coalesce(k.max_running, o.key_limit) as "maxRunning", k.running - g.items as running
+                      from queue_keys k cross join lateral (
+                        -- What has ended is counted by a later claim.
+                        select count(*)::integer as items from queue_removals g
+                         where g.project_id = k.project_id and g.key = k.key and g.ran) g
+                     where k.project_id = o.project_id and (k.running > g.items or k.max_running is not null)
+                     order by k.key limit ${MAX_KEYS}) k) as keys
       from queue_owners o where o.project_id = any(${[...projectIds]}::uuid[])`.execute(db);
   return rows;
 }

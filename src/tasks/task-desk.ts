@@ -6,6 +6,7 @@
 import type { Selectable } from 'kysely';
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import type { TasksTable } from '../database/task-tables.ts';
 import { OverloadedError } from '../errors.ts';
 import type { EventHub } from '../events/event-hub.ts';
@@ -254,7 +255,7 @@ async function claimTasks(db: Database, ask: Ask, waiters: readonly Waiter[]): P
   const places = waiters.flatMap((waiter) => Array.from({ length: waiter.max }, () => waiter));
   const claimants = places.map(({ claimedBy }) => claimedBy);
   const claimIds = places.some(({ claimId }) => claimId !== null) ? places.map(({ claimId }) => claimId) : null;
-  const { rows } = await sql<Selectable<TasksTable>>`
+  const { rows } = await sql<Selectable<TasksTable>>`${sql.raw(PREPARED)}
     select * from claim_tasks(${claimants}::text[], ${kinds}::text[], ${labels}::text[], ${projectIds}::uuid[],
                               ${claimIds}::text[], ${workerId}::uuid)`.execute(db);
   if (rows.some(({ id }) => id !== null)) await failpoint('task.claimed');

@@ -350,7 +350,7 @@ test.each<[string, string, [string, string, string] | null]>([
   [
     'of a key',
     `select queue_limit_key('PROJECT', 'k', 1)`,
-    ['queue_refresh_lanes', 'coalesce(k.running, 0) < coalesce(k.max_running, o.key_limit)', 'true'],
+    ['queue_take', 'running >= coalesce(max_running, (select key_limit from owner))', 'false'],
   ],
   [
     'of a credential',

@@ -36,15 +36,15 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the limit of a credential, where its project goes on with another one',
-    in: 'queue_take(uuid, double precision, integer[], uuid)',
+    in: 'queue_take(uuid, double precision, integer[], boolean, uuid)',
     from: 'p.id = t.pool_id and p.open and',
     to: 'p.id = t.pool_id and',
   },
   {
     name: 'the order of the credentials',
-    in: 'queue_take(uuid, double precision, integer[], uuid)',
-    from: 'where turn is not null) then',
-    to: 'where false) then',
+    in: 'queue_take(uuid, double precision, integer[], boolean, uuid)',
+    from: 'if p_gated then',
+    to: 'if false then',
   },
   {
     name: 'the limits of keys',
@@ -63,6 +63,18 @@ const MUTANTS: readonly Mutant[] = [
     in: 'queue_count_removals(integer)',
     from: 'perform queue_refresh(v_projects);',
     to: '',
+  },
+  {
+    name: 'the count of what has ended before its key is found to be full',
+    in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
+    from: 'p_max > 1 or k.running >=',
+    to: 'false and k.running >=',
+  },
+  {
+    name: 'the count of what has ended before its project is found to be full',
+    in: 'queue_claim_ids(uuid, text[], text[], integer, uuid[])',
+    from: 'o.max_running is not null and (p_max',
+    to: 'false and (p_max',
   },
   {
     name: 'the limit of all',

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Database, DatabaseTransaction } from '../../src/database/database.ts';
 import { openQueue, type Queue, type QueuedItem } from '../../src/queue/queue.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { registerWorker } from '../../src/workers/registry.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addProject, checkQueue, claim, claimAll } from '../support/queue.ts';
 
@@ -338,4 +339,41 @@ test('tidying removes what nothing is in', async () => {
     select (select count(*) from queue_lanes) + (select count(*) from queue_keys) + (select count(*) from queue_turns)
            + (select count(*) from queue_removals) as n`.execute(db);
   expect(Number(rows[0]?.n)).toBe(0);
+});
+
+test('what a claim and an end read does not grow with the projects that wait', async () => {
+  const workerId = v7();
+  await registerWorker(db, { id: workerId, name: 'w', place: 'here', version: '0', capacity: 1, agents: [] });
+  await sql`with project as (
+      insert into projects (id, slug, name, default_branch, created_by, build_count)
+      select uuidv7(), 'many-' || n, 'P', 'main', 'test', 1 from generate_series(1, 300) n returning id
+    ), build as (
+      insert into build_audit (id, project_id, number, source, spec, requested_by)
+      select uuidv7(), id, 1, 'API', '{"provider": "scripted", "branch": "main"}', 'test' from project returning *
+    ), owner as (
+      insert into queue_owners (project_id) select id from project
+    )
+    insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
+    select id, 'build', project_id, '', '', '', '{}', 0, now(), now() from build`.execute(db);
+  await sql`select queue_sort_in(1000)`.execute(db);
+  const readRows = async (trx: DatabaseTransaction) => {
+    const { rows } = await sql<{ name: string; rows: number }>`
+      select name, (pg_stat_get_xact_tuples_returned(name::regclass) + pg_stat_get_xact_tuples_fetched(name::regclass))::int as rows
+        from unnest('{projects,queue_owners,queue_turns,queue_lanes,queue_items,build_audit}'::text[]) name`.execute(
+      trx,
+    );
+    return new Map(rows.map((row) => [row.name, row.rows]));
+  };
+  for (const max of [1, 3, 8]) {
+    await inTransaction(async (trx) => {
+      const before = await readRows(trx);
+      const { rows } = await sql<{ id: string }>`
+        select id from claim_builds(${workerId}, '{}', ${max}, null, 15, 0, '[{"type": "STARTED", "data": {}, "milestone": true}]',
+                                    '[]')`.execute(trx);
+      expect(rows).toHaveLength(max);
+      await sql`select queue_remove_many(${rows.map(({ id }) => id)}::uuid[])`.execute(trx);
+      for (const [name, count] of await readRows(trx))
+        expect(count - (before.get(name) ?? 0), `${name}, claim of ${max}`).toBeLessThan(150);
+    });
+  }
 });
