@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { acceptBuild } from '../../src/builds/accept-build.ts';
 import { findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
 import { DiskWatch } from '../../src/builds/full-disk.ts';
-import { toBuildRow } from '../../src/builds/new-build.ts';
+import { type NewBuild, toBuildRow } from '../../src/builds/new-build.ts';
 import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import { type StartedBuild, startBuild } from '../../src/builds/start-build.ts';
 import { BudgetExceededError, DiskFullError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
@@ -32,6 +33,20 @@ function start(
   idempotencyKey: string | null = null,
 ): Promise<StartedBuild> {
   return startBuild(stack.orchestrator, { projectId, spec: spec(more), idempotencyKey }, 'test');
+}
+
+function newBuild(project: Project, prompt = 'work'): NewBuild {
+  return {
+    projectId: project.id,
+    projectVersion: null,
+    spec: { ...resolveSpec(stack.orchestrator, project, spec(), []), prompt },
+    source: 'API',
+    retryOf: null,
+    idempotencyKey: null,
+    inputHash: null,
+    actor: 'test',
+    action: 'startBuild',
+  };
 }
 
 const ids = (started: readonly StartedBuild[]) => new Set(started.map(({ build }) => build.id)).size;
@@ -259,20 +274,28 @@ test('a build is one statement, and others hear of it with its commit', async ()
 test('a row that cannot be written fails alone', async () => {
   const { orchestrator } = stack;
   const project = await stack.createProject();
-  const row = (prompt: string) =>
-    toBuildRow({
-      projectId: project.id,
-      projectVersion: null,
-      spec: { ...resolveSpec(orchestrator, project, spec(), []), prompt },
-      source: 'API',
-      retryOf: null,
-      idempotencyKey: null,
-      inputHash: null,
-      actor: 'test',
-      action: 'startBuild',
-    });
-  const accept = (prompt: string) => orchestrator.acceptor.accept(row(prompt));
+  const accept = (prompt: string) => orchestrator.acceptor.accept(toBuildRow(newBuild(project, prompt)));
   const all = await Promise.allSettled([accept('a'), accept('a\0b'), accept('c')]);
   expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect((await start(project)).build.number).toBe(3);
+});
+
+test('no project is removed, or gets another id, that has builds, or that one is on its way to', async () => {
+  const { orchestrator } = stack;
+  const { db } = orchestrator;
+  const [none, some, soon] = [await stack.createProject(), await stack.createProject(), await stack.createProject()];
+  const remove = ({ id }: Project) => sql`delete from projects where id = ${id}`.execute(db);
+  await start(some);
+  await expect(remove(some)).rejects.toThrow('has builds');
+  await expect(sql`update projects set id = uuidv7() where id = ${some.id}`.execute(db)).rejects.toThrow('has builds');
+  let removal: Promise<unknown> = Promise.resolve();
+  await db.transaction().execute(async (trx) => {
+    await acceptBuild(trx, newBuild(soon));
+    removal = expect(remove(soon)).rejects.toThrow('has builds');
+    const waits = sql<{ n: number }>`select count(*) as n from pg_stat_activity
+      where wait_event_type = 'Lock' and query like 'delete from projects%' and datname = current_database()`;
+    await waitFor(async () => (await waits.execute(db)).rows[0]?.n === 1);
+  });
+  await removal;
+  await remove(none);
 });
