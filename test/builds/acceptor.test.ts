@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
+import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { acceptBuild } from '../../src/builds/accept-build.ts';
 import { findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
+import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { DiskWatch } from '../../src/builds/full-disk.ts';
 import { type NewBuild, toBuildRow } from '../../src/builds/new-build.ts';
 import { resolveSpec } from '../../src/builds/resolve-spec.ts';
@@ -14,6 +16,7 @@ import { openOrchestrator } from '../../src/orchestrator.ts';
 import { archiveProject, updateProject } from '../../src/projects/change-project.ts';
 import type { Project } from '../../src/projects/project.ts';
 import { armFailpoints, type Failpoint } from '../../src/std/failpoint.ts';
+import { registerWorker } from '../../src/workers/registry.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -280,22 +283,38 @@ test('a row that cannot be written fails alone', async () => {
   expect((await start(project)).build.number).toBe(3);
 });
 
-test('no project is removed, or gets another id, that has builds, or that one is on its way to', async () => {
+test('nothing is removed that a build names, or is about to name', async () => {
   const { orchestrator } = stack;
   const { db } = orchestrator;
   const [none, some, soon] = [await stack.createProject(), await stack.createProject(), await stack.createProject()];
-  const remove = ({ id }: Project) => sql`delete from projects where id = ${id}`.execute(db);
-  await start(some);
-  await expect(remove(some)).rejects.toThrow('has builds');
-  await expect(sql`update projects set id = uuidv7() where id = ${some.id}`.execute(db)).rejects.toThrow('has builds');
-  let removal: Promise<unknown> = Promise.resolve();
-  await db.transaction().execute(async (trx) => {
-    await acceptBuild(trx, newBuild(soon));
-    removal = expect(remove(soon)).rejects.toThrow('has builds');
+  const remove = (table: string, id: string) => sql`delete from ${sql.table(table)} where id = ${id}`.execute(db);
+  const { build } = await start(some);
+  await expect(remove('projects', some.id)).rejects.toThrow('is named by build_audit (project_id)');
+  const workerId = v7();
+  await registerWorker(db, { id: workerId, name: 'w', place: 'w', version: '1', capacity: 1, agents: [] });
+  const claimer = { workerId, workerName: 'w', labels: ['provider:scripted'], projectIds: [some.id] };
+  expect(await claimBuilds(orchestrator, claimer, 1)).toMatchObject([{ id: build.id }]);
+  await expect(remove('workers', workerId)).rejects.toThrow('is named by build_attempts (worker_id)');
+  await expect(remove('build_audit', build.id)).rejects.toThrow('is named by build_attempts (build_id)');
+  await sql`delete from build_attempts where build_id = ${build.id}`.execute(db);
+  await expect(remove('workers', workerId)).rejects.toThrow('is named by build_audit (worker_id)');
+  await acceptBuildAlone({ ...newBuild(some), source: 'RETRY', retryOf: build.id });
+  await expect(remove('build_audit', build.id)).rejects.toThrow('is named by build_audit (retry_of)');
+  const removal = await acceptBuildAlone(newBuild(soon), async () => {
+    const removed = expect(remove('projects', soon.id)).rejects.toThrow('is named by build_audit (project_id)');
     const waits = sql<{ n: number }>`select count(*) as n from pg_stat_activity
-      where wait_event_type = 'Lock' and query like 'delete from projects%' and datname = current_database()`;
+      where wait_event_type = 'Lock' and query like 'delete from "projects"%' and datname = current_database()`;
     await waitFor(async () => (await waits.execute(db)).rows[0]?.n === 1);
+    return { removed };
   });
-  await removal;
-  await remove(none);
+  await removal?.removed;
+  await remove('projects', none.id);
 });
+
+/** `work` is done before the commit. */
+function acceptBuildAlone<T>(build: NewBuild, work?: () => Promise<T>): Promise<T | undefined> {
+  return stack.orchestrator.db.transaction().execute(async (trx) => {
+    await acceptBuild(trx, build);
+    return work?.();
+  });
+}
