@@ -44,3 +44,8 @@ alter table build_audit
 -- One index of what waits or runs, instead of two.
 drop index build_audit_pending, build_audit_open;
 create index build_audit_open on build_audit (project_id, branch, id) include (status) where finished_at is null;
+
+-- A project is changed by each accept, claim and end of its builds, and an attempt once, when it ends: with room for that on
+-- their pages, the indexes stay as they are.
+alter table projects set (fillfactor = 50);
+alter table build_attempts set (fillfactor = 50);
