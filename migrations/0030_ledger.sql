@@ -4,9 +4,6 @@
 drop index build_audit_running;
 create index build_audit_running on build_audit (id) where status = 'RUNNING';
 
--- An attempt is ended where it is.
-alter table build_attempts set (fillfactor = 85);
-
 -- Events of one build whose numbers it has taken already: the last of them has `last_seq`.
 create type numbered_events as (
   build_id    uuid,

@@ -1,9 +1,9 @@
 /** Builds that come into being, as `accept_builds` of `migrations/0028_accept_builds.sql` writes them: all or some of many. */
 import { CompiledQuery } from 'kysely';
-import { v7 } from 'uuid';
 import { integerArray, jsonbArray, textArray, timeArray, uuidArray } from '../database/binary-arrays.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { PREPARED } from '../database/guarded-pool.ts';
+import { nextId } from '../std/random-ids.ts';
 import type { Build } from './build.ts';
 import type { BuildSpec } from './build-spec.ts';
 import { newBuildTrace } from './build-trace.ts';
@@ -52,7 +52,7 @@ export type Acceptance =
   | { readonly outcome: 'BUSY' };
 
 export function toBuildRow(build: NewBuild): BuildRow {
-  return { id: v7(), build, document: JSON.stringify(build.spec), traceparent: newBuildTrace() };
+  return { id: nextId(), build, document: JSON.stringify(build.spec), traceparent: newBuildTrace() };
 }
 
 interface Written {

@@ -1,5 +1,5 @@
 /** Which trace something belongs to, as W3C Trace Context writes it: https://www.w3.org/TR/trace-context/ */
-import { randomUUID } from 'node:crypto';
+import { randomHex } from '../std/random-ids.ts';
 
 export interface TraceIds {
   /** 32 lower-case hex digits. */
@@ -12,6 +12,8 @@ export interface TraceIds {
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 const MAX_LENGTH = 256;
+const TRACE_BYTES = 16;
+const SPAN_BYTES = 8;
 
 /** Null when there is none, or it is not valid: then a new trace begins. */
 export function parseTraceparent(header: string | null | undefined): TraceIds | null {
@@ -28,14 +30,7 @@ export function formatTraceparent({ traceId, spanId, sampled }: TraceIds): strin
   return `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`;
 }
 
-/**
- * A trace that nobody has begun, and that nobody keeps: its id still ties log lines together. Of UUIDs, as Node has drawn
- * those before they are asked for; their version and variant are never zero.
- */
+/** A trace that nobody has begun, and that nobody keeps: its id still ties log lines together. */
 export function newTrace(): TraceIds {
-  return { traceId: digits(), spanId: digits().slice(-16), sampled: false };
-}
-
-function digits(): string {
-  return randomUUID().replaceAll('-', '');
+  return { traceId: randomHex(TRACE_BYTES), spanId: randomHex(SPAN_BYTES), sampled: false };
 }

@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
+import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { acceptBuild } from '../../src/builds/accept-build.ts';
 import { findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
+import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { DiskWatch } from '../../src/builds/full-disk.ts';
-import { toBuildRow } from '../../src/builds/new-build.ts';
+import { type NewBuild, toBuildRow } from '../../src/builds/new-build.ts';
 import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import { type StartedBuild, startBuild } from '../../src/builds/start-build.ts';
 import { BudgetExceededError, DiskFullError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
@@ -13,6 +16,7 @@ import { openOrchestrator } from '../../src/orchestrator.ts';
 import { archiveProject, updateProject } from '../../src/projects/change-project.ts';
 import type { Project } from '../../src/projects/project.ts';
 import { armFailpoints, type Failpoint } from '../../src/std/failpoint.ts';
+import { registerWorker } from '../../src/workers/registry.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -32,6 +36,20 @@ function start(
   idempotencyKey: string | null = null,
 ): Promise<StartedBuild> {
   return startBuild(stack.orchestrator, { projectId, spec: spec(more), idempotencyKey }, 'test');
+}
+
+function newBuild(project: Project, prompt = 'work'): NewBuild {
+  return {
+    projectId: project.id,
+    projectVersion: null,
+    spec: { ...resolveSpec(stack.orchestrator, project, spec(), []), prompt },
+    source: 'API',
+    retryOf: null,
+    idempotencyKey: null,
+    inputHash: null,
+    actor: 'test',
+    action: 'startBuild',
+  };
 }
 
 const ids = (started: readonly StartedBuild[]) => new Set(started.map(({ build }) => build.id)).size;
@@ -259,20 +277,44 @@ test('a build is one statement, and others hear of it with its commit', async ()
 test('a row that cannot be written fails alone', async () => {
   const { orchestrator } = stack;
   const project = await stack.createProject();
-  const row = (prompt: string) =>
-    toBuildRow({
-      projectId: project.id,
-      projectVersion: null,
-      spec: { ...resolveSpec(orchestrator, project, spec(), []), prompt },
-      source: 'API',
-      retryOf: null,
-      idempotencyKey: null,
-      inputHash: null,
-      actor: 'test',
-      action: 'startBuild',
-    });
-  const accept = (prompt: string) => orchestrator.acceptor.accept(row(prompt));
+  const accept = (prompt: string) => orchestrator.acceptor.accept(toBuildRow(newBuild(project, prompt)));
   const all = await Promise.allSettled([accept('a'), accept('a\0b'), accept('c')]);
   expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect((await start(project)).build.number).toBe(3);
 });
+
+test('nothing is removed that a build names, or is about to name', async () => {
+  const { orchestrator } = stack;
+  const { db } = orchestrator;
+  const [none, some, soon] = [await stack.createProject(), await stack.createProject(), await stack.createProject()];
+  const remove = (table: string, id: string) => sql`delete from ${sql.table(table)} where id = ${id}`.execute(db);
+  const { build } = await start(some);
+  await expect(remove('projects', some.id)).rejects.toThrow('is named by build_audit (project_id)');
+  const workerId = v7();
+  await registerWorker(db, { id: workerId, name: 'w', place: 'w', version: '1', capacity: 1, agents: [] });
+  const claimer = { workerId, workerName: 'w', labels: ['provider:scripted'], projectIds: [some.id] };
+  expect(await claimBuilds(orchestrator, claimer, 1)).toMatchObject([{ id: build.id }]);
+  await expect(remove('workers', workerId)).rejects.toThrow('is named by build_attempts (worker_id)');
+  await expect(remove('build_audit', build.id)).rejects.toThrow('is named by build_attempts (build_id)');
+  await sql`delete from build_attempts where build_id = ${build.id}`.execute(db);
+  await expect(remove('workers', workerId)).rejects.toThrow('is named by build_audit (worker_id)');
+  await acceptBuildAlone({ ...newBuild(some), source: 'RETRY', retryOf: build.id });
+  await expect(remove('build_audit', build.id)).rejects.toThrow('is named by build_audit (retry_of)');
+  const removal = await acceptBuildAlone(newBuild(soon), async () => {
+    const removed = expect(remove('projects', soon.id)).rejects.toThrow('is named by build_audit (project_id)');
+    const waits = sql<{ n: number }>`select count(*) as n from pg_stat_activity
+      where wait_event_type = 'Lock' and query like 'delete from "projects"%' and datname = current_database()`;
+    await waitFor(async () => (await waits.execute(db)).rows[0]?.n === 1);
+    return { removed };
+  });
+  await removal?.removed;
+  await remove('projects', none.id);
+});
+
+/** `work` is done before the commit. */
+function acceptBuildAlone<T>(build: NewBuild, work?: () => Promise<T>): Promise<T | undefined> {
+  return stack.orchestrator.db.transaction().execute(async (trx) => {
+    await acceptBuild(trx, build);
+    return work?.();
+  });
+}
