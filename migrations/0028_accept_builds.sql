@@ -75,6 +75,8 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   v_locked uuid[] := p_locks;
+  -- Never later than it is: a claim in the same transaction is to find that they are due.
+  v_now constant timestamptz(3) := date_trunc('milliseconds', now());
 begin
   if p_waits then
     perform from projects p where p.id = any(p_locks) order by p.id for no key update;
@@ -115,9 +117,9 @@ begin
      where p.id = d.project
   ), built as (
     insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
-                             retry_of, schedule_id, scheduled_for, requested_by, traceparent)
+                             retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at)
     select a.id, a.project, a.number, a.source, a.spec, a.priority, a.run_after, 1, a.key, a.hash, a.retry_of, a.schedule,
-           a.scheduled_for, a.actor, a.trace
+           a.scheduled_for, a.actor, a.trace, v_now
       from accepted a
   ), told as (
     insert into build_events (build_id, seq, attempt_no, type, at, data)
@@ -140,10 +142,48 @@ begin
            -- As queue_needs_of_build has it, without a call for most builds.
            case when coalesce(jsonb_array_length(a.spec -> 'runsOn'), 0) = 0 then array['provider:' || a.provider]
                 else queue_needs_of_build(a.provider, a.spec -> 'runsOn') end,
-           a.priority, now()::timestamptz(3), coalesce(a.run_after, now()::timestamptz(3))
+           a.priority, v_now, coalesce(a.run_after, v_now)
       from accepted a
       left join gated g on g.project = a.project and g.provider = a.provider
   )
-  select d.n, d.outcome, d.build_count + d.place, d.holder, now()::timestamptz(3) from decided d;
+  select d.n, d.outcome, d.build_count + d.place, d.holder, v_now from decided d;
   perform pg_notify('slipway', notice) from unnest(p_notices) notice;
+end $$;
+
+-- The same, and this worker takes what it has places for, with the same commit: of all that waits, as any claim. Its builds
+-- come as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds, which has
+-- the arguments from p_labels on. p_notices are told only if a new build is left to others.
+-- It holds projects, so it waits neither for its worker's row nor for another claim: it takes nothing then, and there may be
+-- more.
+create function accept_and_claim_builds(
+  p_locks uuid[], p_waits boolean, p_notices text[], p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[],
+  p_hashes text[], p_specs jsonb[], p_sources text[], p_retries uuid[], p_schedules uuid[], p_scheduled timestamptz[],
+  p_actors text[], p_actions text[], p_traces text[], p_worker uuid, p_labels text[], p_max integer, p_only uuid[],
+  p_lease_seconds integer, p_stagger_seconds integer, p_started jsonb, p_held jsonb
+) returns table (n integer, outcome text, accepted_number integer, holder uuid, at timestamptz(3), claimed build_audit)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_claims boolean;
+begin
+  return query
+    select a.*, null::build_audit
+      from accept_builds(p_locks, p_waits, '{}', p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
+                         p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces) a;
+  perform from workers where id = p_worker for key share skip locked;
+  v_claims := found;
+  if v_claims then
+    perform from queue_state for update skip locked;
+    v_claims := found;
+  end if;
+  if v_claims then
+    return query
+      select null::integer, null::text, null::integer, null::uuid, null::timestamptz(3), c
+        from claim_builds(p_worker, p_labels, p_max, p_only, p_lease_seconds, p_stagger_seconds, p_started, p_held) c;
+  else
+    return next;
+  end if;
+  if exists (select from queue_items i where i.id = any(p_ids) and i.claimed_at is null) then
+    perform pg_notify('slipway', notice) from unnest(p_notices) notice;
+  end if;
 end $$;

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { findBuild } from '../../src/builds/build.ts';
+import { type ClaimedBuild, findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
 import { DiskWatch } from '../../src/builds/full-disk.ts';
 import { toBuildRow } from '../../src/builds/new-build.ts';
@@ -8,11 +8,12 @@ import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import { type StartedBuild, startBuild } from '../../src/builds/start-build.ts';
 import { BudgetExceededError, DiskFullError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
-import { projectTopic } from '../../src/events/topics.ts';
+import { BUILDS_TOPIC, projectTopic } from '../../src/events/topics.ts';
 import { openOrchestrator } from '../../src/orchestrator.ts';
 import { archiveProject, updateProject } from '../../src/projects/change-project.ts';
 import type { Project } from '../../src/projects/project.ts';
 import { armFailpoints, type Failpoint } from '../../src/std/failpoint.ts';
+import { claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -275,4 +276,61 @@ test('a row that cannot be written fails alone', async () => {
   const all = await Promise.allSettled([accept('a'), accept('a\0b'), accept('c')]);
   expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect((await start(project)).build.number).toBe(3);
+});
+
+test('free places are filled with the commit that accepts builds: as by a claim, and nobody is waited for', async () => {
+  const { orchestrator } = stack;
+  const { acceptor, db, hub } = orchestrator;
+  const [project, other] = [await stack.createProject(), await stack.createProject()];
+  await sql`update queue_items set ready_at = now() + interval '1 hour' where claimed_at is null`.execute(db);
+  const workerId = await registerByHand(stack);
+  const { build: urgent } = await start(project, { priority: 9 });
+  const given: string[][] = [];
+  let count = 1;
+  const keep = async () => ({
+    claimer: claimer(workerId),
+    count,
+    release: (claimed: readonly ClaimedBuild[]) => void given.push(claimed.map(({ id }) => id)),
+  });
+  let woken = 0;
+  const offs = [
+    acceptor.serve(keep),
+    hub.on(BUILDS_TOPIC, () => {
+      woken += 1;
+    }),
+  ];
+  try {
+    const { build: second } = await start(project);
+    expect([given, woken]).toEqual([[[urgent.id]], 1]);
+    expect(await findBuild(db, urgent.id)).toMatchObject({ status: 'RUNNING', workerId, attemptNo: 1 });
+    expect(await findBuild(db, second.id)).toMatchObject({ status: 'PENDING' });
+
+    // Another claim is on its way; and the worker is being told something.
+    for (const held of [
+      sql`select from queue_state for update`,
+      sql`select from workers where id = ${workerId} for update`,
+    ])
+      await db.transaction().execute(async (trx) => {
+        await held.execute(trx);
+        expect(await start(other)).toMatchObject({ deduplicated: false });
+      });
+    expect([given.slice(1), woken]).toEqual([[[], []], 3]);
+
+    count = 9;
+    await Promise.all([start(project), start(project), start(project)]);
+    await start(other);
+    expect(woken).toBe(3);
+    const waiting = await db
+      .selectFrom('build_audit')
+      .select('id')
+      .where('project_id', 'in', [project.id, other.id])
+      .where('status', '=', 'PENDING')
+      .execute();
+    expect(waiting).toEqual([]);
+    expect(new Set(given.flat())).toContain(second.id);
+    expect(new Set(given.flat()).size).toBe(given.flat().length);
+    expect(await sql`select * from queue_check()`.execute(db)).toMatchObject({ rows: [] });
+  } finally {
+    for (const off of offs) off();
+  }
 });
