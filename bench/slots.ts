@@ -3,6 +3,7 @@ import type { ClaimedBuild } from '../src/builds/build.ts';
 import type { Ledger } from '../src/builds/ledger.ts';
 import { SupersededError } from '../src/errors.ts';
 import type { Orchestrator } from '../src/orchestrator.ts';
+import type { FreePlaces } from '../src/workers/coordinator.ts';
 import { PostgresCoordinator } from '../src/workers/postgres-coordinator.ts';
 import { Worker } from '../src/workers/worker.ts';
 
@@ -42,6 +43,13 @@ class CoordinatorWithoutAgents extends PostgresCoordinator {
 
   override async claim(labels: readonly string[], limit: number): Promise<ClaimedBuild[]> {
     return (await super.claim(labels, limit)).map(leftToOthers);
+  }
+
+  override onAccept(keep: () => Promise<FreePlaces | null>): () => void {
+    return super.onAccept(async () => {
+      const places = await keep();
+      return places && { ...places, release: (claimed) => places.release(claimed.map(leftToOthers)) };
+    });
   }
 
   /** The first thing that is done for a claimed build. */

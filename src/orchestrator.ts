@@ -125,7 +125,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     desk,
     keyring,
     projects: opened.use(new ProjectCache(db)),
-    acceptor: opened.use(new Acceptor({ config, db, hub })),
+    acceptor: opened.use(new Acceptor({ config, db, hub, queue, telemetry })),
     templates,
     agents,
     providers: [...agents.keys()],

@@ -1,14 +1,14 @@
 /** Accepts the builds that come to this process: those that come together are written by one statement. */
 import { Coalescer, type Outcome } from '../database/coalescer.ts';
-import type { Database } from '../database/database.ts';
+import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { inTransaction } from '../database/transaction.ts';
-import type { EventHub } from '../events/event-hub.ts';
 import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
-import { findBuild } from './build.ts';
+import { type ClaimedBuild, findBuild } from './build.ts';
+import { type ClaimDeps, type Claimer, claimTerms, tellClaim } from './claim-builds.ts';
 import { type DiskConfig, DiskWatch } from './full-disk.ts';
-import { type Acceptance, type BuildRow, writeBuilds } from './new-build.ts';
+import { type Acceptance, type BuildRow, writeAndClaim, writeBuilds } from './new-build.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
 const LANES = 2;
@@ -16,13 +16,29 @@ const LANES = 2;
 const LOCK_TIMEOUT = '55P03';
 const UNIQUE_VIOLATION = '23505';
 
-export interface AcceptorOptions {
+export interface AcceptorOptions extends ClaimDeps {
   readonly config: DiskConfig;
-  readonly db: Database;
-  readonly hub: Pick<EventHub, 'notices' | 'wake'>;
 }
 
+/** Places of a worker in this process, which are kept for what a flush may give it. */
+export interface KeptPlaces {
+  readonly claimer: Claimer;
+  readonly count: number;
+  /** To be called once: these builds are the worker's now, and it has its places back. */
+  readonly release: (claimed: readonly ClaimedBuild[]) => void;
+}
+
+/** Null: there are none at this moment. */
+export type KeepPlaces = () => Promise<KeptPlaces | null>;
+
 type Lane = Coalescer<BuildRow, Acceptance>;
+
+interface Flushed {
+  readonly acceptances: readonly Acceptance[];
+  readonly taken: ReadonlySet<string>;
+}
+
+const NONE: ReadonlySet<string> = new Set();
 
 interface Route {
   readonly lane: Lane;
@@ -39,6 +55,7 @@ export class Acceptor implements AsyncDisposable {
   readonly #detours = new Map<string, Route>();
   readonly #budgets: Coalescer<string, DayBudget>;
   readonly #disk: DiskWatch;
+  readonly #workers = new Set<KeepPlaces>();
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -75,6 +92,15 @@ export class Acceptor implements AsyncDisposable {
     refuseUsedUp(await this.#budgets.add(projectId));
   }
 
+  /**
+   * While a worker of this process has places, whatever a claim would give it is claimed with the commit that accepts builds:
+   * a lone build is at its worker with that. Until the returned function is called.
+   */
+  serve(keep: KeepPlaces): () => void {
+    this.#workers.add(keep);
+    return () => this.#workers.delete(keep);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const detours = [...this.#detours.values()].map(({ lane }) => lane);
     await Promise.all([...this.#lanes, ...detours, this.#budgets].map((lane) => lane[Symbol.asyncDispose]()));
@@ -108,10 +134,11 @@ export class Acceptor implements AsyncDisposable {
   }
 
   async #flush(rows: readonly BuildRow[], waits: boolean): Promise<Outcome<Acceptance>[]> {
-    const { db, hub } = this.#options;
+    const { db } = this.#options;
     let found: readonly Acceptance[];
+    let taken: ReadonlySet<string> = NONE;
     try {
-      found = await this.#write(rows, waits);
+      ({ acceptances: found, taken } = await this.#writeAndStart(rows, waits));
     } catch (error) {
       if ((error as { code?: unknown }).code === LOCK_TIMEOUT) return rows.map(() => ({ ok: false, error }));
       const [row] = rows;
@@ -129,22 +156,52 @@ export class Acceptor implements AsyncDisposable {
       const value: Acceptance = build ? { outcome: 'ACCEPTED', build } : acceptance;
       outcomes.push({ ok: true, value });
       if (value.outcome !== 'ACCEPTED') continue;
-      topics.add(projectTopic(row.build.projectId));
+      // Its claim is announced.
+      if (!taken.has(row.id)) topics.add(BUILDS_TOPIC).add(projectTopic(row.build.projectId));
       await failpoint('accept.committed');
     }
-    if (topics.size > 0) hub.wake(BUILDS_TOPIC, ...topics);
+    this.#options.hub.wake(...topics);
     return outcomes;
   }
 
+  /** `taken`: the builds that a worker of this process has with that. */
+  async #writeAndStart(rows: readonly BuildRow[], waits: boolean): Promise<Flushed> {
+    // Who waits for somebody keeps nobody else waiting.
+    const places = waits ? null : await this.#keepPlaces();
+    let claimed: readonly ClaimedBuild[] = [];
+    try {
+      const { acceptances, given } = await this.#write(rows, { waits, places });
+      if (places) claimed = await tellClaim(this.#options, places.claimer, given);
+      return { acceptances, taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE };
+    } finally {
+      places?.release(claimed);
+    }
+  }
+
+  async #keepPlaces(): Promise<KeptPlaces | null> {
+    for (const keep of this.#workers) {
+      const places = await keep();
+      if (places) return places;
+    }
+    return null;
+  }
+
   /** One statement is a transaction by itself, unless a test is to stop it before its commit. */
-  #write(rows: readonly BuildRow[], waits: boolean): Promise<Acceptance[]> {
+  #write(
+    rows: readonly BuildRow[],
+    { waits, places }: { readonly waits: boolean; readonly places: KeptPlaces | null },
+  ): ReturnType<typeof writeAndClaim> {
     const { db, hub } = this.#options;
     // Others are told with the commit, which is that of all these.
     const notices = hub.notices(new Set([BUILDS_TOPIC, ...rows.map(({ build }) => projectTopic(build.projectId))]));
-    if (!areFailpointsArmed()) return writeBuilds(db, rows, { waits, notices });
+    const write = async (on: Database | DatabaseTransaction) =>
+      places
+        ? writeAndClaim(on, rows, { waits, notices, claim: claimTerms(places.claimer, places.count) })
+        : { acceptances: await writeBuilds(on, rows, { waits, notices }), given: [] };
+    if (!areFailpointsArmed()) return write(db);
     return inTransaction(db, async (trx) => {
-      const written = await writeBuilds(trx, rows, { waits, notices });
-      if (written.some(({ outcome }) => outcome === 'ACCEPTED')) await failpoint('accept.written');
+      const written = await write(trx);
+      if (written.acceptances.some(({ outcome }) => outcome === 'ACCEPTED')) await failpoint('accept.written');
       return written;
     });
   }

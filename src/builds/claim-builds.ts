@@ -1,6 +1,7 @@
 /** A worker takes builds from the queue: place and row change hands in one statement. */
 import type { Selectable } from 'kysely';
-import { sql } from 'kysely';
+import { CompiledQuery, sql } from 'kysely';
+import { textArray, uuidArray } from '../database/binary-arrays.ts';
 import { PREPARED } from '../database/guarded-pool.ts';
 import type { BuildAuditTable } from '../database/tables.ts';
 import { inTransaction } from '../database/transaction.ts';
@@ -29,24 +30,37 @@ export interface Claimer {
 const STAGGER_SECONDS = 20;
 const HELD = 'The key of its agent is at its rate limit: the build waits with the others that use it.';
 
+export type ClaimDeps = LedgerDeps & Pick<ReportDeps, 'telemetry'>;
+
 /**
  * Up to `limit` builds that are now this worker's; none when nothing is ready, or the worker takes nothing. One statement, because nobody else claims
  * until it has been committed: a worker that stops in the middle must not stop the others.
  */
-export async function claimBuilds(
-  deps: LedgerDeps & Pick<ReportDeps, 'telemetry'>,
-  claimer: Claimer,
-  limit: number,
-): Promise<ClaimedBuild[]> {
+export async function claimBuilds(deps: ClaimDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
+  const { rows } = await deps.db.executeQuery<ClaimedRow>(CompiledQuery.raw(STATEMENT, claimTerms(claimer, limit)));
+  return tellClaim(deps, claimer, rows);
+}
+
+const STATEMENT = `${PREPARED} select * from claim_builds($1, $2, $3, $4, $5, $6, $7, $8)`;
+
+/** As `claim_builds` gives it: the last one has no id when something was passed over. */
+export type ClaimedRow = Selectable<BuildAuditTable>;
+
+/** The arguments of `claim_builds`. */
+export function claimTerms(claimer: Claimer, limit: number): unknown[] {
   const { workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS } = claimer;
   const started = eventRows(startEvents({ workerId, workerName }));
   const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
-  const { rows: given } = await sql<Selectable<BuildAuditTable>>`${sql.raw(PREPARED)}
-    select * from claim_builds(${workerId}, ${[...labels]}::text[], ${limit}, ${projectIds && [...projectIds]}::uuid[],
-                               ${leaseSeconds}, ${STAGGER_SECONDS}, ${started}::jsonb, ${held}::jsonb)`.execute(
-    deps.db,
-  );
-  // The last one has no id when something was passed over.
+  const only = projectIds && uuidArray(projectIds);
+  return [workerId, textArray(labels), limit, only, leaseSeconds, STAGGER_SECONDS, started, held];
+}
+
+/** After the commit of a claim: counts and announces it. Gives the builds that are the worker's. */
+export async function tellClaim(
+  deps: Omit<ClaimDeps, 'db'>,
+  { workerId }: Pick<Claimer, 'workerId'>,
+  given: readonly ClaimedRow[],
+): Promise<ClaimedBuild[]> {
   const rows = given.filter(({ id }) => id !== null);
   deps.queue.again.claimed(workerId, rows.length < given.length, () => deps.hub.announce(workTopic(workerId)));
   const claimed = rows.filter(({ status }) => status === 'RUNNING');

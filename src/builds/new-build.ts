@@ -7,6 +7,7 @@ import { nextId } from '../std/random-ids.ts';
 import type { Build } from './build.ts';
 import type { BuildSpec } from './build-spec.ts';
 import { newBuildTrace } from './build-trace.ts';
+import type { ClaimedRow } from './claim-builds.ts';
 import type { InputHash } from './input-hash.ts';
 
 export interface NewBuild {
@@ -64,8 +65,16 @@ interface Written {
   readonly at: Date;
 }
 
+/** Either a row that is written or one that is claimed, which has no place. */
+interface WrittenOrClaimed extends Omit<Written, 'n' | 'number'>, ClaimedRow {
+  readonly n: number | null;
+  readonly accepted_number: number;
+}
+
 const STATEMENT = `${PREPARED} select * from accept_builds(
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`;
+const AND_CLAIM = `${PREPARED} select n, outcome, accepted_number, holder, at, (claimed).* from accept_and_claim_builds(
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`;
 
 export interface WriteBuildsOptions {
   /** For whoever holds the row of a project; else such builds are BUSY. */
@@ -81,9 +90,43 @@ export async function writeBuilds(
   options: WriteBuildsOptions,
 ): Promise<Acceptance[]> {
   const earlier = findEarlier(rows);
-  const first = earlier.size === 0 ? rows : rows.filter((row) => !earlier.has(row));
+  const first = firstOnes(rows, earlier);
+  const written = await db.executeQuery<Written>(CompiledQuery.raw(STATEMENT, terms(first, options)));
+  return outcomesOf(rows, earlier, written.rows);
+}
+
+/** The same, and a claim with its terms (see `claimTerms`) with the same commit: what that has given, for `tellClaim`. */
+export async function writeAndClaim(
+  db: Database | DatabaseTransaction,
+  rows: readonly BuildRow[],
+  { claim, ...options }: WriteBuildsOptions & { readonly claim: readonly unknown[] },
+): Promise<{ readonly acceptances: readonly Acceptance[]; readonly given: readonly ClaimedRow[] }> {
+  const earlier = findEarlier(rows);
+  const values = [...terms(firstOnes(rows, earlier), options), ...claim];
+  const result = await db.executeQuery<WrittenOrClaimed>(CompiledQuery.raw(AND_CLAIM, values));
+  const written: Written[] = [];
+  const given: ClaimedRow[] = [];
+  for (const row of result.rows) {
+    const { n, outcome, accepted_number: number, holder, at } = row;
+    if (n === null) given.push(row);
+    else written.push({ n, outcome, number, holder, at });
+  }
+  return { acceptances: outcomesOf(rows, earlier, written), given };
+}
+
+/** One of several with the same key is written. */
+function firstOnes(rows: readonly BuildRow[], earlier: ReadonlyMap<BuildRow, BuildRow>): readonly BuildRow[] {
+  return earlier.size === 0 ? rows : rows.filter((row) => !earlier.has(row));
+}
+
+function outcomesOf(
+  rows: readonly BuildRow[],
+  earlier: ReadonlyMap<BuildRow, BuildRow>,
+  found: readonly Written[],
+): Acceptance[] {
+  const first = firstOnes(rows, earlier);
   const written = new Map<BuildRow, Acceptance>();
-  for (const one of await write(db, first, options)) {
+  for (const one of found) {
     const row = first[one.n - 1] as BuildRow;
     written.set(row, toAcceptance(row, one));
   }
@@ -110,15 +153,11 @@ function findEarlier(rows: readonly BuildRow[]): ReadonlyMap<BuildRow, BuildRow>
   return earlier;
 }
 
-async function write(
-  db: Database | DatabaseTransaction,
-  rows: readonly BuildRow[],
-  { waits, notices }: WriteBuildsOptions,
-): Promise<Written[]> {
+function terms(rows: readonly BuildRow[], { waits, notices }: WriteBuildsOptions): unknown[] {
   const builds = rows.map(({ build }) => build);
   const texts = (pick: (build: NewBuild) => string | null) => textArray(builds.map(pick));
   const uuids = (pick: (build: NewBuild) => string | null) => uuidArray(builds.map(pick));
-  const values = [
+  return [
     uuidArray([...new Set(builds.map(({ projectId }) => projectId))]),
     waits,
     textArray(notices),
@@ -136,7 +175,6 @@ async function write(
     texts(({ action }) => action),
     textArray(rows.map(({ traceparent }) => traceparent)),
   ];
-  return (await db.executeQuery<Written>(CompiledQuery.raw(STATEMENT, values))).rows;
 }
 
 function toAcceptance(row: BuildRow, { outcome, number, holder, at }: Written): Acceptance {

@@ -109,6 +109,10 @@ export class ApiCoordinator implements Coordinator {
     await this.#request('stop', {});
   }
 
+  onAccept(): () => void {
+    return () => {};
+  }
+
   onWork(wake: () => void): () => void {
     return this.#hints.onWork(wake);
   }

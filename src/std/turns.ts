@@ -22,6 +22,17 @@ export class Turns {
     signal?.throwIfAborted();
     if (this.#running >= this.#limit) await this.#wait(signal);
     else this.#running += 1;
+    return this.#leave();
+  }
+
+  /** The same at once, or null: others are at it. */
+  tryEnter(): (() => void) | null {
+    if (this.#running >= this.#limit) return null;
+    this.#running += 1;
+    return this.#leave();
+  }
+
+  #leave(): () => void {
     let left = false;
     return () => {
       if (left) return;

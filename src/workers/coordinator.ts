@@ -32,6 +32,11 @@ export interface Coordinator {
   register(worker: NewWorker, places: number): Promise<Registration>;
   /** Up to `limit` builds that ask for no other labels, and are now the worker's; none when nothing is ready. */
   claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]>;
+  /**
+   * What this process accepts may be claimed with the commit that accepts it: for places that `keep` gives, when it gives any.
+   * Only beside the database. Until the returned function is called.
+   */
+  onAccept(keep: () => Promise<FreePlaces | null>): () => void;
   /** What administrators say of the worker, and with which labels it claims. */
   readStanding(): Promise<Standing>;
   /** Renews the leases of these attempts. */
@@ -57,6 +62,14 @@ export interface Coordinator {
   readonly tasks: TaskCoordinator;
   /** What a worker does for all; null where others do. */
   readonly duties: Duties | null;
+}
+
+/** Places of a worker that are kept for what it may be given. */
+export interface FreePlaces {
+  readonly labels: readonly string[];
+  readonly count: number;
+  /** To be called once: these builds are the worker's now, and the places its own again. */
+  readonly release: (claimed: readonly ClaimedBuild[]) => void;
 }
 
 export interface Registration {

@@ -1,14 +1,15 @@
 /** Hands out builds from Postgres, to a worker beside it. */
 import type { DriftCounter } from '../agents/drift.ts';
+import type { Acceptor } from '../builds/acceptor.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
-import { type AttemptKey, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
+import { type AttemptKey, type Claimer, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { LEASE_SECONDS } from '../builds/lease.ts';
 import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
 import { inheritBuilds, rescueBuilds } from '../builds/rescue-builds.ts';
 import { ensurePartitions } from '../database/partitions.ts';
 import { BUILDS_TOPIC, ordersTopic, QUEUE_TOPIC, WORKERS_TOPIC, workerTopic, workTopic } from '../events/topics.ts';
 import { recordDrift } from './agent-drift.ts';
-import type { Coordinator, Duties } from './coordinator.ts';
+import type { Coordinator, Duties, FreePlaces } from './coordinator.ts';
 import { findRemains } from './find-remains.ts';
 import { isElsewhere } from './is-elsewhere.ts';
 import { keepHouse } from './janitor.ts';
@@ -18,7 +19,10 @@ import { markDraining, markStopped, type NewWorker, registerWorker, updateAgents
 import { readStanding } from './standing.ts';
 
 /** `controlDb`: connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
-export type PostgresCoordinatorDeps = PostgresLedgerDeps & PostgresTaskDeps;
+export type PostgresCoordinatorDeps = PostgresLedgerDeps &
+  PostgresTaskDeps & {
+    readonly acceptor: Pick<Acceptor, 'serve'>;
+  };
 
 interface Self {
   readonly id: string;
@@ -59,8 +63,19 @@ export class PostgresCoordinator implements Coordinator {
   }
 
   claim(labels: readonly string[], limit: number) {
+    return claimBuilds(this.#deps, this.#claimer(labels), limit);
+  }
+
+  onAccept(keep: () => Promise<FreePlaces | null>) {
+    return this.#deps.acceptor.serve(async () => {
+      const places = await keep();
+      return places && { ...places, claimer: this.#claimer(places.labels) };
+    });
+  }
+
+  #claimer(labels: readonly string[]): Claimer {
     const { id: workerId, name: workerName } = this.#self;
-    return claimBuilds(this.#deps, { workerId, workerName, labels, projectIds: null }, limit);
+    return { workerId, workerName, labels, projectIds: null };
   }
 
   readStanding() {

@@ -15,8 +15,8 @@ import { Deadline } from '../std/deadline.ts';
 import { failpoint } from '../std/failpoint.ts';
 import { type Loop, startLoop } from '../std/loop.ts';
 import { toPublicId } from '../std/public-id.ts';
-import { Turns } from '../std/turns.ts';
 import { VERSION } from '../std/version.ts';
+import { Claims } from './claims.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { DrainMode } from './drain-mode.ts';
 import { readHardware } from './hardware.ts';
@@ -76,11 +76,9 @@ export class Worker implements AsyncDisposable {
   readonly #labels: readonly string[];
   readonly #leaveMs: number;
   readonly #orders: Orders;
-  /** As the last look at what is said of this worker gave them. */
-  #claimLabels: readonly string[] = [];
   readonly #tasks: TaskWorker;
   readonly #readiness: Readiness;
-  readonly #turns = new Turns(1);
+  readonly #places: Claims;
   readonly #attempts = new Map<string, Attempt>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
@@ -123,12 +121,20 @@ export class Worker implements AsyncDisposable {
         this.#tasks.release();
       },
     });
+    this.#places = new Claims({
+      coordinator: this.#coordinator,
+      readiness: this.#readiness,
+      orders: this.#orders,
+      free: () => (this.#draining ? 0 : this.#capacity - this.#attempts.size),
+      runningTasks: () => this.#tasks.running,
+      start: (build) => this.#start(build),
+    });
     const taskDeps = { ...this.#deps, coordinator: this.#coordinator.tasks };
     this.#tasks = new TaskWorker(taskDeps, {
-      labels: () => this.#claimLabels,
-      places: () => this.#places(),
+      labels: () => this.#places.labels,
+      places: () => this.#places.places(),
       maxTasks: this.#maxTasks,
-      turns: this.#turns,
+      turns: this.#places.turns,
       onFree: () => this.#offerPlace(),
     });
   }
@@ -180,7 +186,7 @@ export class Worker implements AsyncDisposable {
       this.#loops.push(started);
       return started;
     };
-    const claim = loop('claim', LOOK_EVERY_MS, () => this.#claim());
+    const claim = loop('claim', LOOK_EVERY_MS, () => this.#places.claim());
     this.#claims = claim;
     const beat = loop('heartbeat', HEARTBEAT_EVERY_MS, () => this.#beat(), BEAT_AGAIN_MS);
     loop('cut off', BEAT_AGAIN_MS, async () => this.#endWhatIsCutOff());
@@ -194,6 +200,7 @@ export class Worker implements AsyncDisposable {
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
     this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));
+    this.#offs.push(coordinator.onAccept(() => this.#places.keep()));
     this.#wakeBeat = beat.wake;
     for (const build of inherited) this.#start(build);
     claim.wake();
@@ -211,6 +218,7 @@ export class Worker implements AsyncDisposable {
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
     await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks.stopClaiming()]);
+    await this.#places.turns.take(async () => {});
     const ended = () =>
       Promise.all([this.#tasks.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
     if (this.#grace.within(graceMs)) this.#drainMode = mode;
@@ -239,37 +247,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #wakeBeat = () => {};
-  /** A place that becomes free is to be offered: the last look has not found all that waits. */
-  #wants = true;
   #beatSoon: NodeJS.Timeout | null = null;
-
-  async #claim(): Promise<void> {
-    let more = true;
-    while (more && !this.#draining) more = await this.#turns.take(() => this.#claimOnce());
-  }
-
-  /** May there be more to claim, and is there room? */
-  async #claimOnce(): Promise<boolean> {
-    this.#wants = true;
-    const free = (await this.#places()) - this.#tasks.running;
-    if (free <= 0) return false;
-    const claimed = await this.#coordinator.claim(this.#claimLabels, free);
-    for (const build of claimed) this.#start(build);
-    this.#wants = claimed.length === free;
-    return this.#wants;
-  }
-
-  /** Places that no build has; 0 while nothing may begin. Those count, too, that become free while this is found out. */
-  async #places(): Promise<number> {
-    if (this.#free() <= 0 || !(await this.#readiness.isReady())) return 0;
-    const { takesWork, labels } = await this.#orders.heedLately();
-    this.#claimLabels = labels;
-    return takesWork ? this.#free() : 0;
-  }
-
-  #free(): number {
-    return this.#draining ? 0 : this.#capacity - this.#attempts.size;
-  }
 
   #start(build: ClaimedBuild): void {
     const key = keyOf(build);
@@ -316,7 +294,7 @@ export class Worker implements AsyncDisposable {
 
   /** What waits and was not taken for want of a place may be taken now; all else is announced. */
   #offerPlace(): void {
-    if (this.#wants) this.#claims?.wake();
+    if (this.#places.wants) this.#claims?.wake();
   }
 
   async #beat(): Promise<void> {

@@ -1,8 +1,7 @@
 import { sql } from 'kysely';
-import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { acceptBuild } from '../../src/builds/accept-build.ts';
-import { findBuild } from '../../src/builds/build.ts';
+import { type ClaimedBuild, findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { DiskWatch } from '../../src/builds/full-disk.ts';
@@ -11,12 +10,12 @@ import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import { type StartedBuild, startBuild } from '../../src/builds/start-build.ts';
 import { BudgetExceededError, DiskFullError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/read-events.ts';
-import { projectTopic } from '../../src/events/topics.ts';
+import { BUILDS_TOPIC, projectTopic } from '../../src/events/topics.ts';
 import { openOrchestrator } from '../../src/orchestrator.ts';
 import { archiveProject, updateProject } from '../../src/projects/change-project.ts';
 import type { Project } from '../../src/projects/project.ts';
 import { armFailpoints, type Failpoint } from '../../src/std/failpoint.ts';
-import { registerWorker } from '../../src/workers/registry.ts';
+import { claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -290,10 +289,8 @@ test('nothing is removed that a build names, or is about to name', async () => {
   const remove = (table: string, id: string) => sql`delete from ${sql.table(table)} where id = ${id}`.execute(db);
   const { build } = await start(some);
   await expect(remove('projects', some.id)).rejects.toThrow('is named by build_audit (project_id)');
-  const workerId = v7();
-  await registerWorker(db, { id: workerId, name: 'w', place: 'w', version: '1', capacity: 1, agents: [] });
-  const claimer = { workerId, workerName: 'w', labels: ['provider:scripted'], projectIds: [some.id] };
-  expect(await claimBuilds(orchestrator, claimer, 1)).toMatchObject([{ id: build.id }]);
+  const workerId = await registerByHand(stack);
+  expect(await claimBuilds(orchestrator, { ...claimer(workerId), projectIds: [some.id] }, 1)).toMatchObject([{ id: build.id }]);
   await expect(remove('workers', workerId)).rejects.toThrow('is named by build_attempts (worker_id)');
   await expect(remove('build_audit', build.id)).rejects.toThrow('is named by build_attempts (build_id)');
   await sql`delete from build_attempts where build_id = ${build.id}`.execute(db);
@@ -318,3 +315,60 @@ function acceptBuildAlone<T>(build: NewBuild, work?: () => Promise<T>): Promise<
     return work?.();
   });
 }
+
+test('free places are filled with the commit that accepts builds: as by a claim, and nobody is waited for', async () => {
+  const { orchestrator } = stack;
+  const { acceptor, db, hub } = orchestrator;
+  const [project, other] = [await stack.createProject(), await stack.createProject()];
+  await sql`update queue_items set ready_at = now() + interval '1 hour' where claimed_at is null`.execute(db);
+  const workerId = await registerByHand(stack);
+  const { build: urgent } = await start(project, { priority: 9 });
+  const given: string[][] = [];
+  let count = 1;
+  const keep = async () => ({
+    claimer: claimer(workerId),
+    count,
+    release: (claimed: readonly ClaimedBuild[]) => void given.push(claimed.map(({ id }) => id)),
+  });
+  let woken = 0;
+  const offs = [
+    acceptor.serve(keep),
+    hub.on(BUILDS_TOPIC, () => {
+      woken += 1;
+    }),
+  ];
+  try {
+    const { build: second } = await start(project);
+    expect([given, woken]).toEqual([[[urgent.id]], 1]);
+    expect(await findBuild(db, urgent.id)).toMatchObject({ status: 'RUNNING', workerId, attemptNo: 1 });
+    expect(await findBuild(db, second.id)).toMatchObject({ status: 'PENDING' });
+
+    // Another claim is on its way; and the worker is being told something.
+    for (const held of [
+      sql`select from queue_state for update`,
+      sql`select from workers where id = ${workerId} for update`,
+    ])
+      await db.transaction().execute(async (trx) => {
+        await held.execute(trx);
+        expect(await start(other)).toMatchObject({ deduplicated: false });
+      });
+    expect([given.slice(1), woken]).toEqual([[[], []], 3]);
+
+    count = 9;
+    await Promise.all([start(project), start(project), start(project)]);
+    await start(other);
+    expect(woken).toBe(3);
+    const waiting = await db
+      .selectFrom('build_audit')
+      .select('id')
+      .where('project_id', 'in', [project.id, other.id])
+      .where('status', '=', 'PENDING')
+      .execute();
+    expect(waiting).toEqual([]);
+    expect(new Set(given.flat())).toContain(second.id);
+    expect(new Set(given.flat()).size).toBe(given.flat().length);
+    expect(await sql`select * from queue_check()`.execute(db)).toMatchObject({ rows: [] });
+  } finally {
+    for (const off of offs) off();
+  }
+});
