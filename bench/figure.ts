@@ -35,18 +35,20 @@ export interface Case {
   /** Unique within the figure. */
   readonly name: string;
   readonly role: Role;
+  /** Each turn is of a process of its own: there is nothing to warm up. */
+  readonly isFresh?: boolean;
   /** Prepares everything that is not measured: databases, rows, servers, connections. */
   open(bench: Bench): Promise<Rig>;
 }
 
 export interface Rig extends AsyncDisposable {
-  /** Works for about `seconds`; called for each repetition, and once before them to warm up. */
+  /** Works for about `seconds`; called for each repetition, and before them to warm up. */
   run(turn: Turn): Promise<Sample>;
 }
 
 export interface Turn {
   readonly seconds: number;
-  /** 0 is the warm-up, which is proved and not counted. */
+  /** 0 in each turn of the warm-up, which is proved and not counted. */
   readonly repetition: number;
 }
 

@@ -3,17 +3,22 @@ import { loadavg } from 'node:os';
 import { createBench } from './bench.ts';
 import { readCpuUs } from './cpu.ts';
 import type { BenchPostgres } from './database.ts';
-import type { Case, Figure, Rig, Turn } from './figure.ts';
+import type { Case, Figure, Rig, Sample, Turn } from './figure.ts';
 import { judge, type Repetition, rotate, summarize } from './judge.ts';
 import type { CaseResult, FigureResult } from './result.ts';
 
-const WARM_UP_SECONDS = 0.5;
+/** A turn of the warm-up. */
+const WARM_UP_SECONDS = 0.25;
+/** A warm-up ends with the first turn that is less faster than the best before it. */
+const FASTER = 1.05;
 
 export interface Extent {
   readonly isQuick: boolean;
   /** Of one case in one repetition. */
   readonly seconds: number;
   readonly repetitions: number;
+  /** Each case warms up for so many seconds at least, and no longer than three times as many. */
+  readonly warmUpSeconds: number;
 }
 
 interface OpenCase {
@@ -35,14 +40,27 @@ export async function measureCases(
     const rig = resources.use(await about.open(bench));
     open.push({ about, rig, repetitions: [] });
   }
-  for (let repetition = 0; repetition <= extent.repetitions; repetition += 1) {
-    const seconds = repetition === 0 ? Math.min(WARM_UP_SECONDS, extent.seconds) : extent.seconds;
+  for (const opened of open) if (!opened.about.isFresh) await warmUp(opened, extent.warmUpSeconds);
+  for (let repetition = 1; repetition <= extent.repetitions; repetition += 1) {
     for (const opened of rotate(open, repetition)) {
-      const measured = await measureTurn(opened, { seconds, repetition }, postgres);
-      if (repetition > 0) opened.repetitions.push(measured);
+      opened.repetitions.push(await measureTurn(opened, { seconds: extent.seconds, repetition }, postgres));
     }
   }
   return open.map(({ about, repetitions }) => summarize(about, repetitions));
+}
+
+/** Until a case is no faster than it was: its code is compiled, its plans are made. What it does is proved, and not counted. */
+async function warmUp(opened: OpenCase, atLeast: number): Promise<void> {
+  let best = 0;
+  for (let spent = 0; spent < 3 * atLeast; ) {
+    const sample = await opened.rig.run({ seconds: WARM_UP_SECONDS, repetition: 0 });
+    await prove(opened.about, sample);
+    const rate = sample.operations / sample.seconds;
+    if (spent >= atLeast && rate < best * FASTER) return;
+    best = Math.max(best, rate);
+    // At least what was asked for: a turn that says that it took no time must end, too.
+    spent += Math.max(sample.seconds, WARM_UP_SECONDS);
+  }
 }
 
 async function measureTurn({ about, rig }: OpenCase, turn: Turn, postgres: BenchPostgres): Promise<Repetition> {
@@ -50,17 +68,21 @@ async function measureTurn({ about, rig }: OpenCase, turn: Turn, postgres: Bench
   const before = readCpuUs(watched);
   const { proof, ...sample } = await rig.run(turn);
   const after = readCpuUs(watched);
-  if (!(sample.operations > 0)) throw new Error(`${about.name}: nothing was done in ${sample.seconds} s`);
-  const proofs = await proof();
-  if (proofs.length === 0) throw new Error(`${about.name} does not prove its work`);
-  for (const { what, expected, found } of proofs) {
-    if (expected !== found) throw new Error(`${about.name}: ${what}: expected ${expected}, found ${found}`);
-  }
+  await prove(about, { ...sample, proof });
   const [clientUs = null, postgresUs = null] = after.map((us, index) => {
     const from = before[index] ?? null;
     return us === null || from === null ? null : us - from;
   });
   return { sample, clientUs, postgresUs };
+}
+
+async function prove({ name }: Case, { operations, seconds, proof }: Sample): Promise<void> {
+  if (!(operations > 0)) throw new Error(`${name}: nothing was done in ${seconds} s`);
+  const proofs = await proof();
+  if (proofs.length === 0) throw new Error(`${name} does not prove its work`);
+  for (const { what, expected, found } of proofs) {
+    if (expected !== found) throw new Error(`${name}: ${what}: expected ${expected}, found ${found}`);
+  }
 }
 
 /** Rejects when the figure cannot be measured: a case fails, or does not prove its work. */

@@ -10,8 +10,6 @@ const RAW = new URL('../sockets/raw-server.ts', import.meta.url);
 
 /** In a quick run, too: among fewer, what a process has for itself weighs more than they do. */
 const SUBSCRIBERS = 10_000;
-/** Of the turn that is not counted. */
-const FEWER = 500;
 /** Before anything is measured: what a server has loaded and compiled after these is nobody's share. */
 const FIRST = 1_000;
 const SELECTION = '__typename cursor type at ... on BuildProgressed { message } build { id status }';
@@ -43,10 +41,11 @@ function waiting(name: string, role: Role, open: (bench: Bench) => Promise<Opene
   return {
     name,
     role,
+    isFresh: true,
     async open(bench) {
       return {
-        async run({ repetition }) {
-          const all = repetition === 0 ? FEWER : (bench.size ?? SUBSCRIBERS);
+        async run() {
+          const all = bench.size ?? SUBSCRIBERS;
           const first = Math.min(FIRST, all / 2);
           const count = all - first;
           const { server, subscribers } = await open(bench);

@@ -30,8 +30,8 @@ interface Route {
   ended(): Promise<number>;
 }
 
-/** One after the other, or bursts of which the last start counts. */
-async function pickUp(route: Route, { seconds }: Turn, burst: number): Promise<Sample> {
+/** One after the other, or bursts of which the last start counts. To warm up, each follows the other at once. */
+async function pickUp(route: Route, { seconds, repetition }: Turn, burst: number): Promise<Sample> {
   const before = { count: await route.count(), ended: await route.ended() };
   const latenciesMs: number[] = [];
   const startedAt = performance.now();
@@ -41,7 +41,7 @@ async function pickUp(route: Route, { seconds }: Turn, burst: number): Promise<S
     const starts = await route.startsOf(ids);
     const last = starts.reduce((latest, at) => (at > latest ? at : latest));
     latenciesMs.push(Number(last - from) / 1e6);
-    await new Promise((done) => setTimeout(done, PAUSE_MS));
+    if (repetition > 0) await new Promise((done) => setTimeout(done, PAUSE_MS));
   }
   const expected = latenciesMs.length * burst;
   return {

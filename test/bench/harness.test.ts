@@ -13,16 +13,22 @@ import type { FigureResult } from '../../bench/result.ts';
 import { measureTwice } from '../../bench/verdict.ts';
 
 const POSTGRES = { url: 'postgres://nowhere', pid: process.pid };
-const EXTENT = { isQuick: true, seconds: 1 };
+const EXTENT = { isQuick: true, seconds: 1, warmUpSeconds: 1 };
 
 interface Fake {
   readonly name: string;
   /** Operations of a second, of each repetition after the warm-up. */
   readonly rates: readonly number[];
+  /** The same of the turns of the warm-up; they are all alike if absent. */
+  readonly warmUp?: readonly number[];
   readonly proofs?: readonly Proof[];
 }
 
-function fake({ name, rates, proofs = [{ what: 'rows', expected: 1, found: 1 }] }: Fake, turns: string[] = []): Case {
+function fake(
+  { name, rates, warmUp = [], proofs = [{ what: 'rows', expected: 1, found: 1 }] }: Fake,
+  turns: string[] = [],
+): Case {
+  const cold = [...warmUp];
   return {
     name,
     role: 'ours',
@@ -30,7 +36,7 @@ function fake({ name, rates, proofs = [{ what: 'rows', expected: 1, found: 1 }] 
       return {
         async run({ repetition }) {
           turns.push(name);
-          const operations = rates[repetition - 1] ?? 1;
+          const operations = (repetition === 0 ? cold.shift() : rates[repetition - 1]) ?? 1;
           return { operations, seconds: 1, latenciesMs: [1, 2, 3], values: { bytes: 7 }, proof: async () => proofs };
         },
         async [Symbol.asyncDispose]() {
@@ -57,7 +63,23 @@ test('each case is first, second and third equally often, and all are closed in 
   const turns: string[] = [];
   const cases = ['a', 'b', 'c'].map((name) => fake({ name, rates: [1, 1, 1] }, turns));
   await measure({ name: 'turns', title: 'Turns', cases, goals: [] }, 3);
-  expect(turns.join(' ')).toBe('a b c b c a c a b a b c end of c end of b end of a');
+  expect(turns.join(' ')).toBe('a a b b c c b c a c a b a b c end of c end of b end of a');
+});
+
+test('a case warms up until it is no faster, and not for ever', async () => {
+  async function turnsOf(warmUp: readonly number[], repetitions = 1) {
+    const turns: string[] = [];
+    const { cases } = await measure({ ...figureOf(fake({ name: 'ours', rates: [7], warmUp }, turns)), goals: [] });
+    expect(cases[0]?.rate.median).toBe(7);
+    return turns.filter((turn) => turn === 'ours').length - repetitions;
+  }
+  expect(await turnsOf([100, 104])).toBe(2);
+  expect(await turnsOf([100, 200, 201])).toBe(3);
+  expect(await turnsOf([100, 200, 400, 800, 1_600])).toBe(3);
+  const turns: string[] = [];
+  const fresh = { ...fake({ name: 'ours', rates: [7] }, turns), isFresh: true };
+  await measure(figureOf(fresh));
+  expect(turns).toEqual(['ours', 'end of ours']);
 });
 
 test('what is compared is the median of the repetitions, without the warm-up', async () => {
