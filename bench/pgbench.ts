@@ -64,7 +64,7 @@ async function runPgbench({ url, clients, script }: Statements, { seconds }: Tur
     });
     const operations = Number(/actually processed: (\d+)/.exec(stdout)?.[1]);
     const rate = Number(/^tps = ([\d.]+) \(without/m.exec(stdout)?.[1]);
-    return { operations, seconds: operations / rate, latenciesMs: await readLog(folder) };
+    return { operations, seconds: rate > 0 ? operations / rate : seconds, latenciesMs: await readLog(folder) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Case, Figure, Goal, Proof, Rig } from '../../bench/figure.ts';
+import { selectFigures } from '../../bench/find-figures.ts';
 import { grow, growthTable, slope } from '../../bench/growth.ts';
 import { rotate } from '../../bench/judge.ts';
 import { closedLoop, median, quantile } from '../../bench/load.ts';
@@ -114,6 +115,45 @@ test('a figure whose proof fails, or that proves nothing, cannot be measured', a
   expect(idle.failure).toContain('ours: nothing was done');
 });
 
+test('cases are opened together, those that are open are closed when one cannot be, and a quick run has those of goals', async () => {
+  const turns: string[] = [];
+  const opened: string[] = [];
+  const ours = fake({ name: 'ours', rates: [1] }, turns);
+  const broken: Case = {
+    ...slow,
+    async open() {
+      opened.push('limit');
+      throw new Error('no such thing');
+    },
+  };
+  const late: Case = {
+    ...ours,
+    async open(bench) {
+      await new Promise((done) => setImmediate(done));
+      opened.push('ours');
+      return ours.open(bench);
+    },
+  };
+  await expect(measure({ ...figureOf(ours), cases: [late, broken] })).rejects.toThrow('no such thing');
+  expect([opened, turns]).toEqual([['limit', 'ours'], ['end of ours']]);
+  const peer: Case = { ...fake({ name: 'peer', rates: [1] }), role: 'peer' };
+  const figure = { ...figureOf(ours), cases: [ours, slow, peer] };
+  const names = async (isQuick: boolean) =>
+    (await measureFigure(figure, POSTGRES, { ...EXTENT, isQuick, repetitions: 1 })).cases.map(({ name }) => name);
+  expect(await names(true)).toEqual(['ours', 'limit']);
+  expect(await names(false)).toEqual(['ours', 'limit', 'peer']);
+});
+
+test('a figure is asked for by its name, and several by the beginning of theirs', () => {
+  const found = ['claim', 'claim-64', 'claim-keys', 'burst'].map((name) => ({
+    figure: { ...figureOf(slow), name },
+  }));
+  const names = (...only: string[]) => selectFigures(found, only).map(({ figure }) => figure.name);
+  expect(names('claim')).toEqual(['claim']);
+  expect(names('claim-', 'burst')).toEqual(['claim-64', 'claim-keys', 'burst']);
+  expect(names()).toHaveLength(4);
+});
+
 test('a figure fails that misses 0.7 of its goal twice, and is measured no more often', async () => {
   const at = (rate: number) => measure(figureOf(fake({ name: 'ours', rates: [rate, rate, rate] })));
   async function tried(...rates: number[]) {
@@ -153,7 +193,7 @@ test('the report has the losing rows and the reason of a failure', async () => {
     { name: 'fake', result, failure: null },
     { name: 'broken', result: null, failure: 'cannot be measured: no' },
   ];
-  const text = reportText({ at: 'now', isQuick: true, machine, figures });
+  const text = reportText({ at: 'now', isQuick: true, wholeSeconds: 1, machine, figures });
   expect(text).toContain('| fake | rate of ours / limit, at least 2 | 1.3 | missed |');
   expect(text).toContain('| broken | | | cannot be measured: no |');
   expect(text).toMatch(/^\| limit \| ours \| 100 \(100 - 100\) \|/m);
