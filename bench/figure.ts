@@ -13,6 +13,8 @@ export interface Figure {
   readonly goals: readonly Goal[];
   /** Not in the quick run. */
   readonly isLong?: boolean;
+  /** In the quick run it has one repetition: what it measures hardly changes from one to the next, and takes long. */
+  readonly isSteady?: boolean;
   /** How its cost is to be looked at as something grows. `npm run bench -- --growth` opens our cases at each size. */
   readonly growth?: Growth;
 }
@@ -35,13 +37,13 @@ export interface Case {
   /** Unique within the figure. */
   readonly name: string;
   readonly role: Role;
-  /** Each turn is of a process of its own: there is nothing to warm up. */
-  readonly isFresh?: boolean;
   /** Prepares everything that is not measured: databases, rows, servers, connections. */
   open(bench: Bench): Promise<Rig>;
 }
 
 export interface Rig extends AsyncDisposable {
+  /** Each turn is of a process of its own: there is nothing to warm up. */
+  readonly isFresh?: boolean;
   /** Works for about `seconds`; called for each repetition, and before them to warm up. */
   run(turn: Turn): Promise<Sample>;
 }

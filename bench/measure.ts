@@ -36,7 +36,7 @@ export async function measureCases(
   await using resources = new AsyncDisposableStack();
   const bench = createBench({ postgres, ...extent }, resources);
   const open = await openCases(cases, bench, resources);
-  for (const opened of open) if (!opened.about.isFresh) await warmUp(opened, extent.warmUpSeconds);
+  for (const opened of open) if (!opened.rig.isFresh) await warmUp(opened, extent.warmUpSeconds);
   for (let repetition = 1; repetition <= extent.repetitions; repetition += 1) {
     for (const opened of rotate(open, repetition)) {
       opened.repetitions.push(await measureTurn(opened, { seconds: extent.seconds, repetition }, postgres));
@@ -96,15 +96,15 @@ async function prove({ name }: Case, proof: Sample['proof']): Promise<void> {
 export async function measureFigure(figure: Figure, postgres: BenchPostgres, extent: Extent): Promise<FigureResult> {
   const before = loadavg()[0] ?? 0;
   const startedAt = performance.now();
-  const cases = await measureCases(extent.isQuick ? comparedCases(figure) : figure.cases, postgres, {
-    ...extent,
-    size: null,
-  });
+  const { isQuick } = extent;
+  const repetitions = isQuick && figure.isSteady ? 1 : extent.repetitions;
+  const compared = isQuick ? comparedCases(figure) : figure.cases;
+  const cases = await measureCases(compared, postgres, { ...extent, repetitions, size: null });
   return {
     name: figure.name,
     title: figure.title,
     seconds: extent.seconds,
-    repetitions: extent.repetitions,
+    repetitions,
     load: [before, loadavg()[0] ?? 0],
     wholeSeconds: (performance.now() - startedAt) / 1_000,
     cases,

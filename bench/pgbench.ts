@@ -34,8 +34,10 @@ export function statementsRig(
   options: Statements,
   prove: (transactions: number) => ReturnType<Awaited<ReturnType<Rig['run']>>['proof']>,
 ): Rig {
-  const load = findPgbench() === null ? runPool : runPgbench;
+  const isFresh = findPgbench() !== null;
+  const load = isFresh ? runPgbench : runPool;
   return {
+    isFresh,
     async run(turn) {
       const done = await load(options, turn);
       return { ...done, proof: () => prove(done.operations) };

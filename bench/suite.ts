@@ -10,7 +10,7 @@ import { plotGrowth } from './plot.ts';
 import { figureText, type Report, reportText } from './report.ts';
 import { measureTwice, type Verdict } from './verdict.ts';
 
-const QUICK: Extent = { isQuick: true, seconds: 0.4, repetitions: 3, warmUpSeconds: 0.75 };
+const QUICK: Extent = { isQuick: true, seconds: 0.4, repetitions: 3, warmUpSeconds: 0.5 };
 const FULL: Extent = { isQuick: false, seconds: 3, repetitions: 5, warmUpSeconds: 3 };
 
 export interface SuiteOptions {

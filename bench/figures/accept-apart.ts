@@ -84,6 +84,7 @@ const AFTER = 'told after the commit';
 export const figures: readonly Figure[] = [
   {
     name: 'accept-apart',
+    isLong: true,
     title: `startBuild by ${API_PROCESSES} API processes that listen, one caller each, against the same without a NOTIFY`,
     cases: [
       { name: OURS, role: 'ours', telling: 'with the commit' } as const,

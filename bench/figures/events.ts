@@ -97,6 +97,8 @@ function remote(perEntry: number): Case {
       const { databaseUrl, db } = await openApiData(bench, { projects: 1, builds: BUILDS });
       const rights = { scopes: ['work'], projectIds: null, expiresAt: null, createdBy: 'bench' } as const;
       const { token } = await createApiToken(db, { name: 'worker', ...rights });
+      // From another machine nobody reaches a repository of the server's own.
+      await sql`update projects set repository_url = 'https://git.example/bench.git'`.execute(db);
       const server = await bench.program(new URL('../programs/slipway-server.ts', import.meta.url), { databaseUrl });
       const { origin } = new URL(await server.call('url'));
       const worker = await bench.program(new URL('../programs/remote-worker.ts', import.meta.url), {

@@ -104,6 +104,7 @@ function fanOut(name: string, subscribers: number): Figure {
   const of = { subscribers, burst: 1 };
   return {
     name,
+    ...(subscribers > 1_000 ? { isLong: true } : {}),
     title: `One event to ${subscribers} subscribers, each with an id of its own, against raw ws.send`,
     cases: [
       way({ name: HUB, role: 'ours', server: 'slipway', ...of }),

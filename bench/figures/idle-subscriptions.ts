@@ -8,7 +8,7 @@ const CLIENTS = new URL('../sockets/clients.ts', import.meta.url);
 const PRODUCT = new URL('../sockets/product-server.ts', import.meta.url);
 const RAW = new URL('../sockets/raw-server.ts', import.meta.url);
 
-/** In a quick run, too: among fewer, what a process has for itself weighs more than they do. */
+/** Half of them in a quick run: among fewer, what a process has for itself weighs more than they do. */
 const SUBSCRIBERS = 10_000;
 /** Before anything is measured: what a server has loaded and compiled after these is nobody's share. */
 const FIRST = 1_000;
@@ -41,11 +41,11 @@ function waiting(name: string, role: Role, open: (bench: Bench) => Promise<Opene
   return {
     name,
     role,
-    isFresh: true,
     async open(bench) {
       return {
+        isFresh: true,
         async run() {
-          const all = bench.size ?? SUBSCRIBERS;
+          const all = bench.size ?? (bench.isQuick ? SUBSCRIBERS / 2 : SUBSCRIBERS);
           const first = Math.min(FIRST, all / 2);
           const count = all - first;
           const { server, subscribers } = await open(bench);
@@ -81,6 +81,7 @@ const LIMIT = 'raw ws sockets';
 export const figures: readonly Figure[] = [
   {
     name: 'idle-subscriptions',
+    isSteady: true,
     title: `Memory of the server for each of ${SUBSCRIBERS} idle subscriptions, against raw ws sockets`,
     cases: [waiting(OURS, 'ours', openProduct), waiting(LIMIT, 'limit', openRaw)],
     goals: [{ metric: 'bytes', of: OURS, against: LIMIT, atMost: 1.5 }],

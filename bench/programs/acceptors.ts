@@ -5,7 +5,7 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { openDatabase } from '../../src/database/database.ts';
 import { CONTROL_LIMITS } from '../../src/database/session-settings.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
-import { projectTopic } from '../../src/events/topics.ts';
+import { projectTopic, type Topic } from '../../src/events/topics.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
 import { closedLoop, type Load } from '../load.ts';
 import { openProduct } from '../product.ts';
@@ -19,6 +19,30 @@ export interface Acceptors {
   readonly telling: Telling;
   readonly projectIds: readonly string[];
 }
+
+class SilentHub extends EventHub {
+  override notices(): string[] {
+    return [];
+  }
+
+  override wake(): void {}
+}
+
+class LateHub extends EventHub {
+  override notices(): string[] {
+    return [];
+  }
+
+  override wake(...topics: readonly Topic[]): void {
+    this.announce(...topics);
+  }
+}
+
+const HUBS: Readonly<Record<Telling, typeof EventHub>> = {
+  'with the commit': EventHub,
+  'after it': LateHub,
+  never: SilentHub,
+};
 
 type Caller = Pick<Orchestrator, 'db' | 'hub' | 'acceptor'>;
 
@@ -64,15 +88,10 @@ export async function main({ databaseUrl, count, telling, projectIds }: Acceptor
 }
 
 async function openCaller(orchestrator: Orchestrator, telling: Telling, opened: AsyncDisposableStack): Promise<Caller> {
-  const { config, logger, databaseUrl: url } = orchestrator;
+  const { logger, databaseUrl: url } = orchestrator;
   const db = openDatabase({ url, poolSize: 2, name: 'api process', logger, limits: CONTROL_LIMITS });
   opened.defer(() => db.destroy());
-  const hub = opened.use(new EventHub({ url, db, logger }));
+  const hub = opened.use(new HUBS[telling]({ url, db, logger }));
   if (telling !== 'never') await hub.open();
-  const told: Record<Telling, Pick<EventHub, 'notices' | 'wake'>> = {
-    'with the commit': hub,
-    'after it': { notices: () => [], wake: (...topics) => hub.announce(...topics) },
-    never: { notices: () => [], wake: () => {} },
-  };
-  return { db, hub, acceptor: opened.use(new Acceptor({ config, db, hub: told[telling] })) };
+  return { db, hub, acceptor: opened.use(new Acceptor({ ...orchestrator, db, hub })) };
 }
