@@ -4,7 +4,7 @@ import type { Database } from '../../src/database/database.ts';
 import { createProject } from '../../src/projects/create-project.ts';
 import type { Case, Figure } from '../figure.ts';
 import { openProduct } from '../product.ts';
-import type { Acceptors, Telling } from '../programs/acceptors.ts';
+import type { Acceptors, main, Telling } from '../programs/acceptors.ts';
 
 const PROGRAM = new URL('../programs/acceptors.ts', import.meta.url);
 const API_PROCESSES = 20;
@@ -25,7 +25,9 @@ function accepting({ name, role, telling }: About): Case {
       const { url, db } = await bench.database({ migrated: true, poolSize: 1 });
       const projectIds = await addProjects(url);
       const settings: Acceptors = { databaseUrl: url, count: API_PROCESSES / PROGRAMS, telling, projectIds };
-      const programs = await Promise.all(Array.from({ length: PROGRAMS }, () => bench.program(PROGRAM, settings)));
+      const programs = await Promise.all(
+        Array.from({ length: PROGRAMS }, () => bench.program<typeof main>(PROGRAM, settings)),
+      );
       return {
         async run({ seconds }) {
           const before = await countBuilds(db);

@@ -11,13 +11,15 @@ import type { NewBuildEvent } from '../../src/events/event.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
 import { createProject } from '../../src/projects/create-project.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
-import { openApiData } from '../api.ts';
+import { type HttpServerMain, openApiData } from '../api.ts';
 import type { Case, Figure } from '../figure.ts';
-import { closedLoop, type Load } from '../load.ts';
+import { closedLoop } from '../load.ts';
 import { type Script, statementsRig } from '../pgbench.ts';
 import { openProduct } from '../product.ts';
-import type { RemoteWorker } from '../programs/remote-worker.ts';
+import type { main as remoteWorker } from '../programs/remote-worker.ts';
 
+const SERVER = new URL('../programs/slipway-server.ts', import.meta.url);
+const WORKER = new URL('../programs/remote-worker.ts', import.meta.url);
 const BUILDS = 32;
 /** Of about 220 bytes as a row. */
 const EVENT: NewBuildEvent = {
@@ -99,17 +101,17 @@ function remote(perEntry: number): Case {
       const { token } = await createApiToken(db, { name: 'worker', ...rights });
       // From another machine nobody reaches a repository of the server's own.
       await sql`update projects set repository_url = 'https://git.example/bench.git'`.execute(db);
-      const server = await bench.program(new URL('../programs/slipway-server.ts', import.meta.url), { databaseUrl });
+      const server = await bench.program<HttpServerMain>(SERVER, { databaseUrl });
       const { origin } = new URL(await server.call('url'));
-      const worker = await bench.program(new URL('../programs/remote-worker.ts', import.meta.url), {
+      const worker = await bench.program<typeof remoteWorker>(WORKER, {
         ...{ url: origin, token, builds: BUILDS, event: EVENT, perEntry },
-      } satisfies RemoteWorker);
+      });
       const claimed = await worker.call('claimed');
       if (claimed !== BUILDS) throw new Error(`the worker has ${claimed} builds`);
       const prove = await eventsProof(db);
       return {
         async run({ seconds }) {
-          const load: Load = await worker.call('run', { seconds });
+          const load = await worker.call('run', { seconds });
           const operations = load.operations * perEntry;
           return { ...load, operations, proof: () => prove(operations) };
         },

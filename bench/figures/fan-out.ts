@@ -1,8 +1,10 @@
 /** One event reaches everybody who follows its build. */
 import type { Bench } from '../bench.ts';
 import type { Case, Figure, Role, Sample } from '../figure.ts';
-import type { Program } from '../program.ts';
-import type { Subscribers } from '../sockets/clients.ts';
+import type { Program, ProgramOf } from '../program.ts';
+import type { main as clientsMain, Subscribers } from '../sockets/clients.ts';
+import type { main as productMain } from '../sockets/product-server.ts';
+import type { main as rawMain } from '../sockets/raw-server.ts';
 
 const CLIENTS = new URL('../sockets/clients.ts', import.meta.url);
 const PRODUCT = new URL('../sockets/product-server.ts', import.meta.url);
@@ -23,20 +25,26 @@ interface Way {
   readonly selection?: string;
 }
 
+/** What both servers can be asked. */
+interface Emitting {
+  emit(count: number): unknown;
+  cpu(): NodeJS.CpuUsage;
+}
+
 interface Opened {
-  readonly server: Program;
-  readonly clients: Program;
+  readonly server: Program<Emitting>;
+  readonly clients: ProgramOf<typeof clientsMain>;
 }
 
 async function openServer(bench: Bench, { server, subscribers, selection = FLAT }: Way): Promise<Opened> {
   if (server === 'raw') {
-    const raw = await bench.program(RAW, { text: TEXT });
+    const raw = await bench.program<typeof rawMain>(RAW, { text: TEXT });
     const { port } = await raw.call('about');
     const listeners: Subscribers = { port, path: '/', count: subscribers, messages: [], answers: 0 };
-    return { server: raw, clients: await bench.program(CLIENTS, listeners) };
+    return { server: raw, clients: await bench.program<typeof clientsMain>(CLIENTS, listeners) };
   }
   const { url } = await bench.database({ migrated: true });
-  const product = await bench.program(PRODUCT, { databaseUrl: url, builds: 1 });
+  const product = await bench.program<typeof productMain>(PRODUCT, { databaseUrl: url, builds: 1 });
   const { port, usualPort, token, builds } = await product.call('about');
   const query = `subscription { buildProgress(buildId: "${builds[0]}") { ${selection} } }`;
   const messages = [
@@ -46,7 +54,7 @@ async function openServer(bench: Bench, { server, subscribers, selection = FLAT 
   const ours = server === 'slipway';
   return {
     server: product,
-    clients: await bench.program(CLIENTS, {
+    clients: await bench.program<typeof clientsMain>(CLIENTS, {
       ...{ port: ours ? port : usualPort, path: ours ? '/graphql' : '/', count: subscribers },
       // The acknowledgement, and the event that the build was accepted.
       ...{ messages, answers: 2 },

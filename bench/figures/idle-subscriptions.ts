@@ -2,7 +2,10 @@
 import type { Bench } from '../bench.ts';
 import type { Case, Figure, Role } from '../figure.ts';
 import type { Program } from '../program.ts';
-import type { Subscribers } from '../sockets/clients.ts';
+import type { main as clientsMain, Subscribers } from '../sockets/clients.ts';
+import type { collected } from '../sockets/memory.ts';
+import type { main as productMain } from '../sockets/product-server.ts';
+import type { main as rawMain } from '../sockets/raw-server.ts';
 
 const CLIENTS = new URL('../sockets/clients.ts', import.meta.url);
 const PRODUCT = new URL('../sockets/product-server.ts', import.meta.url);
@@ -14,14 +17,20 @@ const SUBSCRIBERS = 10_000;
 const FIRST = 1_000;
 const SELECTION = '__typename cursor type at ... on BuildProgressed { message } build { id status }';
 
+/** What both servers can be asked. */
+interface Weighed {
+  memory: typeof collected;
+  open(): number;
+}
+
 interface Opened {
-  readonly server: Program;
+  readonly server: Program<Weighed>;
   readonly subscribers: Omit<Subscribers, 'count'>;
 }
 
 async function openProduct(bench: Bench): Promise<Opened> {
   const { url } = await bench.database({ migrated: true });
-  const server = await bench.program(PRODUCT, { databaseUrl: url, builds: 1 });
+  const server = await bench.program<typeof productMain>(PRODUCT, { databaseUrl: url, builds: 1 });
   const { port, token, builds } = await server.call('about');
   const query = `subscription { buildProgress(buildId: "${builds[0]}") { ${SELECTION} } }`;
   const messages = [
@@ -32,7 +41,7 @@ async function openProduct(bench: Bench): Promise<Opened> {
 }
 
 async function openRaw(bench: Bench): Promise<Opened> {
-  const server = await bench.program(RAW, { text: 'x' });
+  const server = await bench.program<typeof rawMain>(RAW, { text: 'x' });
   const { port } = await server.call('about');
   return { server, subscribers: { port, path: '/', messages: [], answers: 0 } };
 }
@@ -49,10 +58,10 @@ function waiting(name: string, role: Role, open: (bench: Bench) => Promise<Opene
           const first = Math.min(FIRST, all / 2);
           const count = all - first;
           const { server, subscribers } = await open(bench);
-          await using _first = await bench.program(CLIENTS, { ...subscribers, count: first } satisfies Subscribers);
+          await using _first = await bench.program<typeof clientsMain>(CLIENTS, { ...subscribers, count: first });
           const before = await server.call('memory');
           const startedAt = performance.now();
-          await using _clients = await bench.program(CLIENTS, { ...subscribers, count } satisfies Subscribers);
+          await using _clients = await bench.program<typeof clientsMain>(CLIENTS, { ...subscribers, count });
           const seconds = (performance.now() - startedAt) / 1_000;
           const after = await server.call('memory');
           const found = await server.call('open');

@@ -1,5 +1,5 @@
 /** A page of builds over HTTP, by a token that is looked up for each request. */
-import { type ApiData, openApiData, openApiLoad } from '../api.ts';
+import { type ApiData, type HttpServerMain, openApiData, openApiLoad } from '../api.ts';
 import type { Case, Figure, Role } from '../figure.ts';
 
 const CLIENTS = 32;
@@ -21,7 +21,7 @@ function listBy({ name, role, program, argument }: ServerOptions): Case {
     async open(bench) {
       const data = await openApiData(bench, { projects: 2, builds: BUILDS });
       const file = new URL(`../programs/${program}.ts`, import.meta.url);
-      const server = await bench.program(file, { databaseUrl: data.databaseUrl, ...argument });
+      const server = await bench.program<HttpServerMain>(file, { databaseUrl: data.databaseUrl, ...argument });
       const load = await openApiLoad(bench, server, { authorization: data.authorization, clients: CLIENTS });
       const expected = await listOf(data);
       return {

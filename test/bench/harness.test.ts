@@ -12,6 +12,7 @@ import { startProgram } from '../../bench/program.ts';
 import { reportText } from '../../bench/report.ts';
 import type { FigureResult } from '../../bench/result.ts';
 import { measureTwice } from '../../bench/verdict.ts';
+import type { main as echo } from './echo-program.ts';
 
 const POSTGRES = { url: 'postgres://nowhere', pid: process.pid };
 const EXTENT = { isQuick: true, seconds: 1, warmUpSeconds: 1 };
@@ -237,12 +238,13 @@ test('a closed loop has as many outstanding as it says, and fails with the first
 
 test('a program answers from a process of its own, with its errors, and ends', async () => {
   const file = new URL(`file://${fileURLToPath(new URL('echo-program.ts', import.meta.url))}`);
-  const program = await startProgram(file, { greeting: 'hello' });
+  const program = await startProgram<typeof echo>(file, { greeting: 'hello' });
   expect(await program.call('greet', 'you')).toEqual({ text: 'hello you', pid: program.pid });
   expect(program.pid).not.toBe(process.pid);
   await expect(program.call('fail')).rejects.toThrow('it does not');
+  // @ts-expect-error -- It has nothing of this name.
   await expect(program.call('nothing')).rejects.toThrow('the program has no nothing');
   await program[Symbol.asyncDispose]();
   await expect(program.call('greet', 'you')).rejects.toThrow('has ended');
-  await expect(startProgram(file, null)).rejects.toThrow('greeting');
+  await expect(startProgram(file, null as never)).rejects.toThrow('greeting');
 });
