@@ -28,7 +28,7 @@ export function plotGrowth(grown: readonly Grown[]): string {
   const curves: Curve[] = grown
     .flatMap(({ name, growth, lines }) =>
       lines.map((line) => ({
-        label: `${name}: ${growth.metric} by ${growth.axis}`,
+        label: `${lines.length > 1 ? line.name : name}: ${growth.metric} by ${growth.axis}`,
         points: relative(line.points),
       })),
     )

@@ -1,6 +1,6 @@
 /** One event reaches everybody who follows its build. */
 import type { Bench } from '../bench.ts';
-import type { Case, Figure, Role, Sample } from '../figure.ts';
+import type { Case, Figure, Growth, Role, Sample } from '../figure.ts';
 import type { Program, ProgramOf } from '../program.ts';
 import type { main as clientsMain, Subscribers } from '../sockets/clients.ts';
 import type { main as productMain } from '../sockets/product-server.ts';
@@ -63,12 +63,13 @@ async function openServer(bench: Bench, { server, subscribers, selection = FLAT 
 }
 
 function way(about: Way): Case {
-  const { name, role, subscribers, burst } = about;
+  const { name, role, burst } = about;
   return {
     name,
     role,
     async open(bench) {
-      const { server, clients } = await openServer(bench, about);
+      const subscribers = bench.size ?? about.subscribers;
+      const { server, clients } = await openServer(bench, { ...about, subscribers });
       let total = 0;
       return {
         async run({ seconds }): Promise<Sample> {
@@ -103,6 +104,8 @@ function way(about: Way): Case {
   };
 }
 
+/** Of the server for each frame. */
+const GROWTH: Growth = { axis: 'subscribers', sizes: [100, 1_000, 10_000], metric: 'serverUs' };
 const HUB = 'slipway';
 const NEST = 'slipway, nested selection';
 const LIMIT = 'raw ws.send';
@@ -124,6 +127,7 @@ function fanOut(name: string, subscribers: number): Figure {
       { metric: 'rate', of: HUB, against: LIMIT, atLeast: 0.8 },
       { metric: 'rate', of: NEST, against: LIMIT, atLeast: 0.8 },
     ],
+    ...(subscribers > 1_000 ? {} : { growth: GROWTH }),
   };
 }
 
