@@ -7,7 +7,7 @@ import { toPublicId } from '../src/std/public-id.ts';
 import type { Bench } from './bench.ts';
 import { openProduct } from './product.ts';
 import type { Program } from './program.ts';
-import type { HttpLoad, HttpLoaded, HttpTurn } from './programs/http-load.ts';
+import type { HttpLoad, HttpLoaded, HttpTurn, main as httpLoad } from './programs/http-load.ts';
 
 /** Of no value: for processes that share a database of the bench. */
 export const KEYS = { SLIPWAY_MASTER_KEY: Buffer.alloc(32, 'bench').toString('base64') };
@@ -38,16 +38,28 @@ export async function openApiData(
   return { databaseUrl, db, authorization: `Bearer ${token}`, projectIds: ids.map((id) => toPublicId('project', id)) };
 }
 
+/** What each of the servers can be asked. */
+export interface HttpServer {
+  url(): string;
+}
+
+/** `argument`: besides the database. */
+export type HttpServerMain = (argument: { readonly databaseUrl: string }) => Promise<HttpServer>;
+
 export interface ApiLoad {
   run(turn: HttpTurn): Promise<HttpLoaded>;
 }
 
 /** `server` in a process of its own, and its load in another one. */
-export async function openApiLoad(bench: Bench, server: Program, load: Omit<HttpLoad, 'url'>): Promise<ApiLoad> {
-  const url: string = await server.call('url');
-  const program = await bench.program(new URL('programs/http-load.ts', import.meta.url), {
+export async function openApiLoad(
+  bench: Bench,
+  server: Program<HttpServer>,
+  load: Omit<HttpLoad, 'url'>,
+): Promise<ApiLoad> {
+  const url = await server.call('url');
+  const program = await bench.program<typeof httpLoad>(new URL('programs/http-load.ts', import.meta.url), {
     url,
     ...load,
-  } satisfies HttpLoad);
+  });
   return { run: (turn) => program.call('run', turn) };
 }

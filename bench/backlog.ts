@@ -53,10 +53,13 @@ export async function fillQueue(
     await sql`insert into queue_gates (gate, max_running) select id::text, 1000000000 from projects`.execute(db);
   }
   const variable = hasCredential ? 'KEY' : '';
-  await sql`insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
+  // The gate of a project is looked up once.
+  await sql`with gates as materialized (
+      select id as gated, case when ${isGated} then id::text else queue_gate_of(id, ${variable}) end as gate from projects)
+    insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
     select gen_random_uuid(), ${kind}, project_id, case when ${isLimited} and n % 4 = 0 then 'key-' || n % 100
                 when ${keys}::int > 0 then 'key-' || n / ${projects}::int % greatest(1, ${keys}::int) else '' end,
-           ${variable}::text, case when ${isGated} then project_id::text else queue_gate_of(project_id, ${variable}) end,
+           ${variable}::text, gate,
            case when not ${isLimited} then '{}'::text[]
                 when n % 10 = 9 then array['gpu', 'provider:scripted']
                 else array['provider:' || case when n % 2 = 0 then 'scripted' else 'claude-code' end] end,
@@ -64,7 +67,8 @@ export async function fillQueue(
       from (select n, md5('0')::uuid as project_id from generate_series(0, ${hot - 1}::int) n
             union all
             select ${hot}::int + n, md5((n % ${projects}::int)::text)::uuid
-              from generate_series(0, ${projects * each - 1}::int) n) made`.execute(db);
+              from generate_series(0, ${projects * each - 1}::int) n) made
+      join gates on gated = project_id`.execute(db);
   for (;;) {
     const { rows } = await sql<{ n: number }>`select queue_sort_in(${SORTED_AT_ONCE}) as n`.execute(db);
     if (!rows[0]?.n) break;

@@ -1,6 +1,6 @@
 /** What a case gets to work with: databases on the figure's Postgres, programs in processes of their own, and the extent of the run. */
 import { type BenchDatabase, type BenchPostgres, openBenchDatabase } from './database.ts';
-import { type Program, startProgram } from './program.ts';
+import { type Main, type ProgramOf, startProgram } from './program.ts';
 
 export interface Bench {
   /** The quick run: less is stored beforehand, where that takes long. */
@@ -9,8 +9,8 @@ export interface Bench {
   readonly size: number | null;
   /** A new database. `migrated`: with Slipway's tables, as `slipway up` leaves them; else empty. */
   database(options: { readonly migrated: boolean; readonly poolSize?: number }): Promise<BenchDatabase>;
-  /** `file` beside the figure, in a process of its own: a server, or the load. Ends with the bench at the latest. */
-  program(file: URL, argument?: unknown): Promise<Program>;
+  /** `file`, whose `main` is an M, in a process of its own: a server, or the load. Ends with the bench at the latest. */
+  program<M extends Main>(file: URL, argument: Parameters<M>[0]): Promise<ProgramOf<M>>;
 }
 
 export interface BenchOptions {
@@ -25,6 +25,6 @@ export function createBench({ postgres, isQuick, size }: BenchOptions, resources
     isQuick,
     size,
     database: async (options) => resources.use(await openBenchDatabase(postgres, options)),
-    program: async (file, argument = null) => resources.use(await startProgram(file, argument)),
+    program: async (file, argument) => resources.use(await startProgram(file, argument)),
   };
 }

@@ -1,11 +1,13 @@
 /** Measures one figure in a process of its own: what an earlier one has left on the heap does not slow it down. */
 import type { BenchPostgres } from './database.ts';
-import { findFigures } from './find-figures.ts';
+import { figuresOf } from './find-figures.ts';
 import { type Extent, measureCases, measureFigure } from './measure.ts';
 import type { CaseResult, FigureResult } from './result.ts';
 
 export interface Order {
   readonly name: string;
+  /** In the folder of figures. */
+  readonly file: string;
   readonly postgres: BenchPostgres;
   readonly extent: Extent;
   /** Our cases at this size, instead of all for the goals. */
@@ -17,8 +19,8 @@ export type Outcome =
   | { readonly cases: readonly CaseResult[] }
   | { readonly failure: string };
 
-async function carryOut({ name, postgres, extent, size }: Order): Promise<Outcome> {
-  const found = (await findFigures([name])).find(({ figure }) => figure.name === name);
+async function carryOut({ name, file, postgres, extent, size }: Order): Promise<Outcome> {
+  const found = (await figuresOf(file)).find(({ figure }) => figure.name === name);
   if (!found) throw new Error(`there is no figure ${name}`);
   const { figure } = found;
   if (size === null) return { figure: await measureFigure(figure, postgres, extent) };

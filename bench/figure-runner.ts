@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Order, Outcome } from './figure-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('figure-process.ts', import.meta.url));
-const LONGEST_MS = { quick: 600_000, full: 3_600_000 };
+const LONGEST_MS = { quick: 300_000, full: 3_600_000 };
 
 export type Measured = Exclude<Outcome, { failure: string }>;
 

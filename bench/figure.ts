@@ -13,6 +13,8 @@ export interface Figure {
   readonly goals: readonly Goal[];
   /** Not in the quick run. */
   readonly isLong?: boolean;
+  /** In the quick run it has one repetition: what it measures hardly changes from one to the next, and takes long. */
+  readonly isSteady?: boolean;
   /** How its cost is to be looked at as something grows. `npm run bench -- --growth` opens our cases at each size. */
   readonly growth?: Growth;
 }
@@ -40,13 +42,15 @@ export interface Case {
 }
 
 export interface Rig extends AsyncDisposable {
-  /** Works for about `seconds`; called for each repetition, and once before them to warm up. */
+  /** Each turn is of a process of its own: there is nothing to warm up. */
+  readonly isFresh?: boolean;
+  /** Works for about `seconds`; called for each repetition, and before them to warm up. */
   run(turn: Turn): Promise<Sample>;
 }
 
 export interface Turn {
   readonly seconds: number;
-  /** 0 is the warm-up, which is proved and not counted. */
+  /** 0 in each turn of the warm-up, which is proved and not counted. */
   readonly repetition: number;
 }
 

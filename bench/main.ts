@@ -2,6 +2,7 @@
  * `npm run bench -- [--quick] [--only NAME]… [--json] [--list] [--growth]`: what Slipway's figures are beside their limits
  * and peers. See bench/README.md.
  */
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { installPeers } from './install.ts';
 
@@ -16,6 +17,8 @@ const { values } = parseArgs({
 });
 
 installPeers();
+// Each figure, and each program of it, is a process that loads the product: types are stripped and code is parsed once.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache', import.meta.url));
 // Not before the peers are there: figures import them.
 const { runSuite } = await import('./suite.ts');
 process.exitCode = await runSuite(values);

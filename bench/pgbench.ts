@@ -9,6 +9,8 @@ import type { Rig, Turn } from './figure.ts';
 import { closedLoop, type Load } from './load.ts';
 
 const run = promisify(execFile);
+/** After which one that has done nothing is not tried for longer. */
+const MOST_SECONDS = 8;
 
 export interface Script {
   /** Each transaction draws these, evenly and with both ends; a statement names one as `:name`. */
@@ -34,8 +36,10 @@ export function statementsRig(
   options: Statements,
   prove: (transactions: number) => ReturnType<Awaited<ReturnType<Rig['run']>>['proof']>,
 ): Rig {
-  const load = findPgbench() === null ? runPool : runPgbench;
+  const isFresh = findPgbench() !== null;
+  const load = isFresh ? runPgbench : runPool;
   return {
+    isFresh,
     async run(turn) {
       const done = await load(options, turn);
       return { ...done, proof: () => prove(done.operations) };
@@ -44,7 +48,15 @@ export function statementsRig(
   };
 }
 
-async function runPgbench({ url, clients, script }: Statements, { seconds }: Turn): Promise<Load> {
+/** Its clock runs while it connects, which takes longer than a short turn on a busy machine: then it is given more. */
+async function runPgbench(options: Statements, { seconds }: Turn): Promise<Load> {
+  for (let given = seconds; ; given = Math.max(1, given) * 2) {
+    const load = await pgbenchFor(options, given);
+    if (load.operations > 0 || given >= MOST_SECONDS) return load;
+  }
+}
+
+async function pgbenchFor({ url, clients, script }: Statements, seconds: number): Promise<Load> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-pgbench-'));
   try {
     const file = join(folder, 'script.sql');
@@ -64,7 +76,7 @@ async function runPgbench({ url, clients, script }: Statements, { seconds }: Tur
     });
     const operations = Number(/actually processed: (\d+)/.exec(stdout)?.[1]);
     const rate = Number(/^tps = ([\d.]+) \(without/m.exec(stdout)?.[1]);
-    return { operations, seconds: operations / rate, latenciesMs: await readLog(folder) };
+    return { operations, seconds: rate > 0 ? operations / rate : seconds, latenciesMs: await readLog(folder) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,13 +1,26 @@
 /** Growth as an SVG: both axes are logarithms, each line is a case against itself at 1x. */
 import type { Grown, Point } from './growth.ts';
 
-const WIDTH = 860;
+const WIDTH = 1_000;
 const HEIGHT = 420;
 const LEFT = 60;
-const RIGHT = 300;
+const RIGHT = 440;
 const TOP = 40;
 const BOTTOM = 50;
-const COLORS = ['#2563eb', '#dc2626', '#059669', '#d97706', '#7c3aed', '#0891b2', '#be185d', '#4d7c0f'];
+const COLORS = [
+  '#2563eb',
+  '#dc2626',
+  '#059669',
+  '#d97706',
+  '#7c3aed',
+  '#0891b2',
+  '#be185d',
+  '#4d7c0f',
+  '#6b7280',
+  '#92400e',
+  '#1e3a8a',
+  '#f472b6',
+];
 /** From a fourth to four times at least. */
 const LEAST_SPAN = 4;
 
@@ -28,7 +41,7 @@ export function plotGrowth(grown: readonly Grown[]): string {
   const curves: Curve[] = grown
     .flatMap(({ name, growth, lines }) =>
       lines.map((line) => ({
-        label: `${name}: ${growth.metric} by ${growth.axis}`,
+        label: `${name}${lines.length > 1 ? `, ${line.name}` : ''}: ${growth.metric} by ${growth.axis}`,
         points: relative(line.points),
       })),
     )

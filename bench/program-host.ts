@@ -1,12 +1,12 @@
 /** Runs the program of a figure, as `startProgram` asks over IPC; ends with the one who asked. */
-import type { Answer, Call, Served } from './program.ts';
+import type { Answer, Call } from './program.ts';
 
-let served: Served = {};
+let served: Readonly<Record<string, (argument: unknown) => unknown>> = {};
 
 async function answer({ name, argument }: Call): Promise<unknown> {
   if (name === 'main') {
     const given = argument as { readonly file: string; readonly argument: unknown };
-    const { main } = (await import(given.file)) as { main: (argument: unknown) => Promise<Served> };
+    const { main } = (await import(given.file)) as { main: (argument: unknown) => Promise<typeof served> };
     served = await main(given.argument);
     return null;
   }

@@ -9,32 +9,37 @@ import { fileURLToPath } from 'node:url';
 const HOST = fileURLToPath(new URL('program-host.ts', import.meta.url));
 const END_MS = 5_000;
 
-export interface Program extends AsyncDisposable {
+/** `main` of a program's file gives what can be called: each takes plain data, and gives some. `close` is called at the end. */
+export type Main = (argument: never) => Promise<object>;
+
+type Given<F> = F extends (argument: infer A, ...rest: never[]) => unknown ? A : never;
+type Taken<F> = F extends (...given: never[]) => infer R ? Awaited<R> : never;
+
+export interface Program<S> extends AsyncDisposable {
   readonly pid: number;
   /** Calls what `main` gave under this name; rejects with its error, or when the process has ended. */
-  // biome-ignore lint/suspicious/noExplicitAny: plain data, whose type the figure knows on both sides.
-  call(name: string, argument?: unknown): Promise<any>;
+  call<N extends keyof S & string>(
+    name: N,
+    ...argument: unknown extends Given<S[N]> ? [] : [argument: Given<S[N]>]
+  ): Promise<Taken<S[N]>>;
 }
 
-/** What `main` of a program gives. `close` is called at the end. */
-export interface Served {
-  // biome-ignore lint/suspicious/noExplicitAny: see above.
-  readonly [name: string]: (argument: any) => unknown;
-}
+export type ProgramOf<M extends Main> = Program<Awaited<ReturnType<M>>>;
 
 export type Call = { readonly id: number; readonly name: string; readonly argument: unknown };
 export type Answer = { readonly id: number; readonly value?: unknown; readonly error?: string };
 
 /** Resolves when `main` has. */
-export async function startProgram(file: URL, argument: unknown): Promise<Program> {
+export async function startProgram<M extends Main>(file: URL, argument: Parameters<M>[0]): Promise<ProgramOf<M>> {
   const child = fork(HOST, [], { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const open = new Map<number, PromiseWithResolvers<unknown>>();
+  const open = new Map<number, PromiseWithResolvers<never>>();
   let count = 0;
   let ended: Error | null = null;
   child.on('message', ({ id, value, error }: Answer) => {
     const waiting = open.get(id);
     open.delete(id);
-    if (error === undefined) waiting?.resolve(value);
+    // Of the type that the program's file has for it.
+    if (error === undefined) waiting?.resolve(value as never);
     else waiting?.reject(new Error(error));
   });
   const exited = once(child, 'exit').then(([code, signal]) => {
@@ -42,10 +47,10 @@ export async function startProgram(file: URL, argument: unknown): Promise<Progra
     for (const waiting of open.values()) waiting.reject(ended);
     open.clear();
   });
-  function call(name: string, value: unknown = null): Promise<unknown> {
+  function call(name: string, value: unknown = null): Promise<never> {
     if (ended) return Promise.reject(ended);
     count += 1;
-    const waiting = Promise.withResolvers<unknown>();
+    const waiting = Promise.withResolvers<never>();
     open.set(count, waiting);
     child.send({ id: count, name, argument: value } satisfies Call);
     return waiting.promise;

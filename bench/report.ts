@@ -18,15 +18,17 @@ export interface Machine {
 export interface Report {
   readonly at: string;
   readonly isQuick: boolean;
+  /** Of all figures, with Postgres. */
+  readonly wholeSeconds: number;
   readonly machine: Machine;
   readonly figures: readonly (Verdict & { readonly name: string })[];
 }
 
-export function reportText({ at, isQuick, machine, figures }: Report): string {
+export function reportText({ at, isQuick, wholeSeconds, machine, figures }: Report): string {
   const { postgres, peers, node, cpus, memoryGib, pgbench, fsyncsPerSecond } = machine;
   const pairs = (of: Readonly<Record<string, string>>) => Object.entries(of).map((pair) => pair.join(' '));
   const lines = [
-    `${at}${isQuick ? ', quick' : ''}. ${cpus}, ${memoryGib} GiB; Node ${node}; ${Math.round(fsyncsPerSecond)} fsyncs/s; ${pgbench}.`,
+    `${at}${isQuick ? ', quick' : ''}, ${Math.round(wholeSeconds)} s. ${cpus}, ${memoryGib} GiB; Node ${node}; ${Math.round(fsyncsPerSecond)} fsyncs/s; ${pgbench}.`,
     `Postgres: ${pairs(postgres).join(', ')}. Peers: ${pairs(peers).join(', ')}.`,
   ];
   return [...lines, '', ...goalTable(figures), '', ...figures.flatMap(figureText)].join('\n');
@@ -48,11 +50,11 @@ export function figureText({ name, result, failure }: Report['figures'][number])
   return [`### ${name}`, ...(result ? resultText(result) : []), ...(failure ? ['', `**${failure}**`] : []), ''];
 }
 
-function resultText({ title, seconds, repetitions, load, cases }: FigureResult): string[] {
+function resultText({ title, seconds, repetitions, load, wholeSeconds, cases }: FigureResult): string[] {
   const values = [...new Set(cases.flatMap((one) => Object.keys(one.values)))];
   const heads = ['case', 'role', 'per second', 'p50 ms', 'p99 ms', 'client µs', 'Postgres µs', ...values];
   return [
-    `${title}. ${repetitions} x ${seconds} s in turns; load ${load.map((value) => value.toFixed(1)).join(' to ')}.`,
+    `${title}. ${repetitions} x ${seconds} s in turns, ${Math.round(wholeSeconds)} s in all; load ${load.map((value) => value.toFixed(1)).join(' to ')}.`,
     '',
     `| ${heads.join(' | ')} |`,
     `|${' --- |'.repeat(heads.length)}`,

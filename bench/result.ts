@@ -37,6 +37,8 @@ export interface FigureResult {
   readonly repetitions: number;
   /** Of the last minute, before and after. */
   readonly load: readonly [number, number];
+  /** With opening, warm-up and proofs. */
+  readonly wholeSeconds: number;
   readonly cases: readonly CaseResult[];
   readonly goals: readonly GoalResult[];
 }

@@ -10,12 +10,12 @@ import { plotGrowth } from './plot.ts';
 import { figureText, type Report, reportText } from './report.ts';
 import { measureTwice, type Verdict } from './verdict.ts';
 
-const QUICK: Extent = { isQuick: true, seconds: 0.4, repetitions: 3 };
-const FULL: Extent = { isQuick: false, seconds: 3, repetitions: 5 };
+const QUICK: Extent = { isQuick: true, seconds: 0.4, repetitions: 3, warmUpSeconds: 0.5 };
+const FULL: Extent = { isQuick: false, seconds: 3, repetitions: 5, warmUpSeconds: 3 };
 
 export interface SuiteOptions {
   readonly quick: boolean;
-  /** The beginnings of names; none for all. */
+  /** Names, or beginnings of names; none for all. */
   readonly only: readonly string[];
   readonly json: boolean;
   readonly list: boolean;
@@ -29,9 +29,10 @@ export async function runSuite({ quick, only, json, list, growth }: SuiteOptions
     for (const { figure, file } of found) console.log(`${figure.name.padEnd(24)} ${figure.title} (${file})`);
     return 0;
   }
-  if (found.length === 0) throw new Error(`No figure begins with ${only.join(' or ')}.`);
+  if (found.length === 0) throw new Error(`No figure is called ${only.join(' or ')}, or so in the beginning.`);
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(name)));
+  const startedAt = performance.now();
   await using postgres = await openBenchPostgres();
   const { url, pid } = postgres;
   if (growth)
@@ -42,7 +43,8 @@ export async function runSuite({ quick, only, json, list, growth }: SuiteOptions
     signal: stop.signal,
   });
   const machine = await describeMachine(postgres);
-  const report: Report = { at: new Date().toISOString(), isQuick: quick, machine, figures: measured };
+  const wholeSeconds = (performance.now() - startedAt) / 1_000;
+  const report: Report = { at: new Date().toISOString(), isQuick: quick, wholeSeconds, machine, figures: measured };
   console.log(json ? JSON.stringify(report, null, 2) : reportText(report));
   const failed = measured.filter(({ failure }) => failure !== null);
   for (const { name, failure } of failed) console.error(`${name}: ${failure}`);
@@ -58,9 +60,9 @@ async function runGrowth(
   json: boolean,
 ): Promise<number> {
   const grown: Grown[] = [];
-  for (const { figure } of found) {
+  for (const { figure, file } of found) {
     const one = await grow(figure, given.extent, async (size) => {
-      const outcome = await runFigure({ name: figure.name, size, ...given }, signal);
+      const outcome = await runFigure({ name: figure.name, file, size, ...given }, signal);
       if (!('cases' in outcome)) throw new Error('its process has measured something else');
       return outcome.cases;
     });
@@ -79,10 +81,10 @@ interface Circumstances {
 
 async function measureAll(found: readonly FoundFigure[], { signal, ...given }: Circumstances) {
   const measured: (Verdict & { readonly name: string })[] = [];
-  for (const { figure } of found) {
+  for (const { figure, file } of found) {
     const verdict = await measureTwice(async () => {
       signal.throwIfAborted();
-      const outcome = await runFigure({ name: figure.name, size: null, ...given }, signal);
+      const outcome = await runFigure({ name: figure.name, file, size: null, ...given }, signal);
       if (!('figure' in outcome)) throw new Error('its process has measured something else');
       return outcome.figure;
     });

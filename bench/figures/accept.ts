@@ -8,6 +8,7 @@ import type { Case, Figure, Rig } from '../figure.ts';
 import { closedLoop } from '../load.ts';
 import { type Script, statementsRig } from '../pgbench.ts';
 import { openProduct } from '../product.ts';
+import { storeBuilds } from '../stored-builds.ts';
 
 /** So many that the counter of a project is nobody's bottleneck. */
 const PROJECTS = 1_000;
@@ -24,22 +25,6 @@ async function addProjects(db: Database): Promise<void> {
 async function projectIds(db: Database): Promise<string[]> {
   const rows = await db.selectFrom('projects').select('id').execute();
   return rows.map(({ id }) => id);
-}
-
-const STORED_AT_ONCE = 100_000;
-
-/** So many that have ended long ago, spread over the projects. */
-async function storeBuilds(db: Database, count: number): Promise<void> {
-  for (let from = 0; from < count; from += STORED_AT_ONCE) {
-    await sql`insert into build_audit (id, project_id, number, source, spec, requested_by, status, phase, attempt_no, last_seq,
-                                       created_at, started_at, finished_at, result)
-      select uuidv7(make_interval(secs => n - ${count}::int)), md5((1 + n % ${PROJECTS}::int)::text)::uuid, 1 + n / ${PROJECTS}::int,
-             'API', '{"provider": "scripted", "branch": "main", "prompt": "x"}', 'token_bench', 'COMPLETED', 'DONE', 1, 4,
-             now(), now(), now(), '{}'
-        from generate_series(${from}::int, ${Math.min(count, from + STORED_AT_ONCE) - 1}::int) n`.execute(db);
-  }
-  await sql`update projects set build_count = ${Math.ceil(count / PROJECTS)}::int`.execute(db);
-  await sql`vacuum analyze build_audit`.execute(db);
 }
 
 /** Each table that an accepted build writes a row of. */

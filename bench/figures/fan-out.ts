@@ -1,8 +1,10 @@
 /** One event reaches everybody who follows its build. */
 import type { Bench } from '../bench.ts';
-import type { Case, Figure, Role, Sample } from '../figure.ts';
-import type { Program } from '../program.ts';
-import type { Subscribers } from '../sockets/clients.ts';
+import type { Case, Figure, Growth, Role, Sample } from '../figure.ts';
+import type { Program, ProgramOf } from '../program.ts';
+import type { main as clientsMain, Subscribers } from '../sockets/clients.ts';
+import type { main as productMain } from '../sockets/product-server.ts';
+import type { main as rawMain } from '../sockets/raw-server.ts';
 
 const CLIENTS = new URL('../sockets/clients.ts', import.meta.url);
 const PRODUCT = new URL('../sockets/product-server.ts', import.meta.url);
@@ -23,20 +25,26 @@ interface Way {
   readonly selection?: string;
 }
 
+/** What both servers can be asked. */
+interface Emitting {
+  emit(count: number): unknown;
+  cpu(): NodeJS.CpuUsage;
+}
+
 interface Opened {
-  readonly server: Program;
-  readonly clients: Program;
+  readonly server: Program<Emitting>;
+  readonly clients: ProgramOf<typeof clientsMain>;
 }
 
 async function openServer(bench: Bench, { server, subscribers, selection = FLAT }: Way): Promise<Opened> {
   if (server === 'raw') {
-    const raw = await bench.program(RAW, { text: TEXT });
+    const raw = await bench.program<typeof rawMain>(RAW, { text: TEXT });
     const { port } = await raw.call('about');
     const listeners: Subscribers = { port, path: '/', count: subscribers, messages: [], answers: 0 };
-    return { server: raw, clients: await bench.program(CLIENTS, listeners) };
+    return { server: raw, clients: await bench.program<typeof clientsMain>(CLIENTS, listeners) };
   }
   const { url } = await bench.database({ migrated: true });
-  const product = await bench.program(PRODUCT, { databaseUrl: url, builds: 1 });
+  const product = await bench.program<typeof productMain>(PRODUCT, { databaseUrl: url, builds: 1 });
   const { port, usualPort, token, builds } = await product.call('about');
   const query = `subscription { buildProgress(buildId: "${builds[0]}") { ${selection} } }`;
   const messages = [
@@ -46,7 +54,7 @@ async function openServer(bench: Bench, { server, subscribers, selection = FLAT 
   const ours = server === 'slipway';
   return {
     server: product,
-    clients: await bench.program(CLIENTS, {
+    clients: await bench.program<typeof clientsMain>(CLIENTS, {
       ...{ port: ours ? port : usualPort, path: ours ? '/graphql' : '/', count: subscribers },
       // The acknowledgement, and the event that the build was accepted.
       ...{ messages, answers: 2 },
@@ -55,12 +63,13 @@ async function openServer(bench: Bench, { server, subscribers, selection = FLAT 
 }
 
 function way(about: Way): Case {
-  const { name, role, subscribers, burst } = about;
+  const { name, role, burst } = about;
   return {
     name,
     role,
     async open(bench) {
-      const { server, clients } = await openServer(bench, about);
+      const subscribers = bench.size ?? about.subscribers;
+      const { server, clients } = await openServer(bench, { ...about, subscribers });
       let total = 0;
       return {
         async run({ seconds }): Promise<Sample> {
@@ -95,6 +104,8 @@ function way(about: Way): Case {
   };
 }
 
+/** Of the server for each frame. */
+const GROWTH: Growth = { axis: 'subscribers', sizes: [100, 1_000, 10_000], metric: 'serverUs' };
 const HUB = 'slipway';
 const NEST = 'slipway, nested selection';
 const LIMIT = 'raw ws.send';
@@ -104,6 +115,7 @@ function fanOut(name: string, subscribers: number): Figure {
   const of = { subscribers, burst: 1 };
   return {
     name,
+    ...(subscribers > 1_000 ? { isLong: true } : {}),
     title: `One event to ${subscribers} subscribers, each with an id of its own, against raw ws.send`,
     cases: [
       way({ name: HUB, role: 'ours', server: 'slipway', ...of }),
@@ -115,6 +127,7 @@ function fanOut(name: string, subscribers: number): Figure {
       { metric: 'rate', of: HUB, against: LIMIT, atLeast: 0.8 },
       { metric: 'rate', of: NEST, against: LIMIT, atLeast: 0.8 },
     ],
+    ...(subscribers > 1_000 ? {} : { growth: GROWTH }),
   };
 }
 

@@ -129,15 +129,14 @@ const event = oneMore('an event of a running build', 'build_events', async (stag
   };
 });
 
-const project = oneMore(
-  'a project',
-  'projects',
-  async ({ orchestrator }) =>
-    async ({ seconds, repetition }) =>
-      closedLoop({ seconds, outstanding: 8 }, (index) =>
-        createProject(orchestrator, { name: 'Bench', slug: `more-${repetition}-${index}` }, 'token_bench'),
-      ),
-);
+const project = oneMore('a project', 'projects', async ({ orchestrator }) => {
+  let count = 0;
+  return async ({ seconds }) =>
+    closedLoop({ seconds, outstanding: 8 }, () => {
+      count += 1;
+      return createProject(orchestrator, { name: 'Bench', slug: `more-${count}` }, 'token_bench');
+    });
+});
 
 export const figures: readonly Figure[] = [
   {

@@ -1,6 +1,7 @@
 /** A page of builds over HTTP, by a token that is looked up for each request. */
-import { type ApiData, openApiData, openApiLoad } from '../api.ts';
+import { type ApiData, type HttpServerMain, openApiData, openApiLoad } from '../api.ts';
 import type { Case, Figure, Role } from '../figure.ts';
+import { storeBuilds } from '../stored-builds.ts';
 
 const CLIENTS = 32;
 const BUILDS = 20;
@@ -20,8 +21,9 @@ function listBy({ name, role, program, argument }: ServerOptions): Case {
     role,
     async open(bench) {
       const data = await openApiData(bench, { projects: 2, builds: BUILDS });
+      if (bench.size !== null) await storeBuilds(data.db, bench.size);
       const file = new URL(`../programs/${program}.ts`, import.meta.url);
-      const server = await bench.program(file, { databaseUrl: data.databaseUrl, ...argument });
+      const server = await bench.program<HttpServerMain>(file, { databaseUrl: data.databaseUrl, ...argument });
       const load = await openApiLoad(bench, server, { authorization: data.authorization, clients: CLIENTS });
       const expected = await listOf(data);
       return {
@@ -64,5 +66,6 @@ export const figures: readonly Figure[] = [
       { metric: 'rate', of: OURS, against: YOGA, atLeast: 5 },
       { metric: 'rate', of: OURS, against: MERCURIUS, atLeast: 1 },
     ],
+    growth: { axis: 'stored builds', sizes: [100_000, 1_000_000, 10_000_000], metric: 'cpu' },
   },
 ];

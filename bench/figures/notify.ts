@@ -8,6 +8,7 @@ import { eventsTopic } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import type { Case, Figure, Sample } from '../figure.ts';
 import { closedLoop } from '../load.ts';
+import type { main as listenersMain } from '../programs/notify-listeners.ts';
 
 const PROGRAM = new URL('../programs/notify-listeners.ts', import.meta.url);
 const WRITERS = 32;
@@ -54,7 +55,9 @@ function writers({ name, role, tells, write: writeWith }: About): Case {
       const hub = opened.use(new EventHub({ url, db, logger: createLogger('error') }));
       await hub.open();
       const builds = Array.from({ length: BUILDS }, () => randomUUID());
-      const listeners = tells ? await bench.program(PROGRAM, { url, count: LISTENERS, builds }) : null;
+      const listeners = tells
+        ? await bench.program<typeof listenersMain>(PROGRAM, { url, count: LISTENERS, builds })
+        : null;
       const pool = new pg.Pool({ connectionString: url, max: WRITERS });
       // Connections that are about to end are ended with their database.
       pool.on('error', () => {});

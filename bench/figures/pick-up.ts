@@ -10,6 +10,8 @@ import { fillQueue } from '../backlog.ts';
 import type { Bench } from '../bench.ts';
 import type { Case, Figure, Rig, Sample, Turn } from '../figure.ts';
 import { openProduct } from '../product.ts';
+import type { main as graphileSlots } from '../programs/graphile-slots.ts';
+import type { main as slipwaySlots } from '../programs/slipway-slots.ts';
 import { openSlots } from '../slots.ts';
 
 const SLOTS = 4;
@@ -30,8 +32,8 @@ interface Route {
   ended(): Promise<number>;
 }
 
-/** One after the other, or bursts of which the last start counts. */
-async function pickUp(route: Route, { seconds }: Turn, burst: number): Promise<Sample> {
+/** One after the other, or bursts of which the last start counts. To warm up, each follows the other at once. */
+async function pickUp(route: Route, { seconds, repetition }: Turn, burst: number): Promise<Sample> {
   const before = { count: await route.count(), ended: await route.ended() };
   const latenciesMs: number[] = [];
   const startedAt = performance.now();
@@ -41,7 +43,7 @@ async function pickUp(route: Route, { seconds }: Turn, burst: number): Promise<S
     const starts = await route.startsOf(ids);
     const last = starts.reduce((latest, at) => (at > latest ? at : latest));
     latenciesMs.push(Number(last - from) / 1e6);
-    await new Promise((done) => setTimeout(done, PAUSE_MS));
+    if (repetition > 0) await new Promise((done) => setTimeout(done, PAUSE_MS));
   }
   const expected = latenciesMs.length * burst;
   return {
@@ -116,9 +118,12 @@ function across(name: string, burst: number, waiting: (bench: Bench) => number):
       const hot = waiting(bench);
       if (hot > 0) await fillQueue(db, { kind: 'build', projects: 1, each: 0, hot, limits: 'all' });
       const product = await openProduct(url);
-      const worker = await bench.program(new URL('../programs/slipway-slots.ts', import.meta.url), {
-        ...{ databaseUrl: url, slots: SLOTS },
-      });
+      const worker = await bench.program<typeof slipwaySlots>(
+        new URL('../programs/slipway-slots.ts', import.meta.url),
+        {
+          ...{ databaseUrl: url, slots: SLOTS },
+        },
+      );
       const route: Route = {
         start: () => startOne(product.orchestrator),
         startsOf: (ids) => worker.call('startsOf', ids),
@@ -141,9 +146,12 @@ function graphile(name: string, burst: number): Case {
       const { url, db } = await bench.database({ migrated: false, poolSize: 2 });
       const utils = await makeWorkerUtils({ connectionString: url, logger: new Logger(() => () => {}) });
       await utils.migrate();
-      const worker = await bench.program(new URL('../programs/graphile-slots.ts', import.meta.url), {
-        ...{ databaseUrl: url, slots: SLOTS },
-      });
+      const worker = await bench.program<typeof graphileSlots>(
+        new URL('../programs/graphile-slots.ts', import.meta.url),
+        {
+          ...{ databaseUrl: url, slots: SLOTS },
+        },
+      );
       let started = 0;
       const left = async () => {
         const { rows } = await sql<{ n: number }>`

@@ -1,8 +1,11 @@
 /** What a worker writes in one process reaches those who follow the build at another. */
 import type { Bench } from '../bench.ts';
 import type { Case, Figure, Role, Sample } from '../figure.ts';
-import type { Program } from '../program.ts';
-import type { Subscribers } from '../sockets/clients.ts';
+import type { ProgramOf } from '../program.ts';
+import type { main as clientsMain, Subscribers } from '../sockets/clients.ts';
+import type { main as productMain } from '../sockets/product-server.ts';
+import type { main as usualMain } from '../sockets/usual-progress.ts';
+import type { main as writerMain } from '../sockets/writer.ts';
 
 const CLIENTS = new URL('../sockets/clients.ts', import.meta.url);
 const PRODUCT = new URL('../sockets/product-server.ts', import.meta.url);
@@ -13,13 +16,13 @@ const SUBSCRIBERS = 200;
 const EVENTS = 500;
 
 interface Opened {
-  readonly writer: Program;
+  readonly writer: ProgramOf<typeof writerMain>;
   readonly subscribers: Omit<Subscribers, 'count'>;
 }
 
 async function openProduct(bench: Bench): Promise<Opened> {
   const { url } = await bench.database({ migrated: true });
-  const product = await bench.program(PRODUCT, { databaseUrl: url, builds: 1 });
+  const product = await bench.program<typeof productMain>(PRODUCT, { databaseUrl: url, builds: 1 });
   const { port, token, builds, uuids } = await product.call('about');
   const selection = '__typename cursor type at ... on BuildProgressed { message }';
   const query = `subscription { buildProgress(buildId: "${builds[0]}") { ${selection} } }`;
@@ -28,14 +31,18 @@ async function openProduct(bench: Bench): Promise<Opened> {
     JSON.stringify({ type: 'subscribe', id: '$id', payload: { query } }),
   ];
   const subscribers = { port, path: '/graphql', messages, answers: 2 };
-  const writer = await bench.program(WRITER, { databaseUrl: url, buildId: uuids[0], subscribers });
+  const writer = await bench.program<typeof writerMain>(WRITER, {
+    databaseUrl: url,
+    buildId: uuids[0] ?? '',
+    subscribers,
+  });
   return { writer, subscribers };
 }
 
 /** A transaction of INSERT and NOTIFY for each event, a SELECT for each notification, and graphql-ws. */
 async function openUsual(bench: Bench): Promise<Opened> {
   const { url } = await bench.database({ migrated: false });
-  const server = await bench.program(USUAL, { databaseUrl: url });
+  const server = await bench.program<typeof usualMain>(USUAL, { databaseUrl: url });
   const { port } = await server.call('about');
   const messages = [
     JSON.stringify({ type: 'connection_init' }),
@@ -48,7 +55,10 @@ async function openUsual(bench: Bench): Promise<Opened> {
     JSON.stringify({ type: 'ping' }),
   ];
   const subscribers = { port, path: '/', messages, answers: 2 };
-  return { writer: await bench.program(WRITER, { databaseUrl: url, buildId: null, subscribers }), subscribers };
+  return {
+    writer: await bench.program<typeof writerMain>(WRITER, { databaseUrl: url, buildId: null, subscribers }),
+    subscribers,
+  };
 }
 
 /** All events as fast as they can be written, to all subscribers. */
@@ -58,7 +68,7 @@ function stream(name: string, role: Role, open: (bench: Bench) => Promise<Opened
     role,
     async open(bench) {
       const { writer, subscribers } = await open(bench);
-      const clients = await bench.program(CLIENTS, { ...subscribers, count: SUBSCRIBERS } satisfies Subscribers);
+      const clients = await bench.program<typeof clientsMain>(CLIENTS, { ...subscribers, count: SUBSCRIBERS });
       let total = 0;
       return {
         async run({ seconds }): Promise<Sample> {

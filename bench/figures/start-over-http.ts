@@ -1,5 +1,5 @@
 /** `startBuild` over HTTP with all that is around it: token, limits, validation, idempotency, audit. */
-import { openApiData, openApiLoad } from '../api.ts';
+import { type HttpServerMain, openApiData, openApiLoad } from '../api.ts';
 import type { Case, Figure, Role } from '../figure.ts';
 
 const CLIENTS = 64;
@@ -26,7 +26,7 @@ function startBy({ name, role, program, argument, query }: ServerOptions): Case 
         builds: 0,
       });
       const file = new URL(`../programs/${program}.ts`, import.meta.url);
-      const server = await bench.program(file, { databaseUrl, ...argument });
+      const server = await bench.program<HttpServerMain>(file, { databaseUrl, ...argument });
       const load = await openApiLoad(bench, server, { authorization, clients: CLIENTS });
       const count = async () => {
         const { n } = await db

@@ -1,9 +1,8 @@
 /** A worker of graphile-worker whose jobs do nothing; it is woken by LISTEN. */
 import { Logger, run } from 'graphile-worker';
-import type { Served } from '../program.ts';
 import { Starts } from '../slots.ts';
 
-export async function main({ databaseUrl, slots }: { databaseUrl: string; slots: number }): Promise<Served> {
+export async function main({ databaseUrl, slots }: { databaseUrl: string; slots: number }) {
   const starts = new Starts();
   const runner = await run({
     connectionString: databaseUrl,

@@ -1,9 +1,8 @@
 /** A worker of Slipway without agents, beside nobody: `slipway work`. */
 import { openProduct } from '../product.ts';
-import type { Served } from '../program.ts';
 import { openSlots } from '../slots.ts';
 
-export async function main({ databaseUrl, slots }: { databaseUrl: string; slots: number }): Promise<Served> {
+export async function main({ databaseUrl, slots }: { databaseUrl: string; slots: number }) {
   await using opened = new AsyncDisposableStack();
   const { orchestrator } = opened.use(await openProduct(databaseUrl));
   const { starts } = opened.use(await openSlots(orchestrator, slots));

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Case, Figure, Goal, Proof, Rig } from '../../bench/figure.ts';
+import { selectFigures } from '../../bench/find-figures.ts';
 import { grow, growthTable, slope } from '../../bench/growth.ts';
 import { rotate } from '../../bench/judge.ts';
 import { closedLoop, median, quantile } from '../../bench/load.ts';
@@ -11,18 +12,25 @@ import { startProgram } from '../../bench/program.ts';
 import { reportText } from '../../bench/report.ts';
 import type { FigureResult } from '../../bench/result.ts';
 import { measureTwice } from '../../bench/verdict.ts';
+import type { main as echo } from './echo-program.ts';
 
 const POSTGRES = { url: 'postgres://nowhere', pid: process.pid };
-const EXTENT = { isQuick: true, seconds: 1 };
+const EXTENT = { isQuick: true, seconds: 1, warmUpSeconds: 1 };
 
 interface Fake {
   readonly name: string;
   /** Operations of a second, of each repetition after the warm-up. */
   readonly rates: readonly number[];
+  /** The same of the turns of the warm-up; they are all alike if absent. */
+  readonly warmUp?: readonly number[];
   readonly proofs?: readonly Proof[];
 }
 
-function fake({ name, rates, proofs = [{ what: 'rows', expected: 1, found: 1 }] }: Fake, turns: string[] = []): Case {
+function fake(
+  { name, rates, warmUp = [], proofs = [{ what: 'rows', expected: 1, found: 1 }] }: Fake,
+  turns: string[] = [],
+): Case {
+  const cold = [...warmUp];
   return {
     name,
     role: 'ours',
@@ -30,7 +38,7 @@ function fake({ name, rates, proofs = [{ what: 'rows', expected: 1, found: 1 }] 
       return {
         async run({ repetition }) {
           turns.push(name);
-          const operations = rates[repetition - 1] ?? 1;
+          const operations = (repetition === 0 ? cold.shift() : rates[repetition - 1]) ?? 1;
           return { operations, seconds: 1, latenciesMs: [1, 2, 3], values: { bytes: 7 }, proof: async () => proofs };
         },
         async [Symbol.asyncDispose]() {
@@ -57,7 +65,25 @@ test('each case is first, second and third equally often, and all are closed in 
   const turns: string[] = [];
   const cases = ['a', 'b', 'c'].map((name) => fake({ name, rates: [1, 1, 1] }, turns));
   await measure({ name: 'turns', title: 'Turns', cases, goals: [] }, 3);
-  expect(turns.join(' ')).toBe('a b c b c a c a b a b c end of c end of b end of a');
+  expect(turns.join(' ')).toBe('a a b b c c b c a c a b a b c end of c end of b end of a');
+});
+
+test('a case warms up until it is no faster, and not for ever', async () => {
+  async function turnsOf(warmUp: readonly number[], repetitions = 1) {
+    const turns: string[] = [];
+    const { cases } = await measure({ ...figureOf(fake({ name: 'ours', rates: [7], warmUp }, turns)), goals: [] });
+    expect(cases[0]?.rate.median).toBe(7);
+    return turns.filter((turn) => turn === 'ours').length - repetitions;
+  }
+  expect(await turnsOf([100, 104])).toBe(2);
+  expect(await turnsOf([100, 200, 201])).toBe(3);
+  expect(await turnsOf([100, 200, 400, 800, 1_600])).toBe(3);
+  const turns: string[] = [];
+  const ours = fake({ name: 'ours', rates: [7, 7, 7] }, turns);
+  const fresh: Case = { ...ours, open: async (bench) => ({ ...(await ours.open(bench)), isFresh: true }) };
+  const figure: Figure = { ...figureOf(fresh), isSteady: true };
+  await measure(figure, 3);
+  expect(turns.join(' ')).toBe('ours end of ours');
 });
 
 test('what is compared is the median of the repetitions, without the warm-up', async () => {
@@ -90,6 +116,45 @@ test('a figure whose proof fails, or that proves nothing, cannot be measured', a
   expect(silent.failure).toContain('ours does not prove its work');
   const idle = await measureTwice(() => measure(figureOf(fake({ name: 'ours', rates: [0, 0, 0] }))));
   expect(idle.failure).toContain('ours: nothing was done');
+});
+
+test('cases are opened together, those that are open are closed when one cannot be, and a quick run has those of goals', async () => {
+  const turns: string[] = [];
+  const opened: string[] = [];
+  const ours = fake({ name: 'ours', rates: [1] }, turns);
+  const broken: Case = {
+    ...slow,
+    async open() {
+      opened.push('limit');
+      throw new Error('no such thing');
+    },
+  };
+  const late: Case = {
+    ...ours,
+    async open(bench) {
+      await new Promise((done) => setImmediate(done));
+      opened.push('ours');
+      return ours.open(bench);
+    },
+  };
+  await expect(measure({ ...figureOf(ours), cases: [late, broken] })).rejects.toThrow('no such thing');
+  expect([opened, turns]).toEqual([['limit', 'ours'], ['end of ours']]);
+  const peer: Case = { ...fake({ name: 'peer', rates: [1] }), role: 'peer' };
+  const figure = { ...figureOf(ours), cases: [ours, slow, peer] };
+  const names = async (isQuick: boolean) =>
+    (await measureFigure(figure, POSTGRES, { ...EXTENT, isQuick, repetitions: 1 })).cases.map(({ name }) => name);
+  expect(await names(true)).toEqual(['ours', 'limit']);
+  expect(await names(false)).toEqual(['ours', 'limit', 'peer']);
+});
+
+test('a figure is asked for by its name, and several by the beginning of theirs', () => {
+  const found = ['claim', 'claim-64', 'claim-keys', 'burst'].map((name) => ({
+    figure: { ...figureOf(slow), name },
+  }));
+  const names = (...only: string[]) => selectFigures(found, only).map(({ figure }) => figure.name);
+  expect(names('claim')).toEqual(['claim']);
+  expect(names('claim-', 'burst')).toEqual(['claim-64', 'claim-keys', 'burst']);
+  expect(names()).toHaveLength(4);
 });
 
 test('a figure fails that misses 0.7 of its goal twice, and is measured no more often', async () => {
@@ -131,7 +196,7 @@ test('the report has the losing rows and the reason of a failure', async () => {
     { name: 'fake', result, failure: null },
     { name: 'broken', result: null, failure: 'cannot be measured: no' },
   ];
-  const text = reportText({ at: 'now', isQuick: true, machine, figures });
+  const text = reportText({ at: 'now', isQuick: true, wholeSeconds: 1, machine, figures });
   expect(text).toContain('| fake | rate of ours / limit, at least 2 | 1.3 | missed |');
   expect(text).toContain('| broken | | | cannot be measured: no |');
   expect(text).toMatch(/^\| limit \| ours \| 100 \(100 - 100\) \|/m);
@@ -173,12 +238,13 @@ test('a closed loop has as many outstanding as it says, and fails with the first
 
 test('a program answers from a process of its own, with its errors, and ends', async () => {
   const file = new URL(`file://${fileURLToPath(new URL('echo-program.ts', import.meta.url))}`);
-  const program = await startProgram(file, { greeting: 'hello' });
+  const program = await startProgram<typeof echo>(file, { greeting: 'hello' });
   expect(await program.call('greet', 'you')).toEqual({ text: 'hello you', pid: program.pid });
   expect(program.pid).not.toBe(process.pid);
   await expect(program.call('fail')).rejects.toThrow('it does not');
+  // @ts-expect-error -- It has nothing of this name.
   await expect(program.call('nothing')).rejects.toThrow('the program has no nothing');
   await program[Symbol.asyncDispose]();
   await expect(program.call('greet', 'you')).rejects.toThrow('has ended');
-  await expect(startProgram(file, null)).rejects.toThrow('greeting');
+  await expect(startProgram(file, null as never)).rejects.toThrow('greeting');
 });

@@ -1,0 +1,97 @@
+/** API processes, as many as `count`, each with an acceptor, connections and a hub of its own, and one caller at a time. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Acceptor } from '../../src/builds/acceptor.ts';
+import { startBuild } from '../../src/builds/start-build.ts';
+import { openDatabase } from '../../src/database/database.ts';
+import { CONTROL_LIMITS } from '../../src/database/session-settings.ts';
+import { EventHub } from '../../src/events/event-hub.ts';
+import { projectTopic, type Topic } from '../../src/events/topics.ts';
+import type { Orchestrator } from '../../src/orchestrator.ts';
+import { closedLoop, type Load } from '../load.ts';
+import { openProduct } from '../product.ts';
+
+/** Where others are told of a build: in its commit as the product does it, in a commit that follows, or nowhere. */
+export type Telling = 'with the commit' | 'after it' | 'never';
+
+export interface Acceptors {
+  readonly databaseUrl: string;
+  readonly count: number;
+  readonly telling: Telling;
+  readonly projectIds: readonly string[];
+}
+
+class SilentHub extends EventHub {
+  override notices(): string[] {
+    return [];
+  }
+
+  override wake(): void {}
+}
+
+class LateHub extends EventHub {
+  override notices(): string[] {
+    return [];
+  }
+
+  override wake(...topics: readonly Topic[]): void {
+    this.announce(...topics);
+  }
+}
+
+const HUBS: Readonly<Record<Telling, typeof EventHub>> = {
+  'with the commit': EventHub,
+  'after it': LateHub,
+  never: SilentHub,
+};
+
+type Caller = Pick<Orchestrator, 'db' | 'hub' | 'acceptor'>;
+
+/** Different ones, spread over the projects, as a pseudo-random sequence of its own. */
+const STEP = 617;
+const LOOK_EVERY_MS = 5;
+
+export async function main({ databaseUrl, count, telling, projectIds }: Acceptors) {
+  await using opened = new AsyncDisposableStack();
+  const { orchestrator } = opened.use(await openProduct(databaseUrl));
+  const callers: Caller[] = [];
+  const heard: Set<string>[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const caller = await openCaller(orchestrator, telling, opened);
+    callers.push(caller);
+    if (telling === 'never') continue;
+    const own = new Set<string>();
+    for (const id of projectIds) caller.hub.on(projectTopic(id), () => own.add(id));
+    heard.push(own);
+  }
+  const resources = opened.move();
+  return {
+    async run({ seconds, from }: { readonly seconds: number; readonly from: number }): Promise<Load> {
+      const free = [...callers];
+      return closedLoop({ seconds, outstanding: count }, async (index) => {
+        const caller = free.pop() as Caller;
+        const projectId = projectIds[((from + index) * STEP) % projectIds.length] ?? '';
+        await startBuild({ ...orchestrator, ...caller }, { projectId, spec: { prompt: 'Go on.' } }, 'token_bench');
+        free.push(caller);
+      });
+    },
+    /** Of how many projects each of them has heard since the last call, when there is nothing more to wait for. */
+    async heard({ expected, withinMs }: { readonly expected: number; readonly withinMs: number }) {
+      const until = performance.now() + withinMs;
+      const fewest = () => Math.min(...heard.map(({ size }) => size));
+      while (fewest() < expected && performance.now() < until) await delay(LOOK_EVERY_MS);
+      const found = fewest();
+      for (const own of heard) own.clear();
+      return found;
+    },
+    close: () => resources.disposeAsync(),
+  };
+}
+
+async function openCaller(orchestrator: Orchestrator, telling: Telling, opened: AsyncDisposableStack): Promise<Caller> {
+  const { logger, databaseUrl: url } = orchestrator;
+  const db = openDatabase({ url, poolSize: 2, name: 'api process', logger, limits: CONTROL_LIMITS });
+  opened.defer(() => db.destroy());
+  const hub = opened.use(new HUBS[telling]({ url, db, logger }));
+  if (telling !== 'never') await hub.open();
+  return { db, hub, acceptor: opened.use(new Acceptor({ ...orchestrator, db, hub })) };
+}
