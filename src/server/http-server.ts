@@ -14,6 +14,7 @@ import { hostInUrl, listen } from './listen.ts';
 import { openMetrics } from './open-metrics.ts';
 import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
+import { PROTECTION } from './protection.ts';
 import { openRateBudgets } from './rate-budgets.ts';
 import { RateLimits } from './rate-limits.ts';
 import { LongPolls } from './rest/long-polls.ts';
@@ -91,7 +92,6 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     streams.watch(response);
     endUploadWith(response, request);
     if (pathOf(request) !== GRAPHQL_PATH) return void routes(request, response);
-    protect(response);
     const refused = refuse(request, allowedOrigins);
     if (refused) return void answer(response, refused);
     void graphql(request, response);
@@ -172,13 +172,6 @@ function pathOf(request: IncomingMessage): string {
   return request.url?.split('?', 1)[0] ?? '';
 }
 
-/** Answers hold secrets, and GraphiQL holds a token: nothing is kept on the way, and no page frames it. */
-function protect(response: ServerResponse): void {
-  response.setHeader('cache-control', 'no-store');
-  response.setHeader('x-content-type-options', 'nosniff');
-  response.setHeader('x-frame-options', 'DENY');
-}
-
 interface Refusal {
   readonly status: number;
   readonly code: string;
@@ -201,7 +194,7 @@ function refuseUpgrade(request: IncomingMessage, allowedOrigins: readonly string
 }
 
 function answer(response: ServerResponse, { status, code, message }: Refusal): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
+  response.writeHead(status, [...PROTECTION, 'content-type', 'application/json; charset=utf-8']);
   response.end(JSON.stringify({ errors: [{ message, extensions: { code } }] }));
 }
 

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ExecutionResult, GraphQLError, GraphQLFormattedError } from 'graphql';
 import type { AnswerType } from './accepted-type.ts';
+import { PROTECTION } from './protection.ts';
 
 interface HttpExtension {
   readonly status?: number;
@@ -31,7 +32,8 @@ export function sendResult(response: ServerResponse, { result, type, write }: An
 
 function send(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.destroyed || response.writableEnded) return;
-  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  const own = Object.entries(headers).flat();
+  response.writeHead(status, [...PROTECTION, ...own, 'content-length', String(Buffer.byteLength(body))]);
   response.end(body);
 }
 
