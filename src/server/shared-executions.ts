@@ -15,6 +15,7 @@ import {
 import { rightsOf } from '../auth/rights.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Waiter } from '../std/feed.ts';
+import { inTurns } from '../std/in-turns.ts';
 import { selectsMarked } from './marked-fields.ts';
 import { Payload } from './payload.ts';
 
@@ -183,7 +184,7 @@ export class Execution {
   #done(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const waiter of waiting) waiter.ready();
+    inTurns(waiting, (waiter) => waiter.ready());
   }
 }
 
