@@ -1,6 +1,7 @@
 /** Authorization header -> viewer. */
 import { type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import type { Tables } from '../database/tables.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { knownScopes } from './scope.ts';
@@ -30,8 +31,7 @@ export async function authenticate(db: Database, header: string | null | undefin
 
 /** Of the hashes of tokens that are known, not expired and not revoked. Records that they were used. */
 export async function findViewers(db: Database, hashes: readonly Buffer[]): Promise<ViewersByHash> {
-  // Every request asks this: a statement as it is needs no building.
-  const { rows } = await sql<ViewerRow & UseRow>`
+  const { rows } = await sql<ViewerRow & UseRow>`${sql.raw(PREPARED)}
     select hash, token_id, secret_version, name, scopes, project_ids, expires_at,
            coalesce(last_used_at < now() - interval '1 minute', true) as use_is_old
       from valid_token_secrets where hash = any(${hashes}::bytea[])`.execute(db);
