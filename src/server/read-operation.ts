@@ -28,8 +28,10 @@ export function createOperationReader(options: OperationReaderOptions): (operati
     const { document, operationName } = operation;
     const found = operationName ? undefined : known.get(document);
     if (found) return found;
-    const read = readOperation(executionArgs(options, operation));
-    if (!operationName && read.ok && isAlways(document)) known.set(document, read);
+    if (operationName || !isAlways(document)) return readOperation(executionArgs(options, operation));
+    // Values that it does not ask for are not kept with it.
+    const read = readOperation(executionArgs(options, { ...operation, variables: null }));
+    known.set(document, read);
     return read;
   };
 }
