@@ -45,7 +45,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   plugins: [exposeErrorsPlugin, ComplexityPlugin, ErrorsPlugin, ScopeAuthPlugin, RelayPlugin, nodeIdsPlugin],
   defaultFieldNullability: false,
   complexity: {
-    limit: { depth: MAX_DEPTH, complexity: MAX_COMPLEXITY },
+    limit: ({ isMeasured }) => (isMeasured ? {} : { depth: MAX_DEPTH, complexity: MAX_COMPLEXITY }),
     complexityError: (kind, found) => {
       const tooDeep = kind === 'Depth';
       const [is, limit] = tooDeep ? [found.depth, MAX_DEPTH] : [found.complexity, MAX_COMPLEXITY];

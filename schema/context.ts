@@ -20,15 +20,20 @@ export interface Context {
    * more: the caller is gone, its token is lost, or the server ends.
    */
   readonly wait: (ms: number) => AbortSignal | undefined;
+  /** The operation was found to be within the limits of depth and complexity: it is not measured once more. */
+  readonly isMeasured: boolean;
 }
 
-export type RequestContext = Partial<Pick<Context, 'rateLimit' | 'responseBudget' | 'serverUrl' | 'wait'>>;
+export type RequestContext = Partial<
+  Pick<Context, 'rateLimit' | 'responseBudget' | 'serverUrl' | 'wait' | 'isMeasured'>
+>;
 
 export function createContext(orchestrator: Orchestrator, viewer: Viewer, request: RequestContext = {}): Context {
   const { rateLimit = null, responseBudget = new ResponseBudget(), serverUrl = null, wait = () => undefined } = request;
+  const { isMeasured = false } = request;
   let loaders: Loaders | null = null;
   return {
-    ...{ viewer, orchestrator, rateLimit, responseBudget, serverUrl, wait },
+    ...{ viewer, orchestrator, rateLimit, responseBudget, serverUrl, wait, isMeasured },
     // Three dozen of them, which many requests do without.
     get loaders() {
       loaders ??= createLoaders(orchestrator.db, viewer, responseBudget);

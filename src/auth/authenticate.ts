@@ -1,6 +1,7 @@
 /** Authorization header -> viewer. */
 import { type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import type { Tables } from '../database/tables.ts';
 import { toPublicId } from '../std/public-id.ts';
 import { knownScopes } from './scope.ts';
@@ -30,12 +31,10 @@ export async function authenticate(db: Database, header: string | null | undefin
 
 /** Of the hashes of tokens that are known, not expired and not revoked. Records that they were used. */
 export async function findViewers(db: Database, hashes: readonly Buffer[]): Promise<ViewersByHash> {
-  const rows = await db
-    .selectFrom('valid_token_secrets')
-    .select(['hash', 'token_id', 'secret_version', 'name', 'scopes', 'project_ids', 'expires_at'])
-    .select(sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`.as('use_is_old'))
-    .where(sql<boolean>`hash = any(${hashes}::bytea[])`)
-    .execute();
+  const { rows } = await sql<ViewerRow & UseRow>`${sql.raw(PREPARED)}
+    select hash, token_id, secret_version, name, scopes, project_ids, expires_at,
+           coalesce(last_used_at < now() - interval '1 minute', true) as use_is_old
+      from valid_token_secrets where hash = any(${hashes}::bytea[])`.execute(db);
   const unrecorded = rows.filter((row) => row.use_is_old).map((row) => row.token_id);
   if (unrecorded.length > 0) await recordUse(db, unrecorded);
   return new Map(rows.map((row) => [row.hash.toString('base64'), toViewer(row)]));
@@ -45,6 +44,11 @@ type ViewerRow = Pick<
   Selectable<Tables['valid_token_secrets']>,
   'token_id' | 'secret_version' | 'name' | 'scopes' | 'project_ids' | 'expires_at'
 >;
+
+interface UseRow {
+  readonly hash: Buffer;
+  readonly use_is_old: boolean;
+}
 
 function toViewer(row: ViewerRow): Viewer {
   return {

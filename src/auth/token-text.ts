@@ -3,7 +3,7 @@
  * scanners find it; the checksum lets them, and us, tell a token from something that only looks like one. The token with
  * which a worker enrols begins with `slipway_enrol_`, and is of no other use.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -36,7 +36,7 @@ export function isTokenText(text: string, prefix: Prefix = 'slipway_'): boolean 
 
 /** SHA-256: what the database has in place of the token. */
 export function hashToken(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }
 
 function checksum(text: string): string {

@@ -1,6 +1,7 @@
 /** The noun: a build as everybody reads it. */
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { executePrepared } from '../database/execute-prepared.ts';
 import type { BuildAuditTable } from '../database/tables.ts';
 import type { Usage } from '../events/event.ts';
 import type { BuildPhase, BuildStatus } from '../events/vocabulary.ts';
@@ -179,8 +180,8 @@ export async function findBuild(db: Database | DatabaseTransaction, id: string):
 
 export async function findBuildSummaries(db: Database, ids: readonly string[]): Promise<BuildSummary[]> {
   if (ids.length === 0) return [];
-  const rows = await db.selectFrom('build_audit').select(SUMMARY_COLUMNS).where('id', 'in', ids).execute();
-  return rows.map(toBuildSummary);
+  const query = db.selectFrom('build_audit').select(SUMMARY_COLUMNS).where(sql<boolean>`id = any(${ids}::uuid[])`);
+  return (await executePrepared(db, query)).map(toBuildSummary);
 }
 
 export async function findBuildByIdempotencyKey(

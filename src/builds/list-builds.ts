@@ -1,6 +1,7 @@
 /** Builds page by page, in the order of their creation. */
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { executePrepared } from '../database/execute-prepared.ts';
 import { GatheredReads } from '../database/gathered-reads.ts';
 import { applyKeyset, inListOrder, type Keyset, readChildPages } from '../database/keyset.ts';
 import { type BuildSummary, SUMMARY_COLUMNS, toBuildSummary } from './build.ts';
@@ -11,7 +12,13 @@ export type BuildParent = 'project_id' | 'retry_of' | 'worker_id' | 'superseded_
 
 async function listBuilds(db: Database, filter: BuildFilter, keyset: Keyset): Promise<BuildSummary[]> {
   const query = applyKeyset(filterBuilds(summaries(db), filter), 'id', keyset);
-  return inListOrder((await query.execute()).map(toBuildSummary), keyset);
+  const rows = await (isPlain(filter) ? executePrepared(db, query) : query.execute());
+  return inListOrder(rows.map(toBuildSummary), keyset);
+}
+
+/** Filters have thousands of texts: prepared is what most ask, the list of all or of some projects. */
+function isPlain({ projectIds: _projectIds, ...others }: BuildFilter): boolean {
+  return Object.values(others).every((value) => value === null || value === undefined);
 }
 
 interface ListedBuilds {

@@ -1,6 +1,7 @@
 /** Writes events inside the caller's transaction. */
 import { sql } from 'kysely';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import { MILESTONES, type NewBuildEvent } from './event.ts';
 
 export interface EventWriter {
@@ -15,7 +16,7 @@ export async function appendEvents(
   writer: EventWriter,
   events: readonly NewBuildEvent[],
 ): Promise<number | null> {
-  const result = await sql<{ seq: number | null }>`
+  const result = await sql<{ seq: number | null }>`${sql.raw(PREPARED)}
     select append_build_events(${writer.buildId}, ${writer.attemptNo}, ${eventRows(events)}::jsonb) as seq`.execute(db);
   return result.rows[0]?.seq ?? null;
 }

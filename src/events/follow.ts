@@ -3,7 +3,7 @@
  * cursor, never a queue: it reads rows when its consumer asks for the next one, so a consumer that stops reading
  * costs one page of memory and nothing is lost.
  */
-import { ENDED, type FeedIterator, IterableFeed } from '../std/feed.ts';
+import { ENDED, type FeedIterator, IterableFeed, type Waiter } from '../std/feed.ts';
 import type { BuildEvent } from './event.ts';
 import type { EventHub } from './event-hub.ts';
 import { Tail } from './tail.ts';
@@ -43,7 +43,7 @@ export class Follower<Row extends object> extends IterableFeed<Row> {
   #position = 0;
   #ended = false;
   #failure: { readonly error: unknown } | null = null;
-  #ready: (() => void) | null = null;
+  #waiter: Waiter | null = null;
   #reads: number | null = null;
 
   constructor({ after }: { readonly after: number }, tail: Tail<Row>) {
@@ -73,8 +73,8 @@ export class Follower<Row extends object> extends IterableFeed<Row> {
     return row;
   }
 
-  override wait(ready: () => void): void {
-    this.#ready = ready;
+  override wait(waiter: Waiter): void {
+    this.#waiter = waiter;
     if (this.#ended) queueMicrotask(() => this.#call());
     else this.#tail.wait(this);
   }
@@ -111,8 +111,8 @@ export class Follower<Row extends object> extends IterableFeed<Row> {
   }
 
   #call(): void {
-    const ready = this.#ready;
-    this.#ready = null;
-    ready?.();
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.ready();
   }
 }

@@ -1,6 +1,7 @@
 /** Events read back. */
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
+import { executePrepared } from '../database/execute-prepared.ts';
 import type { BuildEvent, BuildEventType } from './event.ts';
 
 export interface EventPage {
@@ -20,8 +21,7 @@ export async function readEvents(db: Database, page: EventPage): Promise<BuildEv
     .orderBy('seq')
     .limit(page.limit);
   if (page.types) query = query.where(sql<boolean>`type = any(${page.types}::text[])`);
-  const rows = await query.execute();
-  return rows.map(toEvent);
+  return (await executePrepared(db, query)).map(toEvent);
 }
 
 interface EventRow {

@@ -1,4 +1,5 @@
 /** What the followers of one topic have together: one place in the hub, one clock, one read for all at the same cursor. */
+import { inTurns } from '../std/in-turns.ts';
 import type { EventHub } from './event-hub.ts';
 import type { Follower, FollowOptions } from './follow.ts';
 
@@ -101,7 +102,8 @@ export class Tail<Row extends object> {
       spot.followers.clear();
       if (!spot.reading) this.#spots.delete(cursor);
       // A read that is under way is for an earlier hint, which may have been about a row behind these.
-      for (const follower of followers) follower.give(fresh, spot.reading ? null : this.#wakes);
+      const wakes = spot.reading ? null : this.#wakes;
+      inTurns(followers, (follower) => follower.give(fresh, wakes));
     }
   }
 
@@ -132,6 +134,6 @@ export class Tail<Row extends object> {
     this.#spots.delete(cursor);
     const { page = Number.POSITIVE_INFINITY } = this.#options;
     const all = rows.length < page && page !== Number.POSITIVE_INFINITY && !spot.again;
-    for (const follower of spot.followers) follower.give(rows, all ? wakes : null);
+    inTurns([...spot.followers], (follower) => follower.give(rows, all ? wakes : null));
   }
 }

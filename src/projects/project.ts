@@ -1,7 +1,8 @@
 /** The noun: a git repository with its settings. */
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { z } from 'zod';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
+import { executePrepared } from '../database/execute-prepared.ts';
 import type { ProjectsTable } from '../database/tables.ts';
 import { isPlainText, NOT_PLAIN_TEXT } from '../std/plain-text.ts';
 import { artifactGlob, checkoutGlob } from './artifact-glob.ts';
@@ -117,8 +118,8 @@ export async function findProject(db: Database | DatabaseTransaction, id: string
 
 export async function findProjects(db: Database, ids: readonly string[]): Promise<Project[]> {
   if (ids.length === 0) return [];
-  const rows = await db.selectFrom('projects').selectAll().where('id', 'in', ids).execute();
-  return rows.map(toProject);
+  const query = db.selectFrom('projects').selectAll().where(sql<boolean>`id = any(${ids}::uuid[])`);
+  return (await executePrepared(db, query)).map(toProject);
 }
 
 /** The project that is not archived and has this slug. */

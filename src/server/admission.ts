@@ -1,16 +1,15 @@
 /** May this operation run at all? What it costs is taken from its token's budget before anything is executed. */
-import { type ExecutionResult, GraphQLError, type GraphQLSchema } from 'graphql';
+import { type ExecutionResult, GraphQLError } from 'graphql';
 import { MAX_COMPLEXITY, OPERATION_COST } from '../../schema/limits.ts';
 import type { RateLimit } from '../../schema/rate-limit.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { RateLimitedError } from '../errors.ts';
 import type { ServerLimits } from './limits.ts';
-import { type Measured, measureCost } from './measure-cost.ts';
+import { type MeasuredOperation, measureCost } from './measure-cost.ts';
 import type { RateLimits } from './rate-limits.ts';
-import { TokenCounter } from './token-counter.ts';
+import { type Place, TokenCounter } from './token-counter.ts';
 
 export interface AdmissionOptions {
-  readonly schema: GraphQLSchema;
   readonly limits: ServerLimits;
   /** Null where nothing is limited. */
   readonly rateLimits: RateLimits | null;
@@ -21,30 +20,33 @@ export type Admitted =
   | {
       readonly ok: true;
       readonly rateLimit: RateLimit | null;
-      /** To be called when the operation is over. */
-      readonly leave: () => void;
+      /** To be left when the operation is over. */
+      readonly place: Place;
     }
   | { readonly ok: false; readonly refused: ExecutionResult };
 
 export interface Admission {
-  /** Never rejects. The codes are RATE_LIMITED, QUERY_TOO_COMPLEX and TOO_MANY_OPERATIONS. */
-  admit(viewer: Viewer, operation: Omit<Measured, 'schema'>): Promise<Admitted>;
+  /**
+   * Never rejects. The codes are RATE_LIMITED, QUERY_TOO_COMPLEX and TOO_MANY_OPERATIONS. `operation` is null when execution will
+   * refuse it.
+   */
+  admit(viewer: Viewer, operation: MeasuredOperation | null): Promise<Admitted>;
   /** A document that is refused costs a point, too. Gives the refusal when there is none left. */
   charge(viewer: Viewer): Promise<GraphQLError | null>;
 }
 
-export function createAdmission({ schema, limits, rateLimits, mask }: AdmissionOptions): Admission {
+export function createAdmission({ limits, rateLimits, mask }: AdmissionOptions): Admission {
   const operations = new TokenCounter(limits.operationsPerToken);
   const spend = async ({ tokenId }: Viewer, points: number) => (await rateLimits?.spend(tokenId, points)) ?? null;
   return {
     async admit(viewer, operation) {
       try {
-        const { complexity, points } = measureCost({ schema, ...operation });
+        const { complexity, points } = measureCost(operation);
         const tooComplex = complexity > MAX_COMPLEXITY;
         const rateLimit = await spend(viewer, tooComplex ? OPERATION_COST : points);
         if (tooComplex) return refuse(tooComplexError(complexity), rateLimit);
-        const leave = operations.enter(viewer.tokenId);
-        return leave ? { ok: true, rateLimit, leave } : refuse(tooManyError(limits.operationsPerToken), rateLimit);
+        const place = operations.enter(viewer.tokenId);
+        return place ? { ok: true, rateLimit, place } : refuse(tooManyError(limits.operationsPerToken), rateLimit);
       } catch (error) {
         const budget = error instanceof RateLimitedError ? (error.budget as RateLimit | null) : null;
         return refuse(mask(error), budget);

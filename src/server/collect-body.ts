@@ -13,23 +13,20 @@ export function collectBody(request: IncomingMessage, maxBytes: number): Promise
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
-    const finish = (body: CollectedBody) => {
-      request.off('data', take).off('end', end).off('close', lose).off('error', lose);
-      resolve(body);
-    };
     const take = (chunk: Buffer) => {
       bytes += chunk.byteLength;
       chunks.push(chunk);
       if (bytes <= maxBytes) return;
-      request.pause();
-      finish({ ok: false, why: 'TOO_LARGE' });
+      request.off('data', take).pause();
+      resolve({ ok: false, why: 'TOO_LARGE' });
     };
-    const end = () => {
+    // What comes after the first of these says nothing new.
+    const lose = () => resolve({ ok: false, why: 'GONE' });
+    request.on('data', take).on('close', lose).on('error', lose);
+    request.on('end', () => {
       const [first] = chunks;
       const whole = first && chunks.length === 1 ? first : Buffer.concat(chunks);
-      finish({ ok: true, text: whole.toString('utf8') });
-    };
-    const lose = () => finish({ ok: false, why: 'GONE' });
-    request.on('data', take).on('end', end).on('close', lose).on('error', lose);
+      resolve({ ok: true, text: whole.toString('utf8') });
+    });
   });
 }

@@ -4,6 +4,8 @@
  */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { Waiter } from '../std/feed.ts';
+import type { Payload } from './payload.ts';
 
 /** Bytes that wait to be sent over one socket before its subscriptions take nothing more. */
 const MAX_UNSENT_BYTES = 128 * 1024;
@@ -13,7 +15,7 @@ const FINAL_TEXT = 0x81;
 const END = Buffer.from('}');
 
 /** A head, of which each character is a byte, or a body. */
-type Part = string | Buffer;
+type Part = string | Payload;
 
 /** The writers of one server that have something to write at the end of this turn. */
 export class FrameWriters {
@@ -44,7 +46,7 @@ export class FrameWriter {
   #parts: Part[] | null = null;
   #bytes = 0;
   /** Who waits for room. */
-  #waiting: (() => void)[] | null = null;
+  #waiting: Waiter[] | null = null;
   #draining = false;
 
   constructor(socket: WebSocket, stream: Duplex, writers: FrameWriters) {
@@ -57,8 +59,8 @@ export class FrameWriter {
     return this.#stream.writableLength + this.#bytes < MAX_UNSENT_BYTES;
   }
 
-  /** One frame: `head`, of which each character is a byte, `body` and a closing brace. */
-  add(head: string, body: Buffer): void {
+  /** One frame: `head`, of which each character is a byte, the bytes of `body` and a closing brace. */
+  add(head: string, body: Payload): void {
     if (this.#parts) this.#parts.push(head, body);
     else {
       this.#parts = [head, body];
@@ -67,10 +69,10 @@ export class FrameWriter {
     this.#bytes += sizeOf(head, body);
   }
 
-  /** Calls when there is room again; never, when the socket is closed first. */
-  whenRoom(call: () => void): void {
-    if (this.#waiting) this.#waiting.push(call);
-    else this.#waiting = [call];
+  /** Tells it when there is room again; never, when the socket is closed first. */
+  whenRoom(waiter: Waiter): void {
+    if (this.#waiting) this.#waiting.push(waiter);
+    else this.#waiting = [waiter];
     if (!this.#parts) this.#awaitRoom();
   }
 
@@ -83,7 +85,8 @@ export class FrameWriter {
     this.#bytes = 0;
     // After a close frame nothing may follow.
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    if (bytes <= MAX_COPIED_BYTES) this.#stream.write(join(parts, bytes));
+    // A string leaves without a buffer of its own being made for it.
+    if (bytes <= MAX_COPIED_BYTES) this.#stream.write(join(parts), 'latin1');
     else this.#writeEach(parts);
     if (this.#waiting) this.#awaitRoom();
   }
@@ -92,11 +95,9 @@ export class FrameWriter {
     this.#stream.cork();
     for (let index = 0; index < parts.length; index += 2) {
       const head = parts[index] as string;
-      const body = parts[index + 1] as Buffer;
-      const start = Buffer.allocUnsafe(sizeOf(head, body) - body.length - 1);
-      start.write(head, writeHeader(start, 0, head.length + body.length + 1), 'latin1');
-      this.#stream.write(start);
-      this.#stream.write(body);
+      const { json } = parts[index + 1] as Payload;
+      this.#stream.write(headerOf(head.length + json.length + 1) + head, 'latin1');
+      this.#stream.write(json);
       this.#stream.write(END);
     }
     this.#stream.uncork();
@@ -106,7 +107,7 @@ export class FrameWriter {
     if (this.hasRoom) {
       const waiting = this.#waiting ?? [];
       this.#waiting = null;
-      for (const call of waiting) process.nextTick(call);
+      for (const waiter of waiting) process.nextTick(() => waiter.ready());
     } else if (!this.#draining) {
       this.#draining = true;
       this.#stream.once('drain', () => {
@@ -117,38 +118,27 @@ export class FrameWriter {
   }
 }
 
-function sizeOf(head: string, body: Buffer): number {
-  const length = head.length + body.length + 1;
+function sizeOf(head: string, { json }: Payload): number {
+  const length = head.length + json.length + 1;
   return length + (length < 126 ? 2 : length < 65_536 ? 4 : 10);
 }
 
-function join(parts: readonly Part[], bytes: number): Buffer {
-  const joined = Buffer.allocUnsafe(bytes);
-  let at = 0;
+/** Each character is a byte. */
+function join(parts: readonly Part[]): string {
+  let joined = '';
   for (let index = 0; index < parts.length; index += 2) {
     const head = parts[index] as string;
-    const body = parts[index + 1] as Buffer;
-    at = writeHeader(joined, at, head.length + body.length + 1);
-    joined.write(head, at, 'latin1');
-    joined.set(body, at + head.length);
-    at += head.length + body.length;
-    joined[at] = 0x7d;
-    at += 1;
+    const { latin1 } = parts[index + 1] as Payload;
+    joined += `${headerOf(head.length + latin1.length + 1)}${head}${latin1}}`;
   }
   return joined;
 }
 
-/** RFC 6455, section 5.2: one whole, unmasked text frame. Gives where its content begins. */
-function writeHeader(target: Buffer, at: number, length: number): number {
-  target[at] = FINAL_TEXT;
-  if (length < 126) {
-    target[at + 1] = length;
-    return at + 2;
-  }
-  if (length < 65_536) {
-    target[at + 1] = 126;
-    return target.writeUInt16BE(length, at + 2);
-  }
-  target[at + 1] = 127;
-  return target.writeBigUInt64BE(BigInt(length), at + 2);
+/** RFC 6455, section 5.2, of one whole, unmasked text frame; each character is a byte. */
+function headerOf(length: number): string {
+  if (length < 126) return String.fromCharCode(FINAL_TEXT, length);
+  if (length < 65_536) return String.fromCharCode(FINAL_TEXT, 126, length >> 8, length & 0xff);
+  const header = Buffer.from([FINAL_TEXT, 127, 0, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeBigUInt64BE(BigInt(length), 2);
+  return header.toString('latin1');
 }

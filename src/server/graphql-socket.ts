@@ -37,13 +37,6 @@ interface Opening {
   readonly addressOf: () => string | undefined;
 }
 
-/** One that is open, or about to be; in a list, as most sockets have one. */
-interface SocketOperation {
-  readonly id: string;
-  pump: Pump | null;
-  next: SocketOperation | null;
-}
-
 export class GraphqlSocket extends WebSocket implements PumpOwner {
   #services!: SocketServices;
   #writer!: FrameWriter;
@@ -53,7 +46,8 @@ export class GraphqlSocket extends WebSocket implements PumpOwner {
   #begun = false;
   #gone: AbortController | null = null;
   #waitingForInit: NodeJS.Timeout | null = null;
-  #first: SocketOperation | null = null;
+  /** Of operations that are open, or about to be: in a list, as most sockets have one. A query's pump sends nothing. */
+  #first: Pump | null = null;
   /** Has it answered the last ping? */
   answered = true;
 
@@ -103,7 +97,7 @@ export class GraphqlSocket extends WebSocket implements PumpOwner {
     this.#gone?.abort();
     let operation = this.#first;
     this.#first = null;
-    for (; operation; operation = operation.next) operation.pump?.close();
+    for (; operation; operation = operation.next) operation.close();
   }
 
   #stopWaiting(): void {
@@ -123,7 +117,7 @@ export class GraphqlSocket extends WebSocket implements PumpOwner {
       case MessageType.Subscribe:
         return this.#start(message.id, message.payload);
       case MessageType.Complete:
-        this.#remove(this.#find(message.id))?.pump?.close();
+        this.#remove(this.#find(message.id))?.close();
         return;
       default:
         this.end(CloseCode.BadRequest, 'Invalid message received');
@@ -160,7 +154,7 @@ export class GraphqlSocket extends WebSocket implements PumpOwner {
     const viewer = this.#viewer;
     if (!viewer) return this.end(CloseCode.Unauthorized, 'Unauthorized');
     if (this.#find(id)) return this.end(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
-    const operation: SocketOperation = { id, pump: null, next: this.#first };
+    const operation = new Pump({ id, owner: this, next: this.#first });
     this.#first = operation;
     try {
       const prepared = await this.#prepare(query, operationName, viewer);
@@ -185,50 +179,47 @@ export class GraphqlSocket extends WebSocket implements PumpOwner {
     return { document: prepared.document, isSubscription: ast.operation === 'subscription' };
   }
 
-  async #execute(operation: SocketOperation, of: Operation): Promise<void> {
+  async #execute(operation: Pump, of: Operation): Promise<void> {
     await this.#finish(operation, Payload.of(await this.#services.operations.execute(of)));
   }
 
-  async #subscribe(operation: SocketOperation, of: Operation): Promise<void> {
+  async #subscribe(operation: Pump, of: Operation): Promise<void> {
     const result = await this.#services.operations.subscribe({ ...of, endsWithToken: true });
     if (!isResultStream(result)) return this.#finish(operation, Payload.of(result));
     if (!this.#has(operation)) return result.close();
-    operation.pump = new Pump(result, this.#writer, { id: operation.id, owner: this });
-    operation.pump.start();
+    operation.start(result, this.#writer);
   }
 
   pumpEnded(pump: Pump): void {
-    let operation = this.#first;
-    while (operation && operation.pump !== pump) operation = operation.next;
-    if (operation) this.#complete(operation).catch((error: unknown) => this.#fail(error));
+    this.#complete(pump).catch((error: unknown) => this.#fail(error));
   }
 
-  async #finish(operation: SocketOperation, { json }: Payload): Promise<void> {
+  async #finish(operation: Pump, { json }: Payload): Promise<void> {
     if (this.#has(operation)) {
       await this.#send(`{"id":${JSON.stringify(operation.id)},"type":"next","payload":${json}}`);
     }
     await this.#complete(operation);
   }
 
-  async #complete(operation: SocketOperation): Promise<void> {
+  async #complete(operation: Pump): Promise<void> {
     const { id } = operation;
     if (this.#remove(operation)) await this.#say({ id, type: MessageType.Complete });
   }
 
-  async #refuse(operation: SocketOperation, errors: readonly GraphQLError[]): Promise<void> {
+  async #refuse(operation: Pump, errors: readonly GraphQLError[]): Promise<void> {
     const { id } = operation;
     const payload = errors.map((error) => this.#services.operations.mask(error).toJSON());
     if (this.#has(operation)) await this.#say({ id, type: MessageType.Error, payload });
     this.#remove(operation);
   }
 
-  #find(id: string): SocketOperation | null {
+  #find(id: string): Pump | null {
     let operation = this.#first;
     while (operation && operation.id !== id) operation = operation.next;
     return operation;
   }
 
-  #has(operation: SocketOperation): boolean {
+  #has(operation: Pump): boolean {
     return this.#find(operation.id) === operation;
   }
 
@@ -239,7 +230,7 @@ export class GraphqlSocket extends WebSocket implements PumpOwner {
   }
 
   /** Null when it was not there any more. */
-  #remove(operation: SocketOperation | null): SocketOperation | null {
+  #remove(operation: Pump | null): Pump | null {
     if (!operation || !this.#has(operation)) return null;
     if (this.#first === operation) this.#first = operation.next;
     for (let before = this.#first; before; before = before.next) {

@@ -15,6 +15,7 @@ import { identifyCaller } from './identify-caller.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Operations } from './operations.ts';
 import { createPostHandler } from './post-graphql.ts';
+import { protect } from './protection.ts';
 import { runHttpOperation } from './run-http-operation.ts';
 import { sendEvents } from './send-events.ts';
 import { isResultStream } from './subscriptions.ts';
@@ -64,13 +65,17 @@ export async function createGraphqlHandler(options: GraphqlOptions): Promise<Nod
     ...(graphiql ? await loadGraphiql() : { graphiql: false }),
     plugins: [answerDefects(operations), runOperations(authenticator, operations)],
   });
-  const byYoga: NodeHandler = async (request, response) =>
-    yoga(request, response, { peer: request.socket.remoteAddress });
+  const byYoga: NodeHandler = async (request, response) => {
+    protect(response);
+    await yoga(request, response, { peer: request.socket.remoteAddress });
+  };
   if (options.yogaOnly) return byYoga;
   const post = createPostHandler({
     ...{ operations, authenticator, bodyBytes: limits.bodyBytes, hasOrigins: allowedOrigins.length > 0 },
-    otherwise: async (request, response, { viewer, body }) =>
-      yoga(Object.assign(request, { body }), response, { peer: request.socket.remoteAddress, viewer }),
+    async otherwise(request, response, { viewer, body }) {
+      protect(response);
+      await yoga(Object.assign(request, { body }), response, { peer: request.socket.remoteAddress, viewer });
+    },
   });
   return (request, response) => post(request, response) ?? byYoga(request, response);
 }

@@ -14,6 +14,7 @@ import { hostInUrl, listen } from './listen.ts';
 import { openMetrics } from './open-metrics.ts';
 import { createOperations } from './operations.ts';
 import { isAllowedOrigin } from './origin.ts';
+import { PROTECTION } from './protection.ts';
 import { openRateBudgets } from './rate-budgets.ts';
 import { RateLimits } from './rate-limits.ts';
 import { LongPolls } from './rest/long-polls.ts';
@@ -86,13 +87,13 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
     overrideGlobalObjects: false,
   });
   const { allowedOrigins } = orchestrator.config;
+  const refuse = createRefusals(allowedOrigins);
 
   const server = createServer(httpSettings(limits), (request, response) => {
     streams.watch(response);
     endUploadWith(response, request);
     if (pathOf(request) !== GRAPHQL_PATH) return void routes(request, response);
-    protect(response);
-    const refused = refuse(request, allowedOrigins);
+    const refused = refuse(request);
     if (refused) return void answer(response, refused);
     void graphql(request, response);
   });
@@ -172,13 +173,6 @@ function pathOf(request: IncomingMessage): string {
   return request.url?.split('?', 1)[0] ?? '';
 }
 
-/** Answers hold secrets, and GraphiQL holds a token: nothing is kept on the way, and no page frames it. */
-function protect(response: ServerResponse): void {
-  response.setHeader('cache-control', 'no-store');
-  response.setHeader('x-content-type-options', 'nosniff');
-  response.setHeader('x-frame-options', 'DENY');
-}
-
 interface Refusal {
   readonly status: number;
   readonly code: string;
@@ -186,12 +180,20 @@ interface Refusal {
 }
 
 /** Before Yoga sees it: Yoga builds a URL of the host. */
-function refuse(request: IncomingMessage, allowedOrigins: readonly string[]): Refusal | null {
-  if (!URL.canParse(`http://${request.headers.host}/`)) {
-    return { status: 400, code: 'BAD_REQUEST', message: 'The Host header is not valid.' };
-  }
-  if (isAllowedOrigin(request.headers, allowedOrigins)) return null;
-  return { status: 403, code: 'ORIGIN_NOT_ALLOWED', message: 'Pages of this origin may not call the API.' };
+function createRefusals(allowedOrigins: readonly string[]): (request: IncomingMessage) => Refusal | null {
+  // Nearly all requests have the same one.
+  let validHost = '';
+  return ({ headers }) => {
+    const { host = '' } = headers;
+    if (host !== validHost || host === '') {
+      if (!URL.canParse(`http://${headers.host}/`)) {
+        return { status: 400, code: 'BAD_REQUEST', message: 'The Host header is not valid.' };
+      }
+      validHost = host;
+    }
+    if (isAllowedOrigin(headers, allowedOrigins)) return null;
+    return { status: 403, code: 'ORIGIN_NOT_ALLOWED', message: 'Pages of this origin may not call the API.' };
+  };
 }
 
 function refuseUpgrade(request: IncomingMessage, allowedOrigins: readonly string[], full: boolean): string | null {
@@ -201,7 +203,7 @@ function refuseUpgrade(request: IncomingMessage, allowedOrigins: readonly string
 }
 
 function answer(response: ServerResponse, { status, code, message }: Refusal): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
+  response.writeHead(status, [...PROTECTION, 'content-type', 'application/json; charset=utf-8']);
   response.end(JSON.stringify({ errors: [{ message, extensions: { code } }] }));
 }
 

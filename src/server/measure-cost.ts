@@ -3,21 +3,20 @@ import {
   type DocumentNode,
   GraphQLError,
   type GraphQLSchema,
-  getOperationAST,
-  getVariableValues,
   Kind,
   type OperationDefinitionNode,
+  TypeInfo,
+  type ValidatedExecutionArgs,
+  visit,
+  visitWithTypeInfo,
 } from 'graphql';
 import { MUTATION_COST, OPERATION_COST } from '../../schema/limits.ts';
 
-export interface Measured {
-  readonly schema: GraphQLSchema;
-  /** Valid for the schema, and within the limits of a document. */
-  readonly document: DocumentNode;
-  readonly operationName?: string | null | undefined;
-  readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
-  readonly context: object;
-}
+/** An operation whose variables have been read. */
+export type MeasuredOperation = Pick<
+  ValidatedExecutionArgs,
+  'schema' | 'document' | 'operation' | 'fragmentDefinitions' | 'rawVariableValues'
+>;
 
 export interface OperationCost {
   /** As the schema counts it; 0 where that cannot be told, because execution will refuse it. */
@@ -26,31 +25,34 @@ export interface OperationCost {
   readonly points: number;
 }
 
-/** Of operations without variables, which cost the same each time; they go with their documents. */
-const known = new WeakMap<OperationDefinitionNode, OperationCost>();
+/** Of operations that cost the same each time; null for others. They go with their documents. */
+const known = new WeakMap<OperationDefinitionNode, OperationCost | null>();
 
-/** What an operation costs, before anything of it is executed. A subscription costs what one of its events does. */
-export function measureCost({ operationName, ...measured }: Measured): OperationCost {
-  const operation = getOperationAST(measured.document, operationName);
-  if (!operation) return { complexity: 0, points: OPERATION_COST };
-  if (operation.variableDefinitions?.length) return measureOperation(operation, measured);
-  const cost = known.get(operation) ?? measureOperation(operation, measured);
-  known.set(operation, cost);
+/**
+ * What an operation costs, before anything of it is executed; null is one that execution will refuse. A subscription costs what
+ * one of its events does.
+ */
+export function measureCost(measured: MeasuredOperation | null): OperationCost {
+  if (!measured) return { complexity: 0, points: OPERATION_COST };
+  const { operation } = measured;
+  const fixed = known.get(operation);
+  if (fixed) return fixed;
+  const cost = measureOperation(measured);
+  if (fixed === undefined) known.set(operation, dependsOnVariables(measured) ? null : cost);
   return cost;
 }
 
-function measureOperation(
-  operation: OperationDefinitionNode,
-  { schema, document, variables, context }: Omit<Measured, 'operationName'>,
-): OperationCost {
-  const values = variables ?? {};
-  // Asked first, for one error: the measuring below would print the whole input once for each of its faults.
-  const options = { maxErrors: 1, hideSuggestions: true };
-  const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], values, options);
-  if (errors) return { complexity: 0, points: OPERATION_COST };
-  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
-  const alone: DocumentNode = { ...document, definitions: [operation, ...fragments] };
-  const complexity = complexityOf(alone, { schema, variables: values, ctx: context });
+function measureOperation({
+  schema,
+  operation,
+  fragmentDefinitions,
+  rawVariableValues,
+}: MeasuredOperation): OperationCost {
+  const alone: DocumentNode = {
+    kind: Kind.DOCUMENT,
+    definitions: [operation, ...Object.values(fragmentDefinitions)],
+  };
+  const complexity = complexityOf(alone, { schema, variables: rawVariableValues ?? {} });
   const writes = operation.operation === 'mutation' ? operation.selectionSet.selections.length : 0;
   return { complexity, points: OPERATION_COST + complexity + writes * MUTATION_COST };
 }
@@ -58,7 +60,6 @@ function measureOperation(
 interface Known {
   readonly schema: GraphQLSchema;
   readonly variables: Readonly<Record<string, unknown>>;
-  readonly ctx: object;
 }
 
 function complexityOf(document: DocumentNode, known: Known): number {
@@ -69,4 +70,15 @@ function complexityOf(document: DocumentNode, known: Known): number {
     if (error instanceof GraphQLError) return 0;
     throw error;
   }
+}
+
+/** Is a variable given to a field that counts by its arguments, such as the size of a page? */
+function dependsOnVariables({ schema, document }: MeasuredOperation): boolean {
+  const types = new TypeInfo(schema);
+  let found = false;
+  const Variable = () => {
+    found ||= typeof types.getFieldDef()?.extensions.complexity === 'function';
+  };
+  visit(document, visitWithTypeInfo(types, { Variable }));
+  return found;
 }

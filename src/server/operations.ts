@@ -1,5 +1,14 @@
 /** Parses, checks and executes operations: the one way for HTTP, SSE and WebSocket, so that all keep the same limits. */
-import { type DocumentNode, type ExecutionResult, execute, GraphQLError, type GraphQLSchema } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  executeRootSelectionSet,
+  GraphQLError,
+  type GraphQLSchema,
+  type ValidatedExecutionArgs,
+  type ValidatedSubscriptionArgs,
+  validateSubscriptionArgs,
+} from 'graphql';
 import { type Context, createContext } from '../../schema/context.ts';
 import { ResponseBudget } from '../../schema/response-budget.ts';
 import type { Viewer } from '../auth/viewer.ts';
@@ -7,13 +16,15 @@ import type { Orchestrator } from '../orchestrator.ts';
 import { createAdmission, withRateLimit } from './admission.ts';
 import { Deadline } from './deadline.ts';
 import { createDocuments, type PreparedDocument } from './documents.ts';
-import { DOCUMENT_LIMITS, type ServerLimits } from './limits.ts';
+import type { ServerLimits } from './limits.ts';
 import { createErrorMask } from './mask-error.ts';
 import type { RateLimits } from './rate-limits.ts';
+import { createOperationReader, executionArgs } from './read-operation.ts';
 import { SharedExecutions } from './shared-executions.ts';
 import { SharedQueries } from './shared-queries.ts';
 import { subscribe } from './subscribe.ts';
 import type { NewSubscription, ResultStream, Subscriptions } from './subscriptions.ts';
+import type { Place } from './token-counter.ts';
 import type { TokenWatch } from './token-watch.ts';
 
 export interface OperationsOptions {
@@ -66,14 +77,16 @@ export function createOperations(options: OperationsOptions): Operations {
   const mask = createErrorMask(orchestrator.logger, () => orchestrator.telemetry.systemError('api'));
   const masked = (result: ExecutionResult): ExecutionResult =>
     result.errors ? { ...result, errors: result.errors.map(mask) } : result;
-  const { admit, charge } = createAdmission({ schema, limits, rateLimits: options.rateLimits, mask });
-  const contextOf = (viewer: Viewer) => createContext(orchestrator, viewer, { serverUrl: options.serverUrl() });
+  const { admit, charge } = createAdmission({ limits, rateLimits: options.rateLimits, mask });
+  const contextOf = (viewer: Viewer) =>
+    createContext(orchestrator, viewer, { serverUrl: options.serverUrl(), isMeasured: true });
   const executions = new SharedExecutions({
     newContext: contextOf,
     onShared: ({ responseBudget }) => responseBudget.extend(),
     finish: masked,
   });
   const queries = new SharedQueries(schema);
+  const read = createOperationReader({ schema, showSchema });
 
   return {
     schema,
@@ -86,36 +99,39 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     async execute(operation) {
       const { viewer } = operation;
-      const admitted = await admit(viewer, { ...operation, context: contextOf(viewer) });
+      const known = asRead(() => read(operation), mask);
+      const admitted = await admit(viewer, known.ok ? known.args : null);
       if (!admitted.ok) return admitted.refused;
-      const { rateLimit, leave } = admitted;
+      const { rateLimit, place } = admitted;
       try {
+        if (!known.ok) return withRateLimit(masked({ errors: known.errors }), rateLimit);
         const key = queries.keyOf(operation);
-        const run = (own: OwnRequest | null) => runOperation({ options, masked, mask }, operation, own);
+        const run = (own: OwnRequest | null) => runOperation({ options, masked, mask }, { ...known, operation, own });
         const result = key === null ? run({ rateLimit }) : queries.run(key, () => run(null));
         return withRateLimit(await result, rateLimit);
       } finally {
-        leave();
+        place.leave();
       }
     },
     write: (result) => queries.write(result),
     async subscribe(operation) {
       const { viewer } = operation;
-      const contextValue = contextOf(viewer);
-      const admitted = await admit(viewer, { ...operation, context: contextValue });
+      const known = asRead(() => readSubscription({ schema, showSchema }, operation), mask);
+      const admitted = await admit(viewer, known.ok ? known.args : null);
       if (!admitted.ok) return admitted.refused;
-      const { leave } = admitted;
+      const { place } = admitted;
       try {
-        const args = { ...executionArgs(schema, operation, showSchema), contextValue };
-        const stream = await subscribe({ args, viewer, executions });
+        const stream = known.ok
+          ? await subscribe({ args: { ...known.args, contextValue: contextOf(viewer) }, viewer, executions })
+          : { errors: known.errors };
         if ('take' in stream) {
-          const watch = operation.endsWithToken ? () => leave : watchToken(options.tokens, viewer, leave);
+          const watch = operation.endsWithToken ? () => place : watchToken(options.tokens, viewer, place);
           return options.subscriptions.add({ source: stream, watch, explain: mask });
         }
-        leave();
+        place.leave();
         return masked(stream);
       } catch (error) {
-        leave();
+        place.leave();
         return { errors: [mask(error)] };
       }
     },
@@ -131,24 +147,29 @@ interface RunDeps {
   readonly mask: (error: unknown) => GraphQLError;
 }
 
-/** `own`: null when others are told the same. Never rejects. */
+interface Run {
+  readonly args: ValidatedExecutionArgs;
+  readonly operation: Operation;
+  /** Null when others are told the same. */
+  readonly own: OwnRequest | null;
+}
+
+/** Never rejects. */
 async function runOperation(
   { options, masked, mask }: RunDeps,
-  operation: Operation,
-  own: OwnRequest | null,
+  { args, operation, own }: Run,
 ): Promise<ExecutionResult> {
-  const { orchestrator, schema, limits } = options;
+  const { orchestrator, limits } = options;
   // One for all that ends it early: signals that follow others are dear.
   const cut = new AbortController();
   using deadline = new Deadline(limits.operationMs, () => cut.abort(timeoutError(limits.operationMs)));
   using waiting = openWaiting(options, operation, deadline);
   const responseBudget = new ResponseBudget(cut);
   try {
-    const args = executionArgs(schema, operation, orchestrator.config.introspection ?? false);
-    const request = { ...own, responseBudget, serverUrl: options.serverUrl(), wait: waiting.wait };
+    const request = { ...own, responseBudget, serverUrl: options.serverUrl(), wait: waiting.wait, isMeasured: true };
     const context = createContext(orchestrator, operation.viewer, request);
     const contextValue = own ? context : withoutRequest(context);
-    return masked(await execute({ ...args, contextValue, abortSignal: cut.signal }));
+    return masked(await executeRootSelectionSet({ ...args, contextValue, externalAbortSignal: cut.signal }));
   } catch (error) {
     return { errors: [mask(cut.signal.aborted ? cut.signal.reason : error)] };
   }
@@ -179,25 +200,37 @@ function withoutRequest(context: Context): Context {
 }
 
 /** Apart, so that what watches holds nothing of the operation's beginning. */
-function watchToken(tokens: TokenWatch, viewer: Viewer, leave: () => void): NewSubscription['watch'] {
+function watchToken(tokens: TokenWatch, viewer: Viewer, place: Place): NewSubscription['watch'] {
   return (end) => {
     const unwatch = tokens.watch(viewer, () => end(lostToken()));
-    return () => {
-      unwatch();
-      leave();
+    return {
+      leave() {
+        unwatch();
+        place.leave();
+      },
     };
   };
 }
 
-function executionArgs(schema: GraphQLSchema, operation: Operation, showSchema: boolean) {
-  return {
-    schema,
-    document: operation.document,
-    operationName: operation.operationName ?? null,
-    variableValues: operation.variables ?? null,
-    hideSuggestions: !showSchema,
-    options: { maxCoercionErrors: DOCUMENT_LIMITS.coercionErrors },
-  };
+type Read<Args> =
+  | { readonly ok: true; readonly args: Args }
+  | { readonly ok: false; readonly errors: readonly GraphQLError[] };
+
+function readSubscription(
+  options: Parameters<typeof executionArgs>[0],
+  operation: Operation,
+): Read<ValidatedSubscriptionArgs> {
+  const args = validateSubscriptionArgs(executionArgs(options, operation));
+  return 'schema' in args ? { ok: true, args } : { ok: false, errors: args };
+}
+
+/** What cannot even be read, such as variables that are nested too deeply, is wrong, too. */
+function asRead<Args>(read: () => Read<Args>, mask: (error: unknown) => GraphQLError): Read<Args> {
+  try {
+    return read();
+  } catch (error) {
+    return { ok: false, errors: [mask(error)] };
+  }
 }
 
 function timeoutError(limitMs: number): GraphQLError {

@@ -5,6 +5,7 @@ export class Payload {
   /** JSON. */
   readonly json: Buffer;
   #event: Buffer | null = null;
+  #latin1: string | null = null;
 
   constructor(json: Buffer) {
     this.json = json;
@@ -12,6 +13,12 @@ export class Payload {
 
   static of({ errors, ...result }: ExecutionResult): Payload {
     return new Payload(Buffer.from(JSON.stringify({ ...result, ...(errors && { errors }) })));
+  }
+
+  /** The same bytes, each a character. */
+  get latin1(): string {
+    this.#latin1 ??= this.json.toString('latin1');
+    return this.#latin1;
   }
 
   /** As an event of an event stream. */

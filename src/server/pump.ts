@@ -1,5 +1,5 @@
 /** Sends what a subscription gives over its WebSocket, as fast as that is read. */
-import { ENDED, type Feed } from '../std/feed.ts';
+import { ENDED, type Feed, type Waiter } from '../std/feed.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Payload } from './payload.ts';
 
@@ -8,53 +8,55 @@ export interface PumpOwner {
   pumpEnded(pump: Pump): void;
 }
 
-export interface PumpOptions {
-  /** Of the subscription, as its subscriber calls it. */
+export class Pump implements Waiter {
+  /** As its subscriber calls it. */
   readonly id: string;
-  readonly owner: PumpOwner;
-}
-
-export class Pump {
-  readonly #feed: Feed<Payload>;
-  readonly #writer: FrameWriter;
-  readonly #head: string;
+  /** Of the same socket; see `GraphqlSocket`. */
+  next: Pump | null;
   readonly #owner: PumpOwner;
-  #closed = false;
+  #feed: Feed<Payload> | null = null;
+  #writer: FrameWriter | null = null;
+  #head = '';
 
-  constructor(feed: Feed<Payload>, writer: FrameWriter, { id, owner }: PumpOptions) {
-    this.#feed = feed;
-    this.#writer = writer;
-    this.#head = headOf(id);
+  constructor({ id, owner, next }: Pick<Pump, 'id' | 'next'> & { readonly owner: PumpOwner }) {
+    this.id = id;
     this.#owner = owner;
+    this.next = next;
   }
 
-  start(): void {
-    this.#run();
+  start(feed: Feed<Payload>, writer: FrameWriter): void {
+    this.#feed = feed;
+    this.#writer = writer;
+    this.#head = headOf(this.id);
+    this.ready();
   }
 
   /** Whoever closes it is not told that it has ended. */
   close(): void {
-    this.#closed = true;
-    this.#feed.close();
+    const feed = this.#feed;
+    this.#feed = null;
+    feed?.close();
   }
 
-  readonly #run = (): void => {
-    while (!this.#closed) {
-      if (!this.#writer.hasRoom) {
-        this.#writer.whenRoom(this.#run);
+  /** Of its feed, or its writer: it may go on. */
+  ready(): void {
+    const writer = this.#writer;
+    for (let feed = this.#feed; feed && writer; feed = this.#feed) {
+      if (!writer.hasRoom) {
+        writer.whenRoom(this);
         return;
       }
-      const payload = this.#feed.take();
+      const payload = feed.take();
       if (payload === null) {
-        this.#feed.wait(this.#run);
+        feed.wait(this);
         return;
       }
       if (payload === ENDED) {
-        this.#closed = true;
+        this.#feed = null;
         this.#owner.pumpEnded(this);
-      } else this.#writer.add(this.#head, payload.json);
+      } else writer.add(this.#head, payload);
     }
-  };
+  }
 }
 
 /** The beginning of a subscription's frames, of which each byte is a character. */

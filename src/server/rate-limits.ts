@@ -61,15 +61,15 @@ export class RateLimits implements AsyncDisposable {
    * Never waits long for Postgres: without its answer, this process goes by what it knows of the budget.
    */
   async spend(tokenId: string, cost: number): Promise<RateLimit> {
-    const { now } = this.#options;
+    const moment = this.#options.now();
     const pot = this.#potOf(tokenId);
     // Whoever waits goes first.
-    if (pot.waiting.length === 0 && pot.expiresAt > now() && pot.points >= cost) {
+    if (pot.waiting.length === 0 && pot.expiresAt > moment && pot.points >= cost) {
       pot.points -= cost;
-      return this.#limitOf(pot, cost);
+      return this.#limitOf(pot, cost, moment);
     }
     return new Promise((served, refused) => {
-      if (now() < this.#awayUntil) return this.#serveAlone(pot, { cost, served, refused });
+      if (moment < this.#awayUntil) return this.#serveAlone(pot, { cost, served, refused });
       pot.waiting.push({ cost, served, refused });
       if (!pot.taking) void this.#take(tokenId, pot);
     });
@@ -159,15 +159,15 @@ export class RateLimits implements AsyncDisposable {
     return new RateLimitedError(seconds, this.#limitOf(pot, cost));
   }
 
-  #leftOf(pot: Pot): number {
+  #leftOf(pot: Pot, moment = this.#options.now()): number {
     const { capacity, pointsPerSecond } = this.#options.budgets.budget;
-    const refilled = ((this.#options.now() - pot.leftAt) / 1_000) * pointsPerSecond;
+    const refilled = ((moment - pot.leftAt) / 1_000) * pointsPerSecond;
     return Math.min(capacity, pot.points + pot.left + refilled);
   }
 
-  #limitOf(pot: Pot, cost: number): RateLimit {
+  #limitOf(pot: Pot, cost: number, moment = this.#options.now()): RateLimit {
     const { capacity, pointsPerSecond } = this.#options.budgets.budget;
-    const remaining = Math.max(0, Math.floor(this.#leftOf(pot)));
+    const remaining = Math.max(0, Math.floor(this.#leftOf(pot, moment)));
     const resetAt = new Date(Date.now() + Math.ceil(((capacity - remaining) / pointsPerSecond) * 1_000));
     return { limit: capacity, cost, remaining, resetAt };
   }

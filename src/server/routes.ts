@@ -41,7 +41,6 @@ export async function createRoutes(
   app.post('/workers/enrol', bodyLimit({ maxSize: MAX_ENROLMENT_BYTES, onError: tooLarge }), (context) =>
     enrolWorker(deps, context),
   );
-  addWorkerRoutes(app, deps);
   app.route('/', createRestRoutes(deps));
   return app;
 }

@@ -60,23 +60,23 @@ export async function sendArtifact(deps: SendArtifactDeps, { req, env }: Context
     },
   };
   if (req.method === 'HEAD') return new Response(null, init);
-  const leave = downloads.enter(viewer.tokenId);
-  if (!leave) {
+  const place = downloads.enter(viewer.tokenId);
+  if (!place) {
     const detail = 'This token downloads too much at the same time.';
     return problem({ status: 429, detail, headers: { 'retry-after': '1' } });
   }
   const file = await orchestrator.artifacts.open(artifact.sha256, range ?? undefined).catch((error: unknown) => {
-    leave();
+    place.leave();
     throw error;
   });
   if (!file) {
-    leave();
+    place.leave();
     const detail = `The content of the artifact ${id} is not in the data folder of this process: it is gone, or its worker has another one.`;
     return problem({ status: 404, detail });
   }
   const unwatch = tokens.watch(viewer, () => outgoing.destroy());
   file.once('close', () => {
-    leave();
+    place.leave();
     unwatch();
   });
   return new Response(Readable.toWeb(file) as ReadableStream, init);

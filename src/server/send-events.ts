@@ -56,7 +56,7 @@ async function takeSome(feed: Feed<Payload>): Promise<{ events: Buffer[]; ended:
       events.push(payload.event);
       bytes += payload.event.length;
     } else if (events.length > 0) break;
-    else await new Promise<void>((ready) => feed.wait(ready));
+    else await new Promise<void>((ready) => feed.wait({ ready }));
   }
   return { events, ended: false };
 }

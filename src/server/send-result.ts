@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ExecutionResult, GraphQLError, GraphQLFormattedError } from 'graphql';
 import type { AnswerType } from './accepted-type.ts';
+import { PROTECTION } from './protection.ts';
 
 interface HttpExtension {
   readonly status?: number;
@@ -21,17 +22,19 @@ export function sendResult(response: ServerResponse, { result, type, write }: An
   const { errors } = result;
   const contentType = `${type}; charset=utf-8`;
   if (!errors?.length) {
-    send(response, 200, { 'Content-Type': contentType }, write(result));
+    send(response, 200, ['Content-Type', contentType], write(result));
     return;
   }
   const body = JSON.stringify({ ...result, errors: errors.map(withoutHttp) });
   const headers = Object.assign({ 'Content-Type': contentType }, ...errors.map((error) => httpOf(error)?.headers));
-  send(response, statusOf(result, type), headers, body);
+  send(response, statusOf(result, type), Object.entries<string>(headers).flat(), body);
 }
 
-function send(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
+/** `headers`: names and values in turn. */
+function send(response: ServerResponse, status: number, headers: readonly string[], body: string): void {
   if (response.destroyed || response.writableEnded) return;
-  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  const length = String(Buffer.byteLength(body));
+  response.writeHead(status, [...PROTECTION, ...headers, 'content-length', length]);
   response.end(body);
 }
 

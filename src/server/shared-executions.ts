@@ -14,6 +14,8 @@ import {
 } from 'graphql';
 import { rightsOf } from '../auth/rights.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { Waiter } from '../std/feed.ts';
+import { inTurns } from '../std/in-turns.ts';
 import { selectsMarked } from './marked-fields.ts';
 import { Payload } from './payload.ts';
 
@@ -134,7 +136,7 @@ export class SubscriptionGroup {
 export class Execution {
   #payload: Payload | null = null;
   #failure: { readonly error: unknown } | null = null;
-  #waiting: (() => void)[] = [];
+  #waiting: Waiter[] = [];
 
   constructor(execute: () => Result) {
     try {
@@ -161,8 +163,8 @@ export class Execution {
   }
 
   /** While it is under way: calls when it is not any more. */
-  wait(ready: () => void): void {
-    this.#waiting.push(ready);
+  wait(waiter: Waiter): void {
+    this.#waiting.push(waiter);
   }
 
   #end(result: ExecutionResult): void {
@@ -182,7 +184,7 @@ export class Execution {
   #done(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const ready of waiting) ready();
+    inTurns(waiting, (waiter) => waiter.ready());
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * One execution, and one text of its data, for queries of one token that are the same and come at the same time. One leaves at
- * once unless the same is under way; those that come meanwhile are one execution, the next. So nobody is told what was read
- * before he asked, and nobody waits long for another's execution.
+ * One execution, and one text of its data, for queries of one token that are the same and come at the same time: in one turn of
+ * the event loop or, while the same is under way, until that has ended. So nobody is told what was read before he asked, and
+ * nobody waits long for another's execution.
  */
 import { type DocumentNode, type ExecutionResult, type GraphQLSchema, getOperationAST } from 'graphql';
 import { selectsMarked } from './marked-fields.ts';
@@ -13,7 +13,7 @@ const MAX_WAIT_MS = 20;
 const MAX_VARIABLES_LENGTH = 4_096;
 
 interface Executions {
-  readonly running: Promise<ExecutionResult>;
+  readonly running: Promise<ExecutionResult> | null;
   /** Has not begun. */
   next: Promise<ExecutionResult> | null;
 }
@@ -48,9 +48,9 @@ export class SharedQueries {
 
   /** `execute` never rejects. */
   run(key: string, execute: () => Promise<ExecutionResult>): Promise<ExecutionResult> {
-    const known = this.#executions.get(key);
-    if (!known) return this.#begin(key, execute);
-    known.next ??= endedOrLate(known.running).then(async () => {
+    const known = this.#executions.get(key) ?? { running: null, next: null };
+    this.#executions.set(key, known);
+    known.next ??= (known.running ? endedOrLate(known.running) : nextTurn()).then(async () => {
       const result = await this.#begin(key, execute);
       if (result.data) this.#texts.set(result.data, '');
       return result;
@@ -69,13 +69,14 @@ export class SharedQueries {
   }
 
   #begin(key: string, execute: () => Promise<ExecutionResult>): Promise<ExecutionResult> {
-    const begun: Executions = { running: execute(), next: null };
+    const running = execute();
+    const begun: Executions = { running, next: null };
     this.#executions.set(key, begun);
-    void begun.running.then(() => {
+    void running.then(() => {
       // The next one takes the place itself.
       if (!begun.next && this.#executions.get(key) === begun) this.#executions.delete(key);
     });
-    return begun.running;
+    return running;
   }
 
   #know(document: DocumentNode): KnownDocument {
@@ -96,6 +97,10 @@ function textOf(variables: Operation['variables']): string | null {
   } catch {
     return null;
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 async function endedOrLate(running: Promise<unknown>): Promise<void> {

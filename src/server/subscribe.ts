@@ -1,6 +1,6 @@
-import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, validateSubscriptionArgs } from 'graphql';
+import { createSourceEventStream, type ExecutionResult, type ValidatedSubscriptionArgs } from 'graphql';
 import type { Viewer } from '../auth/viewer.ts';
-import { ENDED, type Feed, feedOf } from '../std/feed.ts';
+import { ENDED, type Feed, feedOf, type Waiter } from '../std/feed.ts';
 import type { Payload } from './payload.ts';
 import type { Execution, SharedExecutions, SubscriptionGroup } from './shared-executions.ts';
 
@@ -8,7 +8,7 @@ import type { Execution, SharedExecutions, SubscriptionGroup } from './shared-ex
 const MAX_AHEAD = 16;
 
 export interface Subscribing {
-  readonly args: ExecutionArgs;
+  readonly args: ValidatedSubscriptionArgs;
   readonly viewer: Viewer;
   readonly executions: Pick<SharedExecutions, 'join'>;
 }
@@ -18,11 +18,9 @@ export interface Subscribing {
  * for ever. Resolves to one result when there is no stream; may reject.
  */
 export async function subscribe({ args, viewer, executions }: Subscribing): Promise<Feed<Payload> | ExecutionResult> {
-  const validated = validateSubscriptionArgs(args);
-  if (!('schema' in validated)) return { errors: validated };
-  const source = await createSourceEventStream(validated);
+  const source = await createSourceEventStream(args);
   if (!(Symbol.asyncIterator in source)) return source;
-  return new ResultFeed(feedOf(source), executions.join(validated, viewer));
+  return new ResultFeed(feedOf(source), executions.join(args, viewer));
 }
 
 /** What becomes of a subscriber's events, in their order. */
@@ -50,15 +48,15 @@ class ResultFeed implements Feed<Payload> {
     return payload;
   }
 
-  wait(ready: () => void): void {
+  wait(waiter: Waiter): void {
     const ahead = this.#ahead;
     if (!ahead) {
-      this.#events.wait(ready);
+      this.#events.wait(waiter);
       return;
     }
     this.#runAhead(ahead);
     // What was begun together is mostly done together, and leaves together.
-    ahead.findLast(isUnderWay)?.wait(ready);
+    ahead.findLast(isUnderWay)?.wait(waiter);
   }
 
   close(): void {

@@ -1,7 +1,8 @@
 /** The subscriptions that are open in this process, whatever brought them here. */
 import type { GraphQLError } from 'graphql';
-import { ENDED, type Feed, type FeedIterator, IterableFeed } from '../std/feed.ts';
+import { ENDED, type Feed, type FeedIterator, IterableFeed, type Waiter } from '../std/feed.ts';
 import { Payload } from './payload.ts';
+import type { Place } from './token-counter.ts';
 
 export type ResultStream = FeedIterator<Payload>;
 
@@ -11,8 +12,8 @@ export function isResultStream(result: object): result is ResultStream {
 
 export interface NewSubscription {
   readonly source: Feed<Payload>;
-  /** Calls `end` when the subscription must end; called off by what it returns. */
-  readonly watch: (end: (why: GraphQLError) => void) => () => void;
+  /** Calls `end` when the subscription must end, until what it returns is left. */
+  readonly watch: (end: (why: GraphQLError) => void) => Place;
   /** What the reader is told when the source fails. */
   readonly explain: (error: unknown) => GraphQLError;
 }
@@ -43,14 +44,14 @@ export class Subscriptions implements Disposable {
   }
 }
 
-class Subscription extends IterableFeed<Payload> {
+class Subscription extends IterableFeed<Payload> implements Waiter {
   readonly #open: Set<Subscription>;
   readonly #source: Feed<Payload>;
   readonly #explain: (error: unknown) => GraphQLError;
-  readonly #unwatch: () => void;
+  readonly #place: Place;
   #ended = false;
   #farewell: Payload | null = null;
-  #ready: (() => void) | null = null;
+  #waiter: Waiter | null = null;
 
   constructor({ source, watch, explain }: NewSubscription, open: Set<Subscription>) {
     super();
@@ -58,7 +59,7 @@ class Subscription extends IterableFeed<Payload> {
     this.#explain = explain;
     this.#open = open;
     open.add(this);
-    this.#unwatch = watch((why) => this.finish(why));
+    this.#place = watch((why) => this.finish(why));
   }
 
   override take(): Payload | null | typeof ENDED {
@@ -73,10 +74,17 @@ class Subscription extends IterableFeed<Payload> {
     }
   }
 
-  override wait(ready: () => void): void {
-    this.#ready = ready;
-    if (this.#ended) queueMicrotask(this.#call);
-    else this.#source.wait(this.#call);
+  override wait(waiter: Waiter): void {
+    this.#waiter = waiter;
+    if (this.#ended) queueMicrotask(() => this.ready());
+    else this.#source.wait(this);
+  }
+
+  /** Of the source: it has something to say. */
+  ready(): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.ready();
   }
 
   override close(): void {
@@ -89,9 +97,9 @@ class Subscription extends IterableFeed<Payload> {
     this.#ended = true;
     if (why) this.#farewell = Payload.of({ errors: [why] });
     this.#open.delete(this);
-    this.#unwatch();
+    this.#place.leave();
     this.#source.close();
-    this.#call();
+    this.ready();
   }
 
   #last(): Payload | typeof ENDED {
@@ -99,10 +107,4 @@ class Subscription extends IterableFeed<Payload> {
     this.#farewell = null;
     return farewell ?? ENDED;
   }
-
-  readonly #call = (): void => {
-    const ready = this.#ready;
-    this.#ready = null;
-    ready?.();
-  };
 }

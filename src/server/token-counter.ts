@@ -7,18 +7,35 @@ export class TokenCounter {
     this.#limit = limit;
   }
 
-  /** Counts one more until the returned function is called, which may be called twice; null when there are too many. */
-  enter(tokenId: string): (() => void) | null {
+  /** Counts one more until the place is left, which may be done twice; null when there are too many. */
+  enter(tokenId: string): Place | null {
     const count = this.#counts.get(tokenId) ?? 0;
     if (count >= this.#limit) return null;
     this.#counts.set(tokenId, count + 1);
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      const rest = (this.#counts.get(tokenId) ?? 1) - 1;
-      if (rest > 0) this.#counts.set(tokenId, rest);
-      else this.#counts.delete(tokenId);
-    };
+    return new CountedPlace(this.#counts, tokenId);
+  }
+}
+
+/** An object rather than a function: a subscription holds it for long. */
+export interface Place {
+  leave(): void;
+}
+
+class CountedPlace implements Place {
+  readonly #counts: Map<string, number>;
+  readonly #tokenId: string;
+  #left = false;
+
+  constructor(counts: Map<string, number>, tokenId: string) {
+    this.#counts = counts;
+    this.#tokenId = tokenId;
+  }
+
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    const rest = (this.#counts.get(this.#tokenId) ?? 1) - 1;
+    if (rest > 0) this.#counts.set(this.#tokenId, rest);
+    else this.#counts.delete(this.#tokenId);
   }
 }

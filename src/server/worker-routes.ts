@@ -90,8 +90,8 @@ async function admit({ authenticator }: WorkerRoutesDeps, { context, open, answe
   const viewer = await authenticator.identify({ authorization: context.req.header('authorization'), address });
   if (!viewer) return unauthenticated();
   if (!can(viewer, 'work')) return problem({ status: 403, detail: 'This needs a token with the scope work.' });
-  const leave = open.enter(viewer.tokenId);
-  if (!leave) throw new RateLimitedError(1);
+  const place = open.enter(viewer.tokenId);
+  if (!place) throw new RateLimitedError(1);
   try {
     const body = toWire(await answer(viewer, incoming));
     return Response.json(body, { headers: { 'cache-control': 'no-store' } });
@@ -100,7 +100,7 @@ async function admit({ authenticator }: WorkerRoutesDeps, { context, open, answe
     if (!(error instanceof SupersededError)) throw error;
     return problem({ status: 409, detail: error.message, members: { code: 'SUPERSEDED' } });
   } finally {
-    leave();
+    place.leave();
   }
 }
 

@@ -4,11 +4,16 @@
  */
 export const ENDED = Symbol('ended');
 
+/** Who waits for a feed: an object rather than a function, as thousands wait for long, and a function is one more object. */
+export interface Waiter {
+  ready(): void;
+}
+
 export interface Feed<T extends object> {
   /** The next item; null while there is none. Throws what the source failed with, once, and has ended then. */
   take(): T | null | typeof ENDED;
-  /** Only after `take` gave null: calls `ready` once, later, when `take` has something else to say. The last `ready` counts. */
-  wait(ready: () => void): void;
+  /** Only after `take` gave null: calls `ready` once, later, when `take` has something else to say. The last waiter counts. */
+  wait(waiter: Waiter): void;
   /** Nobody takes any more: whoever waits is called, and told that it has ended. */
   close(): void;
 }
@@ -30,7 +35,7 @@ class IteratorFeed implements Feed<object> {
   #failure: { readonly error: unknown } | null = null;
   #ended = false;
   #asking = false;
-  #ready: (() => void) | null = null;
+  #waiter: Waiter | null = null;
 
   constructor(iterator: AsyncIterator<object>) {
     this.#iterator = iterator;
@@ -46,8 +51,8 @@ class IteratorFeed implements Feed<object> {
     return this.#ended ? ENDED : null;
   }
 
-  wait(ready: () => void): void {
-    this.#ready = ready;
+  wait(waiter: Waiter): void {
+    this.#waiter = waiter;
     if (this.#asking) return;
     this.#asking = true;
     this.#iterator.next().then(
@@ -59,11 +64,11 @@ class IteratorFeed implements Feed<object> {
       },
       (error: unknown) => {
         if (this.#ended) return;
-        const ready = this.#ready;
-        this.#ready = null;
+        const waiter = this.#waiter;
+        this.#waiter = null;
         this.close();
         this.#failure = { error };
-        ready?.();
+        waiter?.ready();
       },
     );
   }
@@ -80,9 +85,9 @@ class IteratorFeed implements Feed<object> {
 
   #call(): void {
     this.#asking = false;
-    const ready = this.#ready;
-    this.#ready = null;
-    ready?.();
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.ready();
   }
 }
 
@@ -91,7 +96,7 @@ export abstract class IterableFeed<T extends object> implements FeedIterator<T> 
   #last: Promise<unknown> | null = null;
 
   abstract take(): T | null | typeof ENDED;
-  abstract wait(ready: () => void): void;
+  abstract wait(waiter: Waiter): void;
   abstract close(): void;
 
   next(): Promise<IteratorResult<T, undefined>> {
@@ -114,7 +119,7 @@ export abstract class IterableFeed<T extends object> implements FeedIterator<T> 
       const item = this.take();
       if (item === ENDED) return { done: true, value: undefined };
       if (item !== null) return { done: false, value: item };
-      await new Promise<void>((ready) => this.wait(ready));
+      await new Promise<void>((ready) => this.wait({ ready }));
     }
   }
 }

@@ -1,7 +1,14 @@
 import { sql } from 'kysely';
+import { v4 as uuid } from 'uuid';
 import { expect, test } from 'vitest';
+import { findViewers } from '../../src/auth/authenticate.ts';
+import { findBuildSummaries } from '../../src/builds/build.ts';
+import { listBuildsTogether } from '../../src/builds/list-builds.ts';
 import { PREPARED } from '../../src/database/guarded-pool.ts';
 import { isTransient } from '../../src/database/transient.ts';
+import { appendEvents } from '../../src/events/append-events.ts';
+import { readEvents } from '../../src/events/read-events.ts';
+import { findProjects } from '../../src/projects/project.ts';
 import { openTestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -40,4 +47,24 @@ test('what is prepared is parsed once, and again after a migration has changed w
   await sql`alter table pets add column age integer`.execute(db);
   expect(await read()).toEqual({ rows: [{ name: 'Rex', age: null }], prepared: 2 });
   expect(await read()).toEqual({ rows: [{ name: 'Rex', age: null }], prepared: 2 });
+});
+
+test('what is asked all day is prepared', async () => {
+  await using database = await openTestDatabase();
+  const prepared = await database.db.connection().execute(async (one) => {
+    const id = uuid();
+    await findViewers(one, [Buffer.alloc(32)]);
+    await findProjects(one, [id]);
+    await findBuildSummaries(one, [id, uuid()]);
+    await readEvents(one, { buildId: id, after: 0, limit: 1 });
+    await appendEvents(one, { buildId: id, attemptNo: null }, []);
+    const keyset = { direction: 'desc', after: null, before: null, limit: 1, fromEnd: false } as const;
+    await listBuildsTogether(one, { projectIds: [id] }, keyset);
+    // Of these there are too many.
+    await listBuildsTogether(one, { branch: 'main' }, keyset);
+    const { rows } = await sql<{ statement: string }>`select statement from pg_prepared_statements`.execute(one);
+    return rows.map(({ statement }) => /(?:from|append_)\W*(\w+)/.exec(statement)?.[1]).sort();
+  });
+  const audit = ['build_audit', 'build_audit'];
+  expect(prepared).toEqual([...audit, 'build_events', 'build_events', 'projects', 'valid_token_secrets']);
 });

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type FrameWriter, FrameWriters } from '../../src/server/frame-writer.ts';
+import { Payload } from '../../src/server/payload.ts';
 import { headOf } from '../../src/server/pump.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -43,8 +44,8 @@ beforeEach(async () => {
   writer = new FrameWriters().open(socket, stream);
 });
 
-const body = (bytes: number) => Buffer.from(JSON.stringify('x'.repeat(bytes)));
-const frameOf = (some: Buffer) => `{"id":"ü","type":"next","payload":${some}}`;
+const body = (bytes: number) => new Payload(Buffer.from(JSON.stringify(`ü€${'x'.repeat(Math.max(0, bytes - 5))}`)));
+const frameOf = ({ json }: Payload) => `{"id":"ü","type":"next","payload":${json}}`;
 
 it('are whole at each size of a header, and those of one turn leave in one write', async () => {
   const small = [0, 88, 89, 90, 1_000, 20_000].map(body);
@@ -75,7 +76,7 @@ it('wait while a reader takes nothing, and go on when it does', async () => {
   let sent = 0;
   const fill = () => {
     for (; writer.hasRoom && sent < FRAMES; sent += 1) writer.add(HEAD, body(20_000));
-    if (sent < FRAMES) writer.whenRoom(fill);
+    if (sent < FRAMES) writer.whenRoom({ ready: fill });
   };
   fill();
   let last = -1;

@@ -1,4 +1,7 @@
+import { type DocumentNode, parse, validateExecutionArgs } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { schema } from '../../schema/index.ts';
+import { measureCost } from '../../src/server/measure-cost.ts';
 import { type AnsweredError, type FixtureServer, openFixtureServer } from './open-fixture-server.ts';
 
 let server: FixtureServer;
@@ -154,4 +157,19 @@ it('answers 400, whatever the client accepts', async () => {
 
 it('answers 503 to who waited in vain', async () => {
   expect((await server.post('{ never }')).status).toBe(503);
+});
+
+it('costs what its variables ask for each time, and nothing where they do not fit', () => {
+  const costOf = (document: DocumentNode, variableValues: Record<string, unknown>) => {
+    const args = validateExecutionArgs({ schema, document, variableValues });
+    return measureCost('schema' in args ? args : null);
+  };
+  const list = parse('query ($first: Int) { ...L } fragment L on Query { builds(first: $first) { nodes { id } } }');
+  const costs = [1, 50, 1, 'many'].map((first) => costOf(list, { first }).complexity);
+  expect(costs).toEqual([2, 51, 2, 0]);
+  const start = parse('mutation ($input: CancelBuildInput!) { cancelBuild(input: $input) { __typename } }');
+  const fitting = costOf(start, { input: { id: 'x' } });
+  expect(fitting.points).toBe(1 + fitting.complexity + 10);
+  expect(costOf(start, { input: { id: 'y' } })).toEqual(fitting);
+  expect(costOf(start, { input: {} })).toEqual({ complexity: 0, points: 1 });
 });

@@ -78,7 +78,7 @@ it('gives each subscriber of any group what an execution of its own gives', asyn
       const groups = some.map((one) => executions.join(argsOf(one, one.viewer), one.viewer));
       for (const [index, one] of some.entries()) {
         const execution = groups[index]?.run(event);
-        if (execution?.isUnderWay) await new Promise<void>((ready) => execution.wait(ready));
+        if (execution?.isUnderWay) await new Promise<void>((ready) => execution.wait({ ready }));
         const own = await executeSubscriptionEvent({ ...argsOf(one, one.viewer), rootValue: event });
         expect(String(execution?.payload?.json)).toBe(JSON.stringify(own));
         seen.subscribers += 1;
@@ -111,7 +111,7 @@ it('reads for events of one turn together, and anew for those of the next', asyn
   for (let turn = 1; turn <= 2; turn += 1) {
     const running = [1, 2, 3].map((number) => group.run({ number, text: '' }));
     // Whoever waits for the last need not wait for another one.
-    await new Promise<void>((ready) => running.at(-1)?.wait(ready));
+    await new Promise<void>((ready) => running.at(-1)?.wait({ ready }));
     expect(running.map(({ isUnderWay }) => isUnderWay)).toEqual([false, false, false]);
     expect(contexts.map(({ shared }) => shared)).toEqual(Array.from({ length: turn }, () => 2));
   }

@@ -6,10 +6,10 @@ it('counts each token by itself, and whoever leaves twice leaves once', () => {
   const [first, second] = [counter.enter('a'), counter.enter('a')];
   expect(counter.enter('a')).toBeNull();
   expect(counter.enter('b')).not.toBeNull();
-  first?.();
-  first?.();
+  first?.leave();
+  first?.leave();
   expect(counter.enter('a')).not.toBeNull();
   expect(counter.enter('a')).toBeNull();
-  second?.();
+  second?.leave();
   expect(counter.enter('a')).not.toBeNull();
 });

@@ -63,15 +63,15 @@ export class LongPolls {
     if (this.#size >= this.#options.perProcess) {
       throw new Refusal(503, 'UNAVAILABLE', 'Too many requests wait here at the same time.', { retryAfter: 2 });
     }
-    const leave = this.#perToken.enter(viewer.tokenId);
-    if (!leave) {
+    const place = this.#perToken.enter(viewer.tokenId);
+    if (!place) {
       const detail = `One token can have ${this.#options.perToken} waiting requests at the same time.`;
       throw new Refusal(429, 'TOO_MANY_OPERATIONS', detail, { retryAfter: 1 });
     }
     this.#size += 1;
     return {
       [Symbol.dispose]: () => {
-        leave();
+        place.leave();
         this.#size -= 1;
       },
     };
