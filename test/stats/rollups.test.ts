@@ -133,6 +133,7 @@ describe('rollups', () => {
   });
 
   it('make the same series as the builds, of zones with whole hours and others', async () => {
+    let planned = 0;
     const bucket = fc.constantFrom('HOUR' as const, 'DAY' as const, 'WEEK' as const);
     const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe');
     await fc.assert(
@@ -143,9 +144,22 @@ describe('rollups', () => {
         const [found, exact] = [await read({}), await read({ statuses: STATUSES })];
         expect(found.map(({ start }) => start)).toEqual(exact.map(({ start }) => start));
         expect(found.flatMap((point, index) => (exact[index] ? differs(point, exact[index]) : ['?']))).toEqual([]);
+        // Of few builds the points are counted: their rollups are looked at all the same.
+        const starts = exact.map(({ start }) => start);
+        const plan = planRollups({ ...ranged, createdFrom: ranged.createdFrom ?? starts[0] ?? null }, starts);
+        if (!plan) return;
+        planned += 1;
+        const rolled = new Map((await readRollups(db, plan))?.map(({ point, ...figures }) => [point, figures]));
+        const empty = exact.flatMap(({ total }, index) => (total === 0 ? [index] : []));
+        expect(empty.filter((index) => rolled.has(index))).toEqual([]);
+        expect(
+          [...rolled].flatMap(([index, figures]) => (exact[index] ? differs(figures, exact[index]) : ['?'])),
+        ).toEqual([]);
+        expect(rolled.size + empty.length).toBe(starts.length);
       }),
       { numRuns: 25 },
     );
+    expect(planned).toBeGreaterThan(5);
   });
 
   it('are not asked for what they do not know', () => {
@@ -158,6 +172,37 @@ describe('rollups', () => {
     ];
     for (const filter of free) expect(planRollups(filter), JSON.stringify(filter)).toBeNull();
     expect(planRollups({ createdFrom: new Date(+FROM + 60_000), createdTo: new Date(+FROM + 700_000) })).toBeNull();
+  });
+
+  it('are the fewest that fit: the longest are taken, and what these have too much is taken away', () => {
+    const at = (text: string) => new Date(`2026-${text}Z`);
+    const pieces = (from: string, to: string, starts: string[] = []) =>
+      planRollups({ createdFrom: at(from), createdTo: at(to) }, starts.map(at))?.pieces.map(
+        ({ level, from, to, sign, point }) =>
+          [sign === 1 ? '+' : '-', level, from?.toISOString().slice(5, 13), to?.toISOString().slice(5, 13), point].join(
+            ' ',
+          ),
+      );
+    expect(pieces('02-01T00:20', '03-03T02:10')).toEqual([
+      '+ MONTH 02-01T00 03-01T00 ',
+      '+ DAY 03-01T00 03-03T00 ',
+      '+ HOUR 03-03T00 03-03T02 ',
+    ]);
+    expect(pieces('02-03T01:40', '02-27T20:50')).toEqual([
+      '- HOUR 02-03T00 02-03T02 0',
+      '- DAY 02-01T00 02-03T00 0',
+      '+ MONTH 02-01T00 03-01T00 0',
+      '- DAY 02-28T00 03-01T00 0',
+      '- HOUR 02-27T21 02-28T00 0',
+    ]);
+    // Days of Berlin, an hour earlier than those of UTC.
+    expect(pieces('02-02T23:00', '02-04T23:00', ['02-02T23:00', '02-03T23:00'])).toEqual([
+      '+ HOUR 02-02T23 02-03T00 ',
+      '+ DAY 02-03T00 02-05T00 ',
+      '- HOUR 02-03T23 02-04T00 0',
+      '+ HOUR 02-03T23 02-04T00 ',
+      '- HOUR 02-04T23 02-05T00 1',
+    ]);
   });
 
   it('follow what becomes of a build: each once, also while they are folded, checked and given up', async () => {
