@@ -27,6 +27,7 @@ export interface StatsPoint extends BuildStats {
 }
 
 const HOUR_MS = 3_600_000;
+const A_MONDAY = Date.UTC(1970, 0, 5);
 
 /**
  * `lengthMs` is the shortest that a bucket can be. Stepping by `step`, which is shorter, meets every bucket of every
@@ -56,14 +57,29 @@ export async function readBuildSeries(
     const message = `gives more than ${MAX_BUCKETS} points: narrow filter.createdAt or choose a longer bucket`;
     throw new InvalidInputError([{ path: ['bucket'], message }], 'INVALID_RANGE');
   }
-  const starts = await listStarts(db, range, { unit, step, timeZone });
+  const starts = timeZone === 'UTC' ? listStarts(range, bucket) : await readStarts(db, range, { unit, step, timeZone });
   const ranged = { ...filter, createdFrom: range.from, createdTo: range.to };
   const counted = (await readManyPoints(db, ranged, starts)) ?? (await countPoints(db, ranged, { unit, timeZone }));
   return starts.map((start) => ({ start, ...(counted.get(+start) ?? NOTHING) }));
 }
 
-/** Where each bucket of the range begins. */
-async function listStarts(
+/** Where each bucket of the range begins, in UTC. */
+function listStarts({ from, last }: { readonly from: Date; readonly last: Date }, bucket: StatsBucket): Date[] {
+  const { lengthMs } = BUCKETS[bucket];
+  const origin = bucket === 'WEEK' ? A_MONDAY : 0;
+  const starts: Date[] = [];
+  for (let start = from.getTime() - modulo(from.getTime() - origin, lengthMs); start <= +last; start += lengthMs) {
+    starts.push(new Date(start));
+  }
+  return starts;
+}
+
+function modulo(value: number, length: number): number {
+  return ((value % length) + length) % length;
+}
+
+/** The same in a time zone. */
+async function readStarts(
   db: Database,
   { from, last }: { readonly from: Date; readonly last: Date },
   { unit, step, timeZone }: { readonly unit: string; readonly step: string; readonly timeZone: string },

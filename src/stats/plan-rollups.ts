@@ -37,15 +37,17 @@ export interface RollupPlan {
 
 /**
  * How rollups answer this filter: the one place that decides. Null when they cannot: for what they do not know, such as labels,
- * and for ranges and points that begin within their buckets. `starts`: of the points, of which the first has the range's beginning.
+ * and for points that begin within their buckets, and ranges without a whole one. `starts`: of the points, of which the first has the range's beginning.
  */
 export function planRollups(filter: BuildFilter, starts: readonly Date[] = []): RollupPlan | null {
   const scope = findScope(filter);
   if (!scope) return null;
   const [shortest] = scope.levels;
-  const covered = coverRange({ from: filter.createdFrom ?? null, to: filter.createdTo ?? null }, shortest);
+  const range = { from: filter.createdFrom ?? null, to: filter.createdTo ?? null };
+  if (!hasBucket(range, shortest)) return null;
+  const covered = coverRange(range, shortest);
   const inner = starts.slice(1);
-  if (isEmpty(covered) || inner.some((start) => bucketOf(start, shortest) < start)) return null;
+  if (inner.some((start) => bucketOf(start, shortest) < start)) return null;
   const edges = [covered.from, ...inner.filter((start) => isWithin(start, covered)), covered.to];
   const pieces = edges.slice(1).flatMap((to, index) => {
     const from = edges[index] ?? null;
@@ -77,6 +79,11 @@ function findScope(filter: BuildFilter): Scope | null {
 
 function isPresent<T>(member: T): member is NonNullable<T> {
   return member !== null && member !== undefined;
+}
+
+/** Whether a whole bucket is in it. */
+function hasBucket({ from, to }: Range, level: Level): boolean {
+  return !from || !to || nextBucket(new Date(+from - 1), level) < bucketOf(to, level);
 }
 
 /** The whole buckets that have the fewest builds more or less than the range. What is to come has none. */

@@ -13,6 +13,11 @@ const NEVER = '-infinity';
 const FOREVER = 'infinity';
 const NIL = '00000000-0000-0000-0000-000000000000';
 
+/** As in `build_stats_bin`. */
+const BIN_BASE = 1.04;
+/** No bigint is in a later one. */
+const MOST_BINS = 1_100;
+
 /** One of a plan's points, by its number. */
 export interface Point extends BuildStats {
   readonly point: number;
@@ -29,8 +34,9 @@ interface PointSums extends Pick<BuildStats, 'total' | 'completed' | 'failed' | 
   readonly wait_ms: number;
   readonly costs: number;
   readonly cost_micros: number;
-  readonly p50: number | null;
-  readonly p95: number | null;
+  /** The histogram of durations: `{7,8},{7}`, bins in no order, several times each; and how many more or less each holds. */
+  readonly bins: string | null;
+  readonly counts: string | null;
 }
 
 /**
@@ -47,7 +53,8 @@ export async function readRollups(db: Database, plan: RollupPlan): Promise<Point
       ${first(covered.from)}, ${last(covered.to)}, ${pieces.map(({ level }) => level)},
       ${pieces.map(({ from }) => first(from))}, ${pieces.map(({ to }) => last(to))}, ${pieces.map(({ sign }) => sign)},
       ${pieces.map(({ point }) => (point === null ? null : point + 1))}) figures on true`.execute(db);
-  return rows[0]?.filled ? rows.flatMap((row) => toPoint(row) ?? []) : null;
+  const held = new Float64Array(MOST_BINS);
+  return rows[0]?.filled ? rows.flatMap((row) => toPoint(row, held) ?? []) : null;
 }
 
 function first(time: Date | null | undefined): string {
@@ -58,9 +65,10 @@ function last(time: Date | null | undefined): string {
   return time?.toISOString() ?? FOREVER;
 }
 
-function toPoint(sums: PointSums): Point | null {
+function toPoint(sums: PointSums, held: Float64Array): Point | null {
   if (sums.point === null) return null;
   const { total, completed, failed, cancelled, pending, running } = sums;
+  const percentile = readHistogram(sums, held);
   const average = (sum: number, count: number) => (count > 0 ? sum / count : null);
   return {
     point: sums.point - 1,
@@ -72,11 +80,52 @@ function toPoint(sums: PointSums): Point | null {
     running,
     successRate: average(completed, completed + failed),
     averageDurationMs: average(sums.duration_ms, sums.durations),
-    p50DurationMs: sums.p50,
-    p95DurationMs: sums.p95,
+    p50DurationMs: percentile(0.5),
+    p95DurationMs: percentile(0.95),
     averageWaitMs: average(sums.wait_ms, sums.waits),
     totalCostUsd: sums.costs > 0 ? sums.cost_micros / 1e6 : null,
   };
+}
+
+/** Gives percentiles: between two builds they are interpolated, as `percentile_cont` does. `held` is overwritten. */
+function readHistogram(
+  { bins, counts }: Pick<PointSums, 'bins' | 'counts'>,
+  held: Float64Array,
+): (share: number) => number | null {
+  const [places, added] = [readList(bins), readList(counts)];
+  held.fill(0);
+  let sum = 0;
+  for (let index = 0; index < places.length; index += 1) {
+    const [bin, count] = [places[index] ?? 0, added[index] ?? 0];
+    held[bin] = (held[bin] ?? 0) + count;
+    sum += count;
+  }
+  return (share) => {
+    if (sum <= 0) return null;
+    const place = (sum - 1) * share;
+    const low = binMs(findBin(held, Math.floor(place)));
+    return low + (binMs(findBin(held, Math.ceil(place))) - low) * (place - Math.floor(place));
+  };
+}
+
+function readList(text: string | null): number[] {
+  return JSON.parse(`[${text?.replaceAll(/[{}]/g, '') ?? ''}]`);
+}
+
+/** The bin of the duration than which so many are shorter. */
+function findBin(held: Float64Array, place: number): number {
+  let rank = 0;
+  let bin = -1;
+  while (rank <= place && bin < held.length) {
+    bin += 1;
+    rank += held[bin] ?? 0;
+  }
+  return bin;
+}
+
+/** What stands for all durations of a bin, within 2 %. */
+function binMs(bin: number): number {
+  return bin === 0 ? 0 : BIN_BASE ** (bin - 0.5);
 }
 
 /** When the first of the plan's builds was accepted, whenever that was. Null while the rollups are not filled. */
