@@ -118,14 +118,14 @@ end $$;
 create trigger build_stats_truncate after truncate on build_audit for each statement
   execute function forget_build_stats();
 
--- Builds as the figures of each scope and bucket that they count in. Bins are in order, and of none there are 0.
+-- Builds as the figures of each scope and bucket that they count in; bins are in order where p_from is given.
 --   p_facts  a query with the columns of build_stats_deltas; $1 and $2 in it are p_from and p_to
 create function build_stats_roll_up(p_facts text, p_from timestamptz, p_to timestamptz) returns setof build_stats
 language plpgsql set work_mem = '64MB' set jit = off as $$
 declare
-  places constant text := '(hour), (day), (month), (provider, hour), (provider, day), (provider, month), (template, hour),
-    (template, day), (template, month), (provider, template, hour), (provider, template, day), (provider, template, month),
-    (project_id, hour), (project_id, day), (project_id, month), (project_id, provider, template, day)';
+  of_all constant text := '(hour), (day), (month), (provider, hour), (provider, day), (provider, month), (template, hour),
+    (template, day), (template, month), (provider, template, hour), (provider, template, day), (provider, template, month)';
+  of_one constant text := '(project_id, hour), (project_id, day), (project_id, month), (project_id, provider, template, day)';
 begin
   -- Sums are of whole numbers below 2 ^ 53, so as floats they are exact, and several times as fast.
   return query execute format($query$
@@ -145,34 +145,36 @@ begin
         from noted group by 1, 2, 3, 4
     ), bin as (
       select project_id, provider, template, hour, date_trunc('day', hour, 'UTC') as day,
-             date_trunc('month', hour, 'UTC') as month, build_stats_bin(duration_ms) as bin, sum(n)::float8 as n
-        from noted where duration_ms is not null group by 1, 2, 3, 4, 7
+             date_trunc('month', hour, 'UTC') as month, build_stats_bin(duration_ms) as bin, sum(n)::float8 as n from noted where duration_ms is not null group by 1, 2, 3, 4, 7
     ), summed as (
       select grouping(project_id, provider, template) as free, grouping(hour, day, month) as others,
              coalesce(project_id, '00000000-0000-0000-0000-000000000000') as project_id,
-             coalesce(provider, '') as provider, coalesce(template, '') as template, coalesce(hour, day, month) as bucket, sum(completed) as completed, sum(failed) as failed,
-             sum(cancelled) as cancelled, sum(durations) as durations, sum(duration_ms) as duration_ms, sum(waits) as waits,
-             sum(wait_ms) as wait_ms, sum(costs) as costs, sum(cost_micros) as cost_micros
-        from leaf group by grouping sets (%2$s)
-    ), placed as (
-      select grouping(project_id, provider, template) as free, grouping(hour, day, month) as others,
-             coalesce(project_id, '00000000-0000-0000-0000-000000000000') as project_id,
              coalesce(provider, '') as provider, coalesce(template, '') as template, coalesce(hour, day, month) as bucket,
-             bin, sum(n)::integer as n
-        from bin group by bin, grouping sets (%2$s) having sum(n) <> 0
+             sum(completed) as completed, sum(failed) as failed, sum(cancelled) as cancelled, sum(durations) as durations,
+             sum(duration_ms) as duration_ms, sum(waits) as waits, sum(wait_ms) as wait_ms, sum(costs) as costs,
+             sum(cost_micros) as cost_micros from leaf group by grouping sets (%2$s, %3$s)
+    ), placed as (
+      select grouping(provider, template) as free, grouping(hour, day, month) as others, project_id,
+             coalesce(provider, '') as provider, coalesce(template, '') as template, coalesce(hour, day, month) as bucket,
+             bin, sum(n)::integer as n from bin group by bin, grouping sets (%3$s) having sum(n) <> 0
+       union all
+      select 4 + grouping(provider, template), grouping(hour, day, month), '00000000-0000-0000-0000-000000000000'::uuid,
+             coalesce(provider, ''), coalesce(template, ''), coalesce(hour, day, month), bin, sum(n)::integer
+        from (select provider, template, hour, day, month, bin, sum(n) as n from bin group by 1, 2, 3, 4, 5, 6) shared
+       group by bin, grouping sets (%2$s) having sum(n) <> 0
     ), histogram as (
-      select project_id, bucket, template, provider, free, others, array_agg(bin order by bin) as bins,
-             array_agg(n order by bin) as counts
+      select project_id, bucket, template, provider, free, others, array_agg(bin %4$s) as bins, array_agg(n %4$s) as counts
         from placed group by 1, 2, 3, 4, 5, 6
     )
     select case free when 7 then 'ALL' when 5 then 'PROVIDER' when 6 then 'TEMPLATE' when 4 then 'PARTS'
                      when 3 then 'PROJECT' else 'PROJECT_PARTS' end collate "C",
-           project_id, case others when 3 then 'HOUR' when 5 then 'DAY' else 'MONTH' end collate "C", bucket::timestamptz(3), provider,
-           template, coalesce(completed, 0)::bigint, coalesce(failed, 0)::bigint, coalesce(cancelled, 0)::bigint,
+           project_id, case others when 3 then 'HOUR' when 5 then 'DAY' else 'MONTH' end collate "C", bucket::timestamptz(3),
+           provider, template, coalesce(completed, 0)::bigint, coalesce(failed, 0)::bigint, coalesce(cancelled, 0)::bigint,
            coalesce(durations, 0)::bigint, coalesce(duration_ms, 0)::bigint, coalesce(waits, 0)::bigint,
            coalesce(wait_ms, 0)::bigint, coalesce(costs, 0)::bigint, coalesce(cost_micros, 0)::bigint,
            coalesce(bins, '{}'), coalesce(counts, '{}')
-      from summed left join histogram using (free, others, project_id, provider, template, bucket)$query$, p_facts, places)
+      from summed left join histogram using (free, others, project_id, provider, template, bucket)$query$,
+    p_facts, of_all, of_one, case when p_from is not null then 'order by bin' end)
     using p_from, p_to;
 end $$;
 
