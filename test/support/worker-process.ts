@@ -3,6 +3,7 @@
  * it claims.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { flushCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config/config.ts';
 import { openOrchestrator } from '../../src/orchestrator.ts';
@@ -12,6 +13,9 @@ import { Worker } from '../../src/workers/worker.ts';
 import type { TestStack } from './orchestrator.ts';
 import { waitFor } from './wait-for.ts';
 
+/** Hundreds of workers are started and killed: what Node has compiled for one, and `slipway` for itself, starts the next. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/slipway', import.meta.url));
+
 /** `environment` overrides options, by their variables. */
 export async function startWorkerProcess(
   stack: Pick<TestStack, 'databaseUrl' | 'dataFolder'>,
@@ -20,6 +24,7 @@ export async function startWorkerProcess(
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], {
     env: {
       PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: COMPILED,
       SLIPWAY_DATA: stack.dataFolder,
       SLIPWAY_DATABASE_URL: stack.databaseUrl,
       SLIPWAY_CALLBACK_ALLOW_PRIVATE: 'true',
@@ -51,6 +56,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const orchestrator = await openOrchestrator({ config, logger, databaseUrl, supervise: false });
   const worker = new Worker(orchestrator, { name: 'doomed', capacity: 4 });
   await worker.open();
+  // Who is killed writes nothing when it ends.
+  flushCompileCache();
   process.stdout.write('working\n');
   process.once('SIGTERM', async () => {
     await worker[Symbol.asyncDispose]();
