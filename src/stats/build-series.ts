@@ -1,10 +1,12 @@
 /** Build statistics by hour, day or week, as people of a time zone count them. */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { BuildFilter } from '../builds/filter-builds.ts';
 import type { Database } from '../database/database.ts';
+import { PREPARED } from '../database/guarded-pool.ts';
 import { InvalidInputError } from '../errors.ts';
 import { areMany, type BuildStats, checkRange, countedBuilds, STATS_COLUMNS } from './build-stats.ts';
-import { type Point, type PointOf, planRollups, readFirst, readRollups } from './rollups.ts';
+import { planRollups } from './plan-rollups.ts';
+import { readFirst, readRollups } from './rollups.ts';
 
 export const STATS_BUCKETS = ['HOUR', 'DAY', 'WEEK'] as const;
 /** A week begins on Monday. */
@@ -25,6 +27,7 @@ export interface StatsPoint extends BuildStats {
 }
 
 const HOUR_MS = 3_600_000;
+const A_MONDAY = Date.UTC(1970, 0, 5);
 
 /**
  * `lengthMs` is the shortest that a bucket can be. Stepping by `step`, which is shorter, meets every bucket of every
@@ -54,19 +57,39 @@ export async function readBuildSeries(
     const message = `gives more than ${MAX_BUCKETS} points: narrow filter.createdAt or choose a longer bucket`;
     throw new InvalidInputError([{ path: ['bucket'], message }], 'INVALID_RANGE');
   }
-  const start: PointOf = (time) => sql`date_trunc(${unit}, ${time}::timestamptz, ${timeZone})`;
-  const { rows: starts } = await sql<{ start: Date }>`
-    select ${start(sql.ref('step'))} as start
-      from generate_series(${range.from}::timestamptz, ${range.last}::timestamptz, ${step}::interval) as step
-     union select ${start(sql`${range.last}`)} order by start`.execute(db);
+  const starts = timeZone === 'UTC' ? listStarts(range, bucket) : await readStarts(db, range, { unit, step, timeZone });
   const ranged = { ...filter, createdFrom: range.from, createdTo: range.to };
-  const isWhole = starts.every(({ start }) => +start % HOUR_MS === 0);
-  const points = (isWhole && (await readManyPoints(db, ranged, { bucket, timeZone }, start))) || null;
-  const counted = new Map((points ?? (await countPoints(db, ranged, start))).map((point) => [+point.point, point]));
-  return starts.map(({ start }) => {
-    const { point: _, ...figures } = counted.get(+start) ?? { ...NOTHING, point: start };
-    return { start, ...figures };
-  });
+  const counted = (await readManyPoints(db, ranged, starts)) ?? (await countPoints(db, ranged, { unit, timeZone }));
+  return starts.map((start) => ({ start, ...(counted.get(+start) ?? NOTHING) }));
+}
+
+/** Where each bucket of the range begins, in UTC. */
+function listStarts({ from, last }: { readonly from: Date; readonly last: Date }, bucket: StatsBucket): Date[] {
+  const { lengthMs } = BUCKETS[bucket];
+  const origin = bucket === 'WEEK' ? A_MONDAY : 0;
+  const starts: Date[] = [];
+  for (let start = from.getTime() - modulo(from.getTime() - origin, lengthMs); start <= +last; start += lengthMs) {
+    starts.push(new Date(start));
+  }
+  return starts;
+}
+
+function modulo(value: number, length: number): number {
+  return ((value % length) + length) % length;
+}
+
+/** The same in a time zone. */
+async function readStarts(
+  db: Database,
+  { from, last }: { readonly from: Date; readonly last: Date },
+  { unit, step, timeZone }: { readonly unit: string; readonly step: string; readonly timeZone: string },
+): Promise<Date[]> {
+  const start = (time: RawBuilder<unknown>) => sql`date_trunc(${unit}::text, ${time}::timestamptz, ${timeZone}::text)`;
+  const { rows } = await sql<{ start: Date }>`${sql.raw(PREPARED)}
+    select ${start(sql.ref('step'))} as start
+      from generate_series(${from}::timestamptz, ${last}::timestamptz, ${step}::interval) as step
+     union select ${start(sql`${last}`)} order by start`.execute(db);
+  return rows.map(({ start }) => start);
 }
 
 const NOTHING: BuildStats = {
@@ -84,28 +107,28 @@ const NOTHING: BuildStats = {
   totalCostUsd: null,
 };
 
-/** Rollups begin with the hours and days of UTC, and a zone has its own days. */
-function longestRollup({ bucket, timeZone }: SeriesOptions): 'HOUR' | 'DAY' {
-  return timeZone === 'UTC' && bucket !== 'HOUR' ? 'DAY' : 'HOUR';
-}
-
-/** By rollups; null when these cannot tell, or builds are so few that they are to be counted. */
+/** By rollups, by where a point begins; null when these cannot tell, or builds are so few that they are to be counted. */
 async function readManyPoints(
   db: Database,
   filter: BuildFilter,
-  options: SeriesOptions,
-  start: PointOf,
-): Promise<Point[] | null> {
-  const plan = planRollups(filter, longestRollup(options));
-  return plan && (await areMany(db, filter)) ? readRollups(db, plan, start) : null;
+  starts: readonly Date[],
+): Promise<Map<number, BuildStats> | null> {
+  const plan = planRollups(filter, starts);
+  const points = plan && (await readRollups(db, plan));
+  if (!points || !(await areMany(db, filter, points))) return null;
+  return new Map(points.map(({ point, ...figures }) => [+(starts[point] ?? Number.NaN), figures]));
 }
 
 /** By rows. */
-async function countPoints(db: Database, filter: BuildFilter, start: PointOf): Promise<readonly Point[]> {
-  const { rows } = await sql<Point>`
-    select ${start(sql.ref('created_at'))} as point, ${STATS_COLUMNS}
+async function countPoints(
+  db: Database,
+  filter: BuildFilter,
+  { unit, timeZone }: { readonly unit: string; readonly timeZone: string },
+): Promise<Map<number, BuildStats>> {
+  const { rows } = await sql<BuildStats & { point: Date }>`
+    select date_trunc(${unit}, created_at, ${timeZone}) as point, ${STATS_COLUMNS}
       from (${countedBuilds(db, filter)}) as build group by 1`.execute(db);
-  return rows;
+  return new Map(rows.map(({ point, ...figures }) => [+point, figures]));
 }
 
 /** Postgres also reads abbreviations and offsets, and reads them differently (`+01` is west of Greenwich there). */
@@ -128,7 +151,7 @@ function isKnown(timeZone: string): boolean {
 async function resolveRange(db: Database, filter: BuildFilter): Promise<{ from: Date; to: Date; last: Date } | null> {
   const { createdFrom, createdTo } = filter;
   if (createdFrom && createdTo) return { from: createdFrom, to: createdTo, last: new Date(+createdTo - 1) };
-  const plan = planRollups({ ...filter, createdTo: null }, 'MONTH');
+  const plan = planRollups({ ...filter, createdTo: null });
   const { first, now } = (plan && (await readFirst(db, plan))) || (await countFirst(db, filter));
   const from = createdFrom ?? first;
   if (!from || (createdTo && from >= createdTo)) return null;

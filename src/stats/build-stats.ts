@@ -3,7 +3,8 @@ import { type RawBuilder, sql } from 'kysely';
 import { type BuildFilter, filterBuilds } from '../builds/filter-builds.ts';
 import type { Database } from '../database/database.ts';
 import { InvalidInputError } from '../errors.ts';
-import { planRollups, readRollups } from './rollups.ts';
+import { planRollups } from './plan-rollups.ts';
+import { type Point, readRollups } from './rollups.ts';
 
 /** Times are milliseconds, money is US dollars; null means that no build has the figure. */
 export interface BuildStats {
@@ -47,8 +48,6 @@ export const STATS_COLUMNS: RawBuilder<unknown> = sql`
 /** Of no more builds than these all figures are exact, as they are counted; of more, percentiles are within 2 %. */
 export const EXACT_BUILDS = 1_000;
 
-const EPOCH = sql`'epoch'::timestamptz`;
-
 /**
  * The builds of a filter as a subquery, with only the columns that are counted. Those that are finished are apart, as the
  * index by time has these.
@@ -81,16 +80,18 @@ export async function countBuildStats(db: Database, filter: BuildFilter): Promis
 
 /** By rollups; null when these cannot tell, or builds are so few that they are to be counted. */
 async function readManyStats(db: Database, filter: BuildFilter): Promise<BuildStats | null> {
-  const plan = planRollups(filter, 'MONTH');
-  if (!plan || !(await areMany(db, filter))) return null;
-  const [point] = (await readRollups(db, plan, () => EPOCH)) ?? [];
-  if (!point) return null;
-  const { point: _, ...figures } = point;
+  const plan = planRollups(filter);
+  const points = plan && (await readRollups(db, plan));
+  if (!points || !(await areMany(db, filter, points)) || !points[0]) return null;
+  const { point: _, ...figures } = points[0];
   return figures;
 }
 
 /** Whether more builds would have to be looked at than are counted one by one: those of other agents and templates, too. */
-export async function areMany(db: Database, filter: BuildFilter): Promise<boolean> {
+export async function areMany(db: Database, filter: BuildFilter, points: readonly Point[]): Promise<boolean> {
+  if (points.reduce((sum, { total }) => sum + total, 0) > EXACT_BUILDS) return true;
+  const { providers = null, template = null } = filter;
+  if (providers === null && template === null) return false;
   const looked = countedBuilds(db, { ...filter, providers: null, template: null }).limit(EXACT_BUILDS + 1);
   const { rows } = await sql<{ many: boolean }>`
     select count(*) > ${sql.lit(EXACT_BUILDS)} as many from (${looked}) as build`.execute(db);

@@ -10,7 +10,7 @@ const INDEXES = [
   },
   {
     name: 'build_audit_created',
-    text: 'create index concurrently build_audit_created on build_audit using brin (created_at) with (pages_per_range = 32)',
+    text: 'create index concurrently build_audit_created on build_audit using brin (created_at) with (pages_per_range = 128)',
   },
 ] as const;
 

@@ -172,7 +172,7 @@ const OPERATIONS: [string, string, number][] = [
     'statistics with two series',
     `{ buildStats { total failed a: series(bucket: DAY) { total }
        b: series(bucket: WEEK, timeZone: "Europe/Berlin") { failed } } }`,
-    8,
+    7,
   ],
 ];
 

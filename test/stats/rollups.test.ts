@@ -11,8 +11,9 @@ import { ANALYST_LIMITS, ANALYSTS_POOL } from '../../src/stats/analysts.ts';
 import { readBuildSeries } from '../../src/stats/build-series.ts';
 import { type BuildStats, countBuildStats, EXACT_BUILDS, readBuildStats } from '../../src/stats/build-stats.ts';
 import { areStatsFilled, fillStats } from '../../src/stats/fill-stats.ts';
+import { planRollups } from '../../src/stats/plan-rollups.ts';
 import { rebuildStats } from '../../src/stats/rebuild-stats.ts';
-import { planRollups, readRollups } from '../../src/stats/rollups.ts';
+import { readRollups } from '../../src/stats/rollups.ts';
 import { foldStats } from '../../src/stats/stats-keeper.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { runCommand } from '../cli/run-command.ts';
@@ -117,10 +118,10 @@ describe('rollups', () => {
       fc.asyncProperty(filters, async (filter) => {
         const exact = await countBuildStats(db, filter);
         expect(differs(await readBuildStats(db, filter), exact)).toEqual([]);
-        const plan = planRollups(filter, 'MONTH');
+        const plan = planRollups(filter);
         if (!plan) return;
         planned += 1;
-        const [point] = (await readRollups(db, plan, () => sql`'epoch'::timestamptz`)) ?? [];
+        const [point] = (await readRollups(db, plan)) ?? [];
         expect(differs(point ?? { ...exact, total: 0 }, exact)).toEqual([]);
       }),
       { numRuns: 60 },
@@ -132,6 +133,7 @@ describe('rollups', () => {
   });
 
   it('make the same series as the builds, of zones with whole hours and others', async () => {
+    let planned = 0;
     const bucket = fc.constantFrom('HOUR' as const, 'DAY' as const, 'WEEK' as const);
     const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe');
     await fc.assert(
@@ -142,9 +144,22 @@ describe('rollups', () => {
         const [found, exact] = [await read({}), await read({ statuses: STATUSES })];
         expect(found.map(({ start }) => start)).toEqual(exact.map(({ start }) => start));
         expect(found.flatMap((point, index) => (exact[index] ? differs(point, exact[index]) : ['?']))).toEqual([]);
+        // Of few builds the points are counted: their rollups are looked at all the same.
+        const starts = exact.map(({ start }) => start);
+        const plan = planRollups({ ...ranged, createdFrom: ranged.createdFrom ?? starts[0] ?? null }, starts);
+        if (!plan) return;
+        planned += 1;
+        const rolled = new Map((await readRollups(db, plan))?.map(({ point, ...figures }) => [point, figures]));
+        const empty = exact.flatMap(({ total }, index) => (total === 0 ? [index] : []));
+        expect(empty.filter((index) => rolled.has(index))).toEqual([]);
+        expect(
+          [...rolled].flatMap(([index, figures]) => (exact[index] ? differs(figures, exact[index]) : ['?'])),
+        ).toEqual([]);
+        expect(rolled.size + empty.length).toBe(starts.length);
       }),
       { numRuns: 25 },
     );
+    expect(planned).toBeGreaterThan(5);
   });
 
   it('are not asked for what they do not know', () => {
@@ -155,8 +170,39 @@ describe('rollups', () => {
       { branch: 'x' },
       { number: 1 },
     ];
-    for (const filter of free) expect(planRollups(filter, 'MONTH'), JSON.stringify(filter)).toBeNull();
-    expect(planRollups({ createdFrom: FROM, createdTo: new Date(+FROM + 5_300_000) }, 'MONTH')).toBeNull();
+    for (const filter of free) expect(planRollups(filter), JSON.stringify(filter)).toBeNull();
+    expect(planRollups({ createdFrom: FROM, createdTo: new Date(+FROM + 5_300_000) })).toBeNull();
+  });
+
+  it('are the fewest that fit: the longest are taken, and what these have too much is taken away', () => {
+    const at = (text: string) => new Date(`2026-${text}Z`);
+    const pieces = (from: string, to: string, starts: string[] = []) =>
+      planRollups({ createdFrom: at(from), createdTo: at(to) }, starts.map(at))?.pieces.map(
+        ({ level, from, to, sign, point }) =>
+          [sign === 1 ? '+' : '-', level, from?.toISOString().slice(5, 13), to?.toISOString().slice(5, 13), point].join(
+            ' ',
+          ),
+      );
+    expect(pieces('02-01T00:20', '03-03T02:10')).toEqual([
+      '+ MONTH 02-01T00 03-01T00 ',
+      '+ DAY 03-01T00 03-03T00 ',
+      '+ HOUR 03-03T00 03-03T02 ',
+    ]);
+    expect(pieces('02-03T01:40', '02-27T20:50')).toEqual([
+      '- HOUR 02-03T00 02-03T02 0',
+      '- DAY 02-01T00 02-03T00 0',
+      '+ MONTH 02-01T00 03-01T00 0',
+      '- DAY 02-28T00 03-01T00 0',
+      '- HOUR 02-27T21 02-28T00 0',
+    ]);
+    // Days of Berlin, an hour earlier than those of UTC.
+    expect(pieces('02-02T23:00', '02-04T23:00', ['02-02T23:00', '02-03T23:00'])).toEqual([
+      '+ HOUR 02-02T23 02-03T00 ',
+      '+ DAY 02-03T00 02-05T00 ',
+      '- HOUR 02-03T23 02-04T00 0',
+      '+ HOUR 02-03T23 02-04T00 ',
+      '- HOUR 02-04T23 02-05T00 1',
+    ]);
   });
 
   it('follow what becomes of a build: each once, also while they are folded, checked and given up', async () => {
@@ -223,6 +269,9 @@ it('a question that takes too long is given up with a code, holds nothing, and b
   const limits = { ...ANALYST_LIMITS, statementMs: 300 };
   await using analysts = openPool({ url, poolSize: ANALYSTS_POOL, limits });
   await using other = openPool({ url, poolSize: 1, limits: WORK_LIMITS });
+  const { rows: own } = await sql`select current_setting('statement_timeout') as statement,
+    current_setting('idle_in_transaction_session_timeout') as idle`.execute(orchestrator.statsDb);
+  expect(own).toEqual([{ statement: `${ANALYST_LIMITS.statementMs / 1_000}s`, idle: '30s' }]);
   const project = await stack.createProject();
   // Fewer are counted one by one, without the table that is locked here.
   await addBuilds(orchestrator.db, (await stack.createProject()).id, 2 * EXACT_BUILDS);
