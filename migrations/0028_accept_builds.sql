@@ -130,10 +130,9 @@ end $$;
 -- The projects' rows are locked first, in the order of their ids, and held to the commit; keys are looked up under them, as
 -- every insert of a build holds its project's. ON CONFLICT would wait for whoever changes the build that has the key, and
 -- that may be a claim which waits for this lock.
---   p_locks    the ids of the projects, once each
---   p_notices  what other processes are told with the commit: hints, also where nothing came of it
+--   p_locks  the ids of the projects, once each
 create function accept_builds(
-  p_locks uuid[], p_waits boolean, p_notices text[], p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[],
+  p_locks uuid[], p_waits boolean, p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[],
   p_hashes text[], p_specs jsonb[], p_sources text[], p_retries uuid[], p_schedules uuid[], p_scheduled timestamptz[],
   p_actors text[], p_actions text[], p_traces text[]
 ) returns table (n integer, outcome text, number integer, holder uuid, at timestamptz(3)) language plpgsql
@@ -149,7 +148,6 @@ begin
     return query select b.*, v_now from accept_build(
       p_projects[1], p_waits, p_ids[1], p_versions[1], p_keys[1], p_hashes[1], p_specs[1], p_sources[1], p_retries[1],
       p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], v_now) b;
-    perform pg_notify('slipway', notice) from unnest(p_notices) notice;
     return;
   end if;
   if p_waits then
@@ -221,16 +219,15 @@ begin
       left join gated g on g.project = a.project and g.provider = a.provider
   )
   select d.n, d.outcome, d.build_count + d.place, d.holder, v_now from decided d;
-  perform pg_notify('slipway', notice) from unnest(p_notices) notice;
 end $$;
 
 -- The same, and this worker takes what it has places for, with the same commit: of all that waits, as any claim. Its builds
 -- come as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds, which has
--- the arguments from p_labels on. p_notices are told only if a new build is left to others.
+-- the arguments from p_labels on.
 -- It holds projects, so it waits neither for its worker's row nor for another claim: it takes nothing then, and there may be
 -- more.
 create function accept_and_claim_builds(
-  p_locks uuid[], p_waits boolean, p_notices text[], p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[],
+  p_locks uuid[], p_waits boolean, p_ids uuid[], p_projects uuid[], p_versions integer[], p_keys text[],
   p_hashes text[], p_specs jsonb[], p_sources text[], p_retries uuid[], p_schedules uuid[], p_scheduled timestamptz[],
   p_actors text[], p_actions text[], p_traces text[], p_worker uuid, p_labels text[], p_max integer, p_only uuid[],
   p_lease_seconds integer, p_stagger_seconds integer, p_started jsonb, p_held jsonb
@@ -242,7 +239,7 @@ declare
 begin
   return query
     select a.*, null::build_audit
-      from accept_builds(p_locks, p_waits, '{}', p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
+      from accept_builds(p_locks, p_waits, p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
                          p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces) a;
   perform from workers where id = p_worker for key share skip locked;
   v_claims := found;
@@ -256,8 +253,5 @@ begin
         from claim_builds(p_worker, p_labels, p_max, p_only, p_lease_seconds, p_stagger_seconds, p_started, p_held) c;
   else
     return next;
-  end if;
-  if exists (select from queue_items i where i.id = any(p_ids) and i.claimed_at is null) then
-    perform pg_notify('slipway', notice) from unnest(p_notices) notice;
   end if;
 end $$;

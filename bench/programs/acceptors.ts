@@ -5,44 +5,22 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { openDatabase } from '../../src/database/database.ts';
 import { CONTROL_LIMITS } from '../../src/database/session-settings.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
-import { projectTopic, type Topic } from '../../src/events/topics.ts';
+import { projectTopic } from '../../src/events/topics.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
 import { closedLoop, type Load } from '../load.ts';
 import { openProduct } from '../product.ts';
 
-/** Where others are told of a build: in its commit as the product does it, in a commit that follows, or nowhere. */
-export type Telling = 'with the commit' | 'after it' | 'never';
-
 export interface Acceptors {
   readonly databaseUrl: string;
   readonly count: number;
-  readonly telling: Telling;
+  /** Whether others are told of a build. */
+  readonly tells: boolean;
   readonly projectIds: readonly string[];
 }
 
 class SilentHub extends EventHub {
-  override notices(): string[] {
-    return [];
-  }
-
-  override wake(): void {}
+  override announce(): void {}
 }
-
-class LateHub extends EventHub {
-  override notices(): string[] {
-    return [];
-  }
-
-  override wake(...topics: readonly Topic[]): void {
-    this.announce(...topics);
-  }
-}
-
-const HUBS: Readonly<Record<Telling, typeof EventHub>> = {
-  'with the commit': EventHub,
-  'after it': LateHub,
-  never: SilentHub,
-};
 
 type Caller = Pick<Orchestrator, 'db' | 'hub' | 'acceptor'>;
 
@@ -50,15 +28,15 @@ type Caller = Pick<Orchestrator, 'db' | 'hub' | 'acceptor'>;
 const STEP = 617;
 const LOOK_EVERY_MS = 5;
 
-export async function main({ databaseUrl, count, telling, projectIds }: Acceptors) {
+export async function main({ databaseUrl, count, tells, projectIds }: Acceptors) {
   await using opened = new AsyncDisposableStack();
   const { orchestrator } = opened.use(await openProduct(databaseUrl));
   const callers: Caller[] = [];
   const heard: Set<string>[] = [];
   for (let n = 0; n < count; n += 1) {
-    const caller = await openCaller(orchestrator, telling, opened);
+    const caller = await openCaller(orchestrator, tells, opened);
     callers.push(caller);
-    if (telling === 'never') continue;
+    if (!tells) continue;
     const own = new Set<string>();
     for (const id of projectIds) caller.hub.on(projectTopic(id), () => own.add(id));
     heard.push(own);
@@ -87,11 +65,11 @@ export async function main({ databaseUrl, count, telling, projectIds }: Acceptor
   };
 }
 
-async function openCaller(orchestrator: Orchestrator, telling: Telling, opened: AsyncDisposableStack): Promise<Caller> {
+async function openCaller(orchestrator: Orchestrator, tells: boolean, opened: AsyncDisposableStack): Promise<Caller> {
   const { logger, databaseUrl: url } = orchestrator;
   const db = openDatabase({ url, poolSize: 2, name: 'api process', logger, limits: CONTROL_LIMITS });
   opened.defer(() => db.destroy());
-  const hub = opened.use(new HUBS[telling]({ url, db, logger }));
-  if (telling !== 'never') await hub.open();
+  const hub = opened.use(new (tells ? EventHub : SilentHub)({ url, db, logger }));
+  if (tells) await hub.open();
   return { db, hub, acceptor: opened.use(new Acceptor({ ...orchestrator, db, hub })) };
 }

@@ -43,7 +43,7 @@ export async function acceptBuild(trx: DatabaseTransaction, build: NewBuild): Pr
     replacesSchedule: scheduled?.cancelRunning ? scheduled.scheduleId : null,
   };
   await lockSuperseded(trx, newcomer);
-  const [acceptance] = await writeBuilds(trx, [toBuildRow(build)], { waits: true, notices: [] });
+  const [acceptance] = await writeBuilds(trx, [toBuildRow(build)], { waits: true });
   if (acceptance?.outcome === 'KEY_TAKEN') throw new KeyTaken();
   if (acceptance?.outcome === 'CHANGED') throw new ProjectChanged();
   if (acceptance?.outcome !== 'ACCEPTED') throw projectNotActive();

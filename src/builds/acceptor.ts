@@ -160,7 +160,7 @@ export class Acceptor implements AsyncDisposable {
       if (!taken.has(row.id)) topics.add(BUILDS_TOPIC).add(projectTopic(row.build.projectId));
       await failpoint('accept.committed');
     }
-    this.#options.hub.wake(...topics);
+    if (topics.size > 0) this.#options.hub.announce(...topics);
     return outcomes;
   }
 
@@ -191,13 +191,11 @@ export class Acceptor implements AsyncDisposable {
     rows: readonly BuildRow[],
     { waits, places }: { readonly waits: boolean; readonly places: KeptPlaces | null },
   ): ReturnType<typeof writeAndClaim> {
-    const { db, hub } = this.#options;
-    // Others are told with the commit, which is that of all these.
-    const notices = hub.notices(new Set([BUILDS_TOPIC, ...rows.map(({ build }) => projectTopic(build.projectId))]));
+    const { db } = this.#options;
     const write = async (on: Database | DatabaseTransaction) =>
       places
-        ? writeAndClaim(on, rows, { waits, notices, claim: claimTerms(places.claimer, places.count) })
-        : { acceptances: await writeBuilds(on, rows, { waits, notices }), given: [] };
+        ? writeAndClaim(on, rows, { waits, claim: claimTerms(places.claimer, places.count) })
+        : { acceptances: await writeBuilds(on, rows, { waits }), given: [] };
     if (!areFailpointsArmed()) return write(db);
     return inTransaction(db, async (trx) => {
       const written = await write(trx);

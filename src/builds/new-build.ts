@@ -72,15 +72,13 @@ interface WrittenOrClaimed extends Omit<Written, 'n' | 'number'>, ClaimedRow {
 }
 
 const STATEMENT = `${PREPARED} select * from accept_builds(
-  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`;
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`;
 const AND_CLAIM = `${PREPARED} select n, outcome, accepted_number, holder, at, (claimed).* from accept_and_claim_builds(
-  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`;
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`;
 
 export interface WriteBuildsOptions {
   /** For whoever holds the row of a project; else such builds are BUSY. */
   readonly waits: boolean;
-  /** What other processes are told with the commit: see `EventHub.notices`. */
-  readonly notices: readonly string[];
 }
 
 /** One outcome for each row, in their order. */
@@ -153,14 +151,13 @@ function findEarlier(rows: readonly BuildRow[]): ReadonlyMap<BuildRow, BuildRow>
   return earlier;
 }
 
-function terms(rows: readonly BuildRow[], { waits, notices }: WriteBuildsOptions): unknown[] {
+function terms(rows: readonly BuildRow[], { waits }: WriteBuildsOptions): unknown[] {
   const builds = rows.map(({ build }) => build);
   const texts = (pick: (build: NewBuild) => string | null) => textArray(builds.map(pick));
   const uuids = (pick: (build: NewBuild) => string | null) => uuidArray(builds.map(pick));
   return [
     uuidArray([...new Set(builds.map(({ projectId }) => projectId))]),
     waits,
-    textArray(notices),
     uuidArray(rows.map(({ id }) => id)),
     uuids(({ projectId }) => projectId),
     integerArray(builds.map(({ projectVersion }) => projectVersion)),

@@ -115,20 +115,6 @@ export class EventHub implements AsyncDisposable {
     this.#startFlush();
   }
 
-  /**
-   * For a statement that tells other processes with its own commit, instead of `announce`: what it gives to `pg_notify`. A
-   * commit that notifies keeps every other such one waiting until it is on the disk, so only one that many share may. This
-   * process is woken by `wake` after it.
-   */
-  notices(topics: Iterable<Topic>): string[] {
-    return payloads(this.#self, topics);
-  }
-
-  /** This process alone. */
-  wake(...topics: readonly Topic[]): void {
-    for (const topic of topics) this.#wake(topic);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#ends = true;

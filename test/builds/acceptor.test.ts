@@ -290,7 +290,9 @@ test('nothing is removed that a build names, or is about to name', async () => {
   const { build } = await start(some);
   await expect(remove('projects', some.id)).rejects.toThrow('is named by build_audit (project_id)');
   const workerId = await registerByHand(stack);
-  expect(await claimBuilds(orchestrator, { ...claimer(workerId), projectIds: [some.id] }, 1)).toMatchObject([{ id: build.id }]);
+  expect(await claimBuilds(orchestrator, { ...claimer(workerId), projectIds: [some.id] }, 1)).toMatchObject([
+    { id: build.id },
+  ]);
   await expect(remove('workers', workerId)).rejects.toThrow('is named by build_attempts (worker_id)');
   await expect(remove('build_audit', build.id)).rejects.toThrow('is named by build_attempts (build_id)');
   await sql`delete from build_attempts where build_id = ${build.id}`.execute(db);

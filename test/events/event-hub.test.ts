@@ -119,19 +119,6 @@ test('what is announced in the moment in which a flush ends is told', async () =
   }
 });
 
-test('what a statement tells with its commit wakes others, and its own process by a call', async () => {
-  const topics: Topic[] = ['queue', 'project:d'];
-  const heard: string[] = [];
-  const off = [reader.on('project:d', () => heard.push('reader')), writer.on('project:d', () => heard.push('writer'))];
-  await sql`select pg_notify('slipway', notice) from unnest(${writer.notices(topics)}::text[]) notice`.execute(
-    database.db,
-  );
-  await waitFor(() => heard.length > 0);
-  writer.wake(...topics);
-  expect(heard).toEqual(['reader', 'writer']);
-  for (const stop of off) stop();
-});
-
 test('its own announcements wake a process at once, and only once', async () => {
   let wakes = 0;
   const off = writer.on('queue', () => {
