@@ -91,24 +91,25 @@ describe.skipIf(bubblewrap === null)('in the sandbox', () => {
 
   test('only work, home and TMPDIR can be written, and /tmp which is its own', async () => {
     const { work, home, tmp } = workspace.paths;
+    const mine = randomUUID();
     // The kernel's own value, so that a sandbox that lets it through does no harm.
     const pattern = await readFile('/proc/sys/kernel/core_pattern', 'utf8');
     const output = await printed(`
       for place in / /usr /etc /bin /run /proc /dev/shm/../..; do
-        { echo x >"$place/x"; } 2>/dev/null && echo "written: $place"
+        { echo x >"$place/${mine}"; } 2>/dev/null && echo "written: $place"
       done
       { cat /proc/sys/kernel/core_pattern >/tmp/core; cat /tmp/core >/proc/sys/kernel/core_pattern; } 2>/dev/null && echo "written: sysctl"
       { echo 0 >/proc/sysrq-trigger; } 2>/dev/null && echo "written: sysrq"
-      for place in "${data}" "${join(data, 'builds')}" "${workspace.paths.root}"; do echo x >"$place/x"; done 2>/dev/null
-      for place in "${work}" "${home}" "${tmp}" /tmp; do echo mine >"$place/x" || echo "not written: $place"; done
+      for place in "${data}" "${join(data, 'builds')}" "${workspace.paths.root}"; do echo x >"$place/${mine}"; done 2>/dev/null
+      for place in "${work}" "${home}" "${tmp}" /tmp; do echo mine >"$place/${mine}" || echo "not written: $place"; done
       rm -rf /usr/bin/env /etc/passwd "${work}/../home" 2>/dev/null
       mv "${work}" "${work}2" 2>/dev/null; rmdir "${work}" 2>/dev/null; ls -d /usr/bin/env /etc/passwd "${work}"
     `);
     expect(mentions(output, /written/)).toEqual([]);
     expect(output.split('\n')).toEqual(['/etc/passwd', work, '/usr/bin/env'].sort());
-    for (const path of [work, tmp]) expect(await readFile(join(path, 'x'), 'utf8')).toBe('mine\n');
+    for (const path of [work, tmp]) expect(await readFile(join(path, mine), 'utf8')).toBe('mine\n');
     for (const path of ['/tmp', data, join(data, 'builds'), workspace.paths.root]) {
-      await expect(access(join(path, 'x'))).rejects.toThrow('ENOENT');
+      await expect(access(join(path, mine))).rejects.toThrow('ENOENT');
     }
     expect(await readFile('/proc/sys/kernel/core_pattern', 'utf8')).toBe(pattern);
   });
