@@ -40,7 +40,7 @@ async function addProjects(db: Database): Promise<void> {
 
 /**
  * Builds as they are in the table, of which nobody asks whether they survive a crash, are right or have neighbours: 10 million
- * are there in minutes. Of the indexes only those of unfinished builds are left; the others that statistics need come
+ * are there in minutes. Of the indexes only that of unfinished builds is left; the others that statistics need come
  * with the rollups, as an upgrade makes them.
  */
 const BARE = `do $$ declare of record; begin
@@ -52,7 +52,7 @@ const BARE = `do $$ declare of record; begin
     execute format('alter table build_audit drop constraint %I', of.name);
   end loop;
   for of in select indexrelid::regclass as name from pg_index where indrelid = 'build_audit'::regclass
-             and indexrelid <> all(array['build_audit_open', 'build_audit_pending', 'build_audit_running']::regclass[]) loop
+             and indexrelid <> 'build_audit_open'::regclass loop
     execute format('drop index %s', of.name);
   end loop;
   alter table build_audit disable trigger all;
