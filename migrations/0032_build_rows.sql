@@ -49,3 +49,13 @@ create index build_audit_open on build_audit (project_id, branch, id) include (s
 -- their pages, the indexes stay as they are.
 alter table projects set (fillfactor = 50);
 alter table build_attempts set (fillfactor = 50);
+
+-- An index less of what each build writes: most have no labels. Who looks for some says that there are any.
+drop index build_audit_labels;
+create index build_audit_labels on build_audit using gin ((spec -> 'labels') jsonb_path_ops) where spec -> 'labels' <> '{}';
+
+-- Entries are found by time and then by id, and nobody looks for an id alone. Nearly all of them say that a build was
+-- started: whoever looks for these meets them by time.
+alter table audit_log drop constraint audit_log_pkey, add primary key (at, id);
+drop index audit_log_at, audit_log_action;
+create index audit_log_action on audit_log (action, at, id) where action <> 'startBuild';

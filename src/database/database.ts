@@ -6,6 +6,7 @@ import { guardPool } from './guarded-pool.ts';
 import { ServerWatch } from './server-watch.ts';
 import { CONTROL_LIMITS, type DatabaseLimits, setLimits, WORK_LIMITS } from './session-settings.ts';
 import type { Tables } from './tables.ts';
+import { parseTimestamp, TIMESTAMPTZ } from './timestamp-text.ts';
 
 export type Database = Kysely<Tables>;
 /** What a function takes that runs inside its caller's transaction. */
@@ -13,10 +14,12 @@ export type DatabaseTransaction = Transaction<Tables>;
 
 const BIGINT = 20;
 
-// Our bigints are counters and sizes, far below 2^53.
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === BIGINT ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+  getTypeParser: ((oid: number, format: 'text' | 'binary' = 'text') => {
+    // Our bigints are counters and sizes, far below 2^53.
+    if (oid === BIGINT) return Number;
+    return oid === TIMESTAMPTZ && format === 'text' ? parseTimestamp : pg.types.getTypeParser(oid, format as 'text');
+  }) as typeof pg.types.getTypeParser,
 };
 
 export interface DatabaseOptions {

@@ -43,7 +43,7 @@ describe('the audit log', () => {
     ['truncate of several tables', sql`truncate audit_log, delivery_attempts`],
     [
       'upsert',
-      sql`insert into audit_log overriding system value select * from audit_log on conflict (id)
+      sql`insert into audit_log overriding system value select * from audit_log on conflict (at, id)
                    do update set actor = 'nobody'`,
     ],
     ['merge', sql`merge into audit_log a using audit_log b on a.id = b.id when matched then delete`],
@@ -145,7 +145,7 @@ describe('with a hundred thousand entries', () => {
   beforeAll(async () => {
     await sql`
       insert into audit_log (at, actor, action, subject_type, subject_id, project_id)
-      select now() - make_interval(secs => 100000 - n), 'token_' || n % 500, 'action' || n % 40, 'build',
+      select now() - make_interval(secs => 100000 - n), 'token_' || n % 500, case when n % 40 < 30 then 'startBuild' else 'action' || n % 40 end, 'build',
              gen_random_uuid(), md5((n % 300)::text)::uuid
         from generate_series(1, 100000) as n`.execute(database.db);
     await sql`analyze audit_log`.execute(database.db);
@@ -156,7 +156,9 @@ describe('with a hundred thousand entries', () => {
   it.each<[string, Partial<AuditFilter>]>([
     ['nothing', {}],
     ['an actor', { actor: 'token_7' }],
-    ['an action', { action: 'action7' }],
+    ['an action', { action: 'action37' }],
+    ['what nearly all entries say', { action: 'startBuild' }],
+    ['what nearly all entries of yesterday say', { action: 'startBuild', to: hoursAgo(20) }],
     ['a subject', { subjectId: v7() }],
     ['a project', { projectIds: ['8f14e45f-ceea-167a-5a36-dedd4bea2543'] }],
     ['the last hour', { from: hoursAgo(1) }],

@@ -29,3 +29,25 @@ it('gives Postgres what it was given, nulls and all', async () => {
   await fc.assert(same, { numRuns: 100 });
   expect(() => uuidArray(['no'])).toThrow('not a UUID');
 });
+
+it('gives times back as they were, of any year and zone', async () => {
+  await using database = await openTestDatabase();
+  const zones = fc.constantFrom('UTC', 'Asia/Kolkata', 'America/New_York', 'Atlantic/Reykjavik');
+  const years = [0, 999, 1000, 2026, 9999, 10_000].map((year) => Date.parse(`+${String(year).padStart(6, '0')}-01-01`));
+  const moment = fc.oneof(
+    fc.date({ min: new Date('-000100-01-01'), max: new Date('+012000-01-01'), noInvalidDate: true }),
+    fc
+      .record({ year: fc.constantFrom(...years), ms: fc.integer({ min: -1_100, max: 1_100 }) })
+      .map(({ year, ms }) => new Date(year + ms)),
+  );
+  const same = fc.asyncProperty(zones, fc.array(moment, { minLength: 1, maxLength: 20 }), async (zone, moments) => {
+    const times = timeArray(moments);
+    const { rows } = await database.db.transaction().execute(async (trx) => {
+      await sql`select set_config('timezone', ${zone}, true)`.execute(trx);
+      return sql`select at, at + interval '789 us' as later from unnest(${times}::timestamptz[]) with ordinality u(at, n)
+        order by n`.execute(trx);
+    });
+    expect(rows).toEqual(moments.map((at) => ({ at, later: at })));
+  });
+  await fc.assert(same, { numRuns: 60 });
+});
