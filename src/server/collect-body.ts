@@ -1,13 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 
 /** The body was longer than it may be, or its sender went away. */
-export type CollectedBody =
-  | { readonly ok: true; readonly text: string }
-  | { readonly ok: false; readonly why: BodyFault };
-export type BodyFault = 'TOO_LARGE' | 'GONE';
+export type Collected<T> =
+  | { readonly ok: true; readonly body: T }
+  | { readonly ok: false; readonly why: 'TOO_LARGE' | 'GONE' };
 
 /** The whole body as UTF-8. Nothing is read of one that says that it is longer than `maxBytes`. */
-export function collectBody(request: IncomingMessage, maxBytes: number): Promise<CollectedBody> {
+export async function collectText(request: IncomingMessage, maxBytes: number): Promise<Collected<string>> {
+  const collected = await collectBody(request, maxBytes);
+  return collected.ok ? { ok: true, body: collected.body.toString('utf8') } : collected;
+}
+
+/** The same as bytes. */
+export function collectBody(request: IncomingMessage, maxBytes: number): Promise<Collected<Buffer>> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes)
     return Promise.resolve({ ok: false, why: 'TOO_LARGE' });
   return new Promise((resolve) => {
@@ -25,8 +30,7 @@ export function collectBody(request: IncomingMessage, maxBytes: number): Promise
     request.on('data', take).on('close', lose).on('error', lose);
     request.on('end', () => {
       const [first] = chunks;
-      const whole = first && chunks.length === 1 ? first : Buffer.concat(chunks);
-      resolve({ ok: true, text: whole.toString('utf8') });
+      resolve({ ok: true, body: first && chunks.length === 1 ? first : Buffer.concat(chunks) });
     });
   });
 }

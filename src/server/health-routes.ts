@@ -21,7 +21,8 @@ export async function createHealthRoutes(deps: HealthDeps, readiness?: Readiness
   return app;
 }
 
-function answerDefect({ logger, telemetry }: Orchestrator, error: Error): Response {
+/** What is nobody's fault who asked: the log has it. */
+export function answerDefect({ logger, telemetry }: Orchestrator, error: unknown): Response {
   if (error instanceof RateLimitedError) {
     return problem({ status: 429, detail: error.message, headers: { 'retry-after': String(error.retryAfter) } });
   }

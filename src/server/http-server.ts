@@ -26,6 +26,7 @@ import { TokenWatch } from './token-watch.ts';
 import { traceOperations } from './trace-operations.ts';
 import { createWebSockets, type WebSockets } from './websocket.ts';
 import { WorkerHints } from './worker-hints.ts';
+import { createWorkerHandler } from './worker-routes.ts';
 
 /** Longer than the idle time of common load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 65_000;
@@ -86,13 +87,17 @@ export async function openServer(options: ServerOptions): Promise<OpenServer> {
   const routes = getRequestListener((await createRoutes(rest, options.draining)).fetch, {
     overrideGlobalObjects: false,
   });
+  const workers = createWorkerHandler(parts);
   const { allowedOrigins } = orchestrator.config;
   const refuse = createRefusals(allowedOrigins);
 
   const server = createServer(httpSettings(limits), (request, response) => {
     streams.watch(response);
     endUploadWith(response, request);
-    if (pathOf(request) !== GRAPHQL_PATH) return void routes(request, response);
+    if (pathOf(request) !== GRAPHQL_PATH) {
+      if (!workers(request, response)) void routes(request, response);
+      return;
+    }
     const refused = refuse(request);
     if (refused) return void answer(response, refused);
     void graphql(request, response);

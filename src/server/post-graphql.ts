@@ -5,7 +5,8 @@ import type { Viewer } from '../auth/viewer.ts';
 import { type AnswerType, acceptedType } from './accepted-type.ts';
 import type { Authenticator } from './authenticator.ts';
 import { readParams } from './check-params.ts';
-import { collectBody } from './collect-body.ts';
+import { collectText } from './collect-body.ts';
+import { goneSignal } from './gone-signal.ts';
 import { refusal, refusedBy } from './http-status.ts';
 import { identifyCaller } from './identify-caller.ts';
 import type { Operations } from './operations.ts';
@@ -78,14 +79,15 @@ async function run(
   // Before the body: of who has no token nothing is kept.
   const caller = { authorization: headers.authorization, address: socket.remoteAddress };
   const viewer = await identifyCaller({ authenticator, mask: operations.mask }, caller);
-  const body = await collectBody(request, bodyBytes);
-  if (!body.ok) {
-    if (body.why === 'GONE') return null;
+  const collected = await collectText(request, bodyBytes);
+  if (!collected.ok) {
+    if (collected.why === 'GONE') return null;
     throw refusal(413, 'REQUEST_ENTITY_TOO_LARGE', 'Request body too large');
   }
-  const params = readParams(body.text);
+  const { body } = collected;
+  const params = readParams(body);
   if (params.query.includes('subscription')) {
-    await otherwise(request, response, { viewer, body: body.text });
+    await otherwise(request, response, { viewer, body });
     return null;
   }
   const said = { method, accept: headers.accept, traceparent: traceparentOf(headers) };
@@ -96,11 +98,4 @@ async function run(
 
 function traceparentOf({ traceparent }: IncomingHttpHeaders): string | undefined {
   return typeof traceparent === 'string' ? traceparent : undefined;
-}
-
-function goneSignal(response: ServerResponse): AbortSignal {
-  const gone = new AbortController();
-  if (response.closed) gone.abort();
-  else response.once('close', () => gone.abort());
-  return gone.signal;
 }

@@ -1,4 +1,4 @@
-/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, workers that enrol or are remote, REST. */
+/** Everything of the API that is not GraphQL: a door, health checks, metrics, artifacts, workers that enrol, REST. */
 import type { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
@@ -9,10 +9,9 @@ import { problem } from './problem.ts';
 import type { RestDeps } from './rest/endpoint.ts';
 import { createRestRoutes } from './rest/rest-routes.ts';
 import { type SendArtifactDeps, sendArtifact } from './send-artifact.ts';
-import { addWorkerRoutes, type WorkerRoutesDeps } from './worker-routes.ts';
 
 export async function createRoutes(
-  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps & WorkerRoutesDeps & RestDeps,
+  deps: SendArtifactDeps & HealthDeps & EnrolWorkerDeps & RestDeps,
   draining?: AbortSignal,
 ): Promise<Hono> {
   const { orchestrator } = deps;
@@ -36,7 +35,6 @@ export async function createRoutes(
     );
   }
   app.get('/artifacts/:id', (context) => sendArtifact(deps, context));
-  addWorkerRoutes(app, deps);
   const tooLarge = () => problem({ status: 413, detail: `Send at most ${MAX_ENROLMENT_BYTES} bytes.` });
   app.post('/workers/enrol', bodyLimit({ maxSize: MAX_ENROLMENT_BYTES, onError: tooLarge }), (context) =>
     enrolWorker(deps, context),

@@ -5,6 +5,7 @@ import { gunzip } from 'node:zlib';
 import type { z } from 'zod';
 import { MAX_BODY_BYTES, MAX_UNPACKED_BYTES, PIECE_BYTES } from '../remote/protocol.ts';
 import { Turns } from '../std/turns.ts';
+import { collectBody } from './collect-body.ts';
 import { WorkerProblem } from './worker-problem.ts';
 
 const unpack = promisify(gunzip);
@@ -44,12 +45,8 @@ export function readPiece(incoming: IncomingMessage): Promise<Buffer> {
 }
 
 async function readBytes(incoming: IncomingMessage, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw new WorkerProblem(413, `A body has at most ${limit} bytes.`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  const collected = await collectBody(incoming, limit);
+  if (collected.ok) return collected.body;
+  if (collected.why === 'GONE') throw new WorkerProblem(400, 'The body has not come.');
+  throw new WorkerProblem(413, `A body has at most ${limit} bytes.`);
 }

@@ -209,6 +209,14 @@ test('a body that is no entry, too large or too deep is refused, and the server 
     body: 'x',
   });
   expect(outside.status).toBe(404);
+  for (const more of ['', '/builds', `/builds/${id}`, path.slice(55), `${path.slice(55)}/entries/1`]) {
+    const nothing = await fetch(`${harness.url}${path.slice(0, 55)}${more}`, { method: 'POST', headers, body: '{}' });
+    expect([more, nothing.status, nothing.headers.get('content-type')]).toEqual([
+      more,
+      404,
+      'application/problem+json',
+    ]);
+  }
   const store = harness.open({ id, attemptNo });
   const file = { id, name: 'a', contentType: 'x' };
   const lost = { file, content: { id, sizeBytes: 3, sha256: 'a'.repeat(64) } };
