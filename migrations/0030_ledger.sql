@@ -280,3 +280,57 @@ begin
   end if;
   return query select f.build_id, f.state, f.answer, f.phase, v_freed from unnest(v_fences) f;
 end $$;
+
+-- The same, and this worker takes what it has places for, with the same commit: what ends leaves its place to another build. What
+-- it is given comes as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds,
+-- which has the arguments from p_labels on.
+--   p_places  as many as it has without these ends; may be less than none
+--   p_ending  the builds whose ends leave it one more each
+-- It holds builds and projects, so it waits neither for its worker's row nor for another claim, and one build alone not for
+-- whoever holds it: then, or without a place, nobody has looked, and the last row is NOT_CLAIMED.
+create function write_ledger_and_claim(
+  p_builds uuid[], p_attempts integer[], p_numbers integer[], p_writes jsonb, p_ends jsonb, p_logs bytea, p_closed jsonb,
+  p_lease_seconds integer, p_worker uuid, p_labels text[], p_places integer, p_only uuid[], p_claim_seconds integer,
+  p_stagger_seconds integer, p_started jsonb, p_held jsonb, p_ending uuid[]
+) returns table (build_id uuid, state text, answer jsonb, entry_phase text, freed boolean, claimed build_audit)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v record;
+  v_places integer := p_places;
+  v_claims boolean := true;
+begin
+  if cardinality(p_builds) = 1 then
+    perform from build_audit where id = p_builds[1] for no key update skip locked;
+    v_claims := found;
+  end if;
+  if v_claims then
+    for v in select * from write_ledger(p_builds, p_attempts, p_numbers, p_writes, p_ends, p_logs, p_closed, p_lease_seconds) loop
+      build_id := v.build_id;
+      state := v.state;
+      answer := v.answer;
+      entry_phase := v.phase;
+      freed := v.freed;
+      v_places := v_places + (v.state = 'APPLIED' and v.build_id = any(p_ending))::integer;
+      return next;
+    end loop;
+    v_claims := v_places > 0;
+  end if;
+  if v_claims then
+    perform from workers where id = p_worker for key share skip locked;
+    v_claims := found;
+  end if;
+  if v_claims then
+    perform from queue_state for update skip locked;
+    v_claims := found;
+  end if;
+  if v_claims then
+    return query
+      select null::uuid, null::text, null::jsonb, null::text, null::boolean, c
+        from claim_builds(p_worker, p_labels, v_places, p_only, p_claim_seconds, p_stagger_seconds, p_started, p_held) c;
+  else
+    build_id := null;
+    state := 'NOT_CLAIMED';
+    return next;
+  end if;
+end $$;
