@@ -290,7 +290,7 @@ test('an end gives its place to what waits, with its commit: once, to nobody els
 });
 
 test('writers of several processes and cancellations never wait for each other in a circle', async () => {
-  const { builds } = await claimMany(24, 4);
+  const { projects, builds } = await claimMany(24, 4);
   const { db } = stack.orchestrator;
   const before = await countDeadlocks();
   {
@@ -325,6 +325,11 @@ test('writers of several processes and cancellations never wait for each other i
     db,
   );
   expect(rows).toEqual([{ count: 24 }]);
+  for (const projectId of projects) {
+    const activity = await activityOf(projectId);
+    expect(activity.map(({ seq }) => seq)).toEqual(numbers(activity.length));
+    expect(activity.length).toBeGreaterThan(6 * 12);
+  }
 
   async function countDeadlocks() {
     const { rows: found } = await sql<{ deadlocks: number }>`
