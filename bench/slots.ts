@@ -1,5 +1,6 @@
 /** The product's worker whose builds end as soon as they have begun: everything around an agent, without one. */
 import type { ClaimedBuild } from '../src/builds/build.ts';
+import type { AttemptKey } from '../src/builds/claim-builds.ts';
 import type { Ledger } from '../src/builds/ledger.ts';
 import { SupersededError } from '../src/errors.ts';
 import type { Orchestrator } from '../src/orchestrator.ts';
@@ -45,10 +46,10 @@ class CoordinatorWithoutAgents extends PostgresCoordinator {
     return (await super.claim(labels, limit)).map(leftToOthers);
   }
 
-  override onAccept(keep: () => Promise<FreePlaces | null>): () => void {
-    return super.onAccept(async () => {
-      const places = await keep();
-      return places && { ...places, release: (claimed) => places.release(claimed.map(leftToOthers)) };
+  override onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>): () => void {
+    return super.onCommit(async (ending) => {
+      const places = await keep(ending);
+      return places && { ...places, release: (claimed, more) => places.release(claimed.map(leftToOthers), more) };
     });
   }
 

@@ -450,8 +450,6 @@ language plpgsql as $$
 declare
   v record;
   v_lane record;
-  v_count integer;
-  v_next_rank timestamp;
   v_base double precision;
 begin
   select t.project_id, t.pool_id, p.gate, t.turn + p.ahead + s.ahead as turn, count(*) over () as turns into v
@@ -476,31 +474,38 @@ begin
   if v_lane.id is null then
     return;
   end if;
-  with taken as (
-    update queue_items set claimed_at = clock_timestamp(), worker_id = p_worker
-     where id = any(array(
-       select id from queue_items where lane_id = v_lane.id and rank >= v_lane.rank and claimed_at is null
-        order by rank, id limit v_lane.most for update skip locked))
-    returning id, rank
-  )
-  select array_agg(id order by rank, id), count(*) into o_items, v_count from taken;
-  if o_items is null then
-    return;
-  end if;
-  select i.rank into v_next_rank from queue_items i
-   where i.lane_id = v_lane.id and i.rank >= v_lane.rank and i.claimed_at is null order by i.rank, i.id limit 1;
-  update queue_lanes set waiting = waiting - v_count, rank = v_next_rank, ready = v_next_rank is not null where id = v_lane.id;
-  update queue_owners set running = running + v_count, waiting = waiting - v_count where project_id = v.project_id;
   v_base := greatest(v.turn, p_clock);
-  o_turn := case when v_count = 1 then v.turn else v_base + (v_count - 1) / v_lane.weight end;
-  update queue_turns t
-     set turn = case when p.open and p.shape_id = any(p_shapes)
-                     then greatest(t.turn, v_base - p.ahead - s.ahead + v_count / v_lane.weight) else t.turn end,
-         ready = t.ready and (o.max_running is null or o.running < o.max_running)
-                 and coalesce((select true from queue_lanes l
-                                where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready limit 1), false)
-    from queue_pools p, queue_shapes s, queue_owners o
-   where t.project_id = v.project_id and p.id = t.pool_id and s.id = p.shape_id and o.project_id = t.project_id;
+  with items as materialized (
+    select id from queue_items where lane_id = v_lane.id and rank >= v_lane.rank and claimed_at is null
+     order by rank, id limit v_lane.most for update skip locked
+  ), taken as (
+    update queue_items set claimed_at = clock_timestamp(), worker_id = p_worker where id = any(array(select id from items))
+    returning id, rank
+  ), counted as (
+    select array_agg(id order by rank, id) as ids, count(*) as n from taken
+  ), next as (
+    select (select i.rank from queue_items i
+             where i.lane_id = v_lane.id and i.rank >= v_lane.rank and i.claimed_at is null
+               and i.id not in (select id from items)
+             order by i.rank, i.id limit 1) as rank offset 0
+  ), lane as (
+    update queue_lanes l set waiting = l.waiting - c.n, rank = next.rank, ready = next.rank is not null
+      from counted c, next where l.id = v_lane.id and c.n > 0
+  ), owner as (
+    update queue_owners o set running = o.running + c.n, waiting = o.waiting - c.n
+      from counted c where o.project_id = v.project_id and c.n > 0
+    returning coalesce(o.running >= o.max_running, false) as is_full
+  ), turns as (
+    update queue_turns t
+       set turn = case when p.open and p.shape_id = any(p_shapes)
+                       then greatest(t.turn, v_base - p.ahead - s.ahead + c.n / v_lane.weight) else t.turn end,
+           ready = t.ready and not o.is_full and case when t.pool_id = v.pool_id then next.rank is not null
+                   else coalesce((select true from queue_lanes l
+                                   where l.project_id = t.project_id and l.pool_id = t.pool_id and l.ready limit 1), false) end
+      from counted c, next, owner o, queue_pools p, queue_shapes s
+     where t.project_id = v.project_id and p.id = t.pool_id and s.id = p.shape_id
+  )
+  select ids, case when n = 1 then v.turn else v_base + (n - 1) / v_lane.weight end into o_items, o_turn from counted;
 end $$;
 
 -- Up to p_max items of these kinds that now are this worker's, in order; none for one that takes no work. One statement of
@@ -519,6 +524,7 @@ declare
   v_held uuid[] := '{}';
   v_takes_work boolean;
   v_gated boolean;
+  v_has_gates boolean;
   v_clock double precision;
   v_behind double precision;
   v_last double precision;
@@ -548,10 +554,10 @@ begin
     return;
   end if;
   select * into v_state from queue_state for update;
-  v_new := (select count(*) from (
-    select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new);
   -- What is gone and holds nobody back is counted later, with others. Where several are asked for, it does if it has a limit.
-  v_counts := coalesce(v_state.running + p_max > v_state.max_running, false) or (
+  select (select count(*) from (
+            select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new),
+         coalesce(v_state.running + p_max > v_state.max_running, false) or (
     select count(*) = 64 or coalesce(bool_or(
              not r.ran
              or r.key <> '' and coalesce((
@@ -562,10 +568,12 @@ begin
                select p_max > 1 or g.running >= g.max_running from queue_gates g where g.gate = r.gate), false)
              or coalesce((select o.max_running is not null and (p_max > 1 or o.running >= o.max_running)
                             from queue_owners o where o.project_id = r.project_id), false)), false)
-      from (select * from queue_removals order by seq limit 64) r);
+      from (select * from queue_removals order by seq limit 64) r),
+         exists (select from queue_heads where turn is not null), exists (select from queue_gates), s.*
+    into v_new, v_counts, v_gated, v_has_gates, v_shapes, v_clock, v_behind
+    from (select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead)
+            from queue_shapes where kind = any(p_kinds) and needs <@ p_labels) s;
   if v_new = 1 and p_max > 0 and v_state.paused_at is null and not v_counts then
-    select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead) into v_shapes, v_clock, v_behind
-      from queue_shapes where kind = any(p_kinds) and needs <@ p_labels;
     if v_behind = v_clock then
       v_only := queue_take_only(v_shapes, p_projects, v_clock, p_worker);
       if v_only.o_item is not null then
@@ -589,15 +597,18 @@ begin
     o_passed := false;
     return;
   end if;
+  if v_counts or v_new > 0 then
+    select exists (select from queue_heads where turn is not null), s.*
+      into v_gated, v_shapes, v_clock, v_behind
+      from (select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead)
+              from queue_shapes where kind = any(p_kinds) and needs <@ p_labels) s;
+  end if;
   -- Where this worker serves, one clock counts: what nobody has served in a while is owed nothing by the others.
-  select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead) into v_shapes, v_clock, v_behind
-    from queue_shapes where kind = any(p_kinds) and needs <@ p_labels;
   if v_behind < v_clock then
     update queue_shapes set ahead = v_clock - turn where id = any(v_shapes) and turn + ahead < v_clock;
   end if;
-  v_gated := exists (select from queue_heads where turn is not null);
   v_last := v_clock;
-  if v_left > 1 and not v_gated and not exists (select from queue_gates) then
+  if v_left > 1 and not v_gated and not v_has_gates then
     v_taken := queue_take_lane(v_shapes, p_projects, v_left, v_clock, p_worker);
     if v_taken.o_items is not null then
       o_items := v_taken.o_items;
@@ -639,7 +650,9 @@ begin
     end if;
   end loop;
   if cardinality(o_items) > 0 then
-    update queue_state set running = running + cardinality(o_items);
+    with state as (
+      update queue_state set running = running + cardinality(o_items)
+    )
     update queue_shapes set turn = v_last - ahead where id = any(v_shapes) and turn < v_last - ahead;
   elsif not v_counts then
     -- Whoever looks next sees without a lock that there is nothing.

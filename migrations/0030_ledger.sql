@@ -20,26 +20,33 @@ create function insert_build_events(p_batches numbered_events[]) returns void la
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   v_milestones project_events[];
+  v_projects uuid[];
 begin
-  insert into build_events (build_id, seq, attempt_no, type, at, data)
-  select b.build_id, b.last_seq - jsonb_array_length(b.events) + e.n, b.attempt_no, e.event ->> 'type', clock_timestamp(),
-         e.event -> 'data'
-    from unnest(p_batches) b, jsonb_array_elements(b.events) with ordinality e (event, n);
-  v_milestones := array(
-    select row(b.project_id, row_number() over (partition by b.project_id order by b.place, e.n), b.build_id,
-               b.last_seq - jsonb_array_length(b.events) + e.n, e.event ->> 'type', clock_timestamp())::project_events
+  with happened as materialized (
+    select b.place, b.project_id, b.build_id, b.attempt_no, b.last_seq - jsonb_array_length(b.events) + e.n as seq,
+           e.event ->> 'type' as type, e.event -> 'data' as data, (e.event ->> 'milestone')::boolean as is_milestone,
+           clock_timestamp() as at
       from unnest(p_batches) with ordinality b (build_id, project_id, attempt_no, last_seq, events, place),
            jsonb_array_elements(b.events) with ordinality e (event, n)
-     where (e.event ->> 'milestone')::boolean);
-  if cardinality(v_milestones) = 0 then
+  ), stored as (
+    insert into build_events (build_id, seq, attempt_no, type, at, data)
+    select build_id, seq, attempt_no, type, at, data from happened
+  )
+  select array_agg(row(project_id, nth, build_id, seq, type, at)::project_events),
+         array_agg(project_id order by project_id) filter (where nth = 1)
+    into v_milestones, v_projects
+    from (select h.*, row_number() over (partition by project_id order by place, seq) as nth
+            from happened h where is_milestone) milestone;
+  if v_milestones is null then
     return;
   end if;
-  perform from projects where id = any(array(select m.project_id from unnest(v_milestones) m)) order by id for no key update;
-  with counted as (
+  with held as materialized (
+    select id from projects where id = any(v_projects) order by id for no key update
+  ), counted as (
     select m.project_id, count(*) as count from unnest(v_milestones) m group by m.project_id
   ), moved as (
     update projects p set activity_seq = p.activity_seq + c.count from counted c
-     where p.id = c.project_id and p.id = any(array(select m.project_id from unnest(v_milestones) m))
+     where p.id = c.project_id and p.id = any(array(select id from held))
     returning p.id, p.activity_seq - c.count as start
   )
   insert into project_events (project_id, seq, build_id, build_seq, type, at)
@@ -185,7 +192,6 @@ create function write_ledger(p_builds uuid[], p_attempts integer[], p_numbers in
 returns table (build_id uuid, state text, answer jsonb, phase text, freed boolean) language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
-  v_held uuid[];
   v_fences ledger_fence[];
   v_batches numbered_events[];
   v_spend project_spend[];
@@ -195,9 +201,7 @@ declare
 begin
   -- One that somebody holds does not hold up the others: it comes again alone, and waits.
   if cardinality(p_builds) = 1 then
-    v_held := array(select id from build_audit where id = p_builds[1] for no key update);
-  else
-    v_held := array(select id from build_audit where id = any(p_builds) order by id for no key update skip locked);
+    perform from build_audit where id = p_builds[1] for no key update;
   end if;
   select array_agg(row(b.id,
            case when b.attempt_no <> e.attempt_no then 'SUPERSEDED'
@@ -206,8 +210,9 @@ begin
                 else 'SUPERSEDED' end,
            e.number, b.ledger_answer, b.phase, b.last_line, b.usage)::ledger_fence)
     into v_fences
-    from build_audit b join unnest(p_builds, p_attempts, p_numbers) e (id, attempt_no, number) on e.id = b.id
-   where b.id = any(v_held);
+    from (select a.id, a.attempt_no, a.status, a.ledger_no, a.ledger_answer, a.phase, a.last_line, a.usage from build_audit a
+           where a.id = any(p_builds) order by a.id for no key update of a skip locked) b
+    join unnest(p_builds, p_attempts, p_numbers) e (id, attempt_no, number) on e.id = b.id;
   if p_writes <> '[]' then
     with entry as (
       select e.*, f.number, f.last_line, f.usage as used
@@ -279,4 +284,54 @@ begin
       unpriced_tokens = spent.unpriced_tokens + excluded.unpriced_tokens;
   end if;
   return query select f.build_id, f.state, f.answer, f.phase, v_freed from unnest(v_fences) f;
+end $$;
+
+-- The same, and this worker takes what it has places for, with the same commit: what ends leaves its place to another build. What
+-- it is given comes as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds,
+-- which has the arguments from p_labels on.
+--   p_places  as many as it has without these ends; may be less than none
+--   p_ending  the builds whose ends leave it one more each
+-- It holds builds and projects, so it waits neither for its worker's row nor for another claim, and one build alone not for
+-- whoever holds it: then, or without a place, nobody has looked, and the last row is NOT_CLAIMED.
+create function write_ledger_and_claim(
+  p_builds uuid[], p_attempts integer[], p_numbers integer[], p_writes jsonb, p_ends jsonb, p_logs bytea, p_closed jsonb,
+  p_lease_seconds integer, p_worker uuid, p_labels text[], p_places integer, p_only uuid[], p_claim_seconds integer,
+  p_stagger_seconds integer, p_started jsonb, p_held jsonb, p_ending uuid[]
+) returns table (build_id uuid, state text, answer jsonb, entry_phase text, freed boolean, claimed build_audit)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v record;
+  v_places integer := p_places;
+  v_claims boolean := true;
+begin
+  if cardinality(p_builds) = 1 then
+    perform from build_audit where id = p_builds[1] for no key update skip locked;
+    v_claims := found;
+  end if;
+  if v_claims then
+    for v in select * from write_ledger(p_builds, p_attempts, p_numbers, p_writes, p_ends, p_logs, p_closed, p_lease_seconds) loop
+      build_id := v.build_id;
+      state := v.state;
+      answer := v.answer;
+      entry_phase := v.phase;
+      freed := v.freed;
+      v_places := v_places + (v.state = 'APPLIED' and v.build_id = any(p_ending))::integer;
+      return next;
+    end loop;
+    v_claims := v_places > 0;
+  end if;
+  if v_claims then
+    perform from workers w, queue_state s where w.id = p_worker for key share of w skip locked for update of s skip locked;
+    v_claims := found;
+  end if;
+  if v_claims then
+    return query
+      select null::uuid, null::text, null::jsonb, null::text, null::boolean, c
+        from claim_builds(p_worker, p_labels, v_places, p_only, p_claim_seconds, p_stagger_seconds, p_started, p_held) c;
+  else
+    build_id := null;
+    state := 'NOT_CLAIMED';
+    return next;
+  end if;
 end $$;

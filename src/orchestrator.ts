@@ -6,6 +6,7 @@ import { type FileStore, openFileStore } from './artifacts/file-store.ts';
 import { Acceptor } from './builds/acceptor.ts';
 import { LEASE_SECONDS } from './builds/lease.ts';
 import { LedgerWriter } from './builds/ledger-writer.ts';
+import { PlaceOffers } from './builds/place-offers.ts';
 import { agentOptions } from './config/agent-options.ts';
 import { type Config, ConfigError } from './config/config.ts';
 import { kubernetesOptions } from './config/kubernetes-runtime.ts';
@@ -49,6 +50,8 @@ export interface Orchestrator extends AsyncDisposable {
   readonly statsDb: Database;
   readonly queue: Queue;
   readonly hub: EventHub;
+  /** Places of workers in this process. */
+  readonly places: PlaceOffers;
   /** What running builds write. */
   readonly ledgerWriter: LedgerWriter;
   /** Where tasks are claimed. */
@@ -111,6 +114,7 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const { masterKey = null, previousMasterKeys, dataFolder } = config;
   const keyring = await openKeyring(db, { masterKey, previousMasterKeys, dataFolder });
   const sandbox = options.sandbox ?? (await findSandbox(config.sandbox));
+  const places = new PlaceOffers();
   const orchestrator = {
     config,
     logger,
@@ -121,11 +125,12 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
     statsDb,
     queue,
     hub,
-    ledgerWriter: opened.use(new LedgerWriter(db)),
+    places,
+    ledgerWriter: opened.use(new LedgerWriter({ db, hub, queue, telemetry, places })),
     desk,
     keyring,
     projects: opened.use(new ProjectCache(db)),
-    acceptor: opened.use(new Acceptor({ config, db, hub, queue, telemetry })),
+    acceptor: opened.use(new Acceptor({ config, db, hub, queue, telemetry, places })),
     templates,
     agents,
     providers: [...agents.keys()],

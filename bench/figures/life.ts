@@ -9,6 +9,8 @@ import { openPostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import type { Database } from '../../src/database/database.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
+import { startLoop } from '../../src/std/loop.ts';
+import { Claims } from '../../src/workers/claims.ts';
 import { registerWorker } from '../../src/workers/registry.ts';
 import { CONCLUSION } from '../conclusion.ts';
 import type { Case, Figure, Sample, Turn } from '../figure.ts';
@@ -149,36 +151,40 @@ interface Drain {
   readonly count: number;
 }
 
-/** As a worker's dispatcher does it: whatever slots have become free in one turn of the event loop are one claim. */
+/** As a worker does it: what ends gives its place to the next one with its commit, and what is free besides is claimed. */
 async function drain(orchestrator: Orchestrator, { workerId, slots, count }: Drain): Promise<void> {
   const claimer = { workerId, workerName: 'bench', labels: ['provider:scripted'], projectIds: null };
+  const standing = { takesWork: true, isEvicted: false, drain: null, labels: claimer.labels };
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let [claimed, ended, claiming] = [0, 0, false];
-  const run = async (build: ClaimedBuild) => {
+  const running = new Set<string>();
+  let ended = 0;
+  const claims = new Claims({
+    coordinator: { claim: (_labels, limit) => claimBuilds(orchestrator, claimer, limit) },
+    readiness: { isReady: async () => true },
+    orders: { heedLately: async () => standing },
+    free: () => slots - running.size,
+    endsHere: ({ buildId }) => running.has(buildId),
+    runningTasks: () => 0,
+    start: (build) => void live(build).catch(reject),
+  });
+  const loop = startLoop({ everyMs: 2_000, work: () => claims.claim(), onError: reject });
+  async function live(build: ClaimedBuild): Promise<void> {
+    running.add(build.id);
     const ledger = openPostgresLedger(orchestrator, build);
     await ledger.finish(CONCLUSION);
     await ledger.ask('reportEnd');
+    running.delete(build.id);
     ended += 1;
     if (ended === count) resolve();
-    else claim();
-  };
-  function claim(): void {
-    if (claiming || claimed === count || claimed - ended === slots) return;
-    claiming = true;
-    setImmediate(async () => {
-      try {
-        const builds = await claimBuilds(orchestrator, claimer, Math.min(slots - (claimed - ended), count - claimed));
-        claimed += builds.length;
-        claiming = false;
-        for (const build of builds) run(build).catch(reject);
-        claim();
-      } catch (error) {
-        reject(error);
-      }
-    });
+    else if (claims.wants) loop.wake();
   }
-  claim();
-  await promise;
+  const off = orchestrator.places.serve(async (ending) => {
+    const places = await claims.keep(ending);
+    return places && { ...places, claimer };
+  });
+  loop.wake();
+  await promise.finally(off);
+  await loop.stop();
 }
 
 /** What a claim writes of a build, in one statement: with graphile-worker the queue is its own. */

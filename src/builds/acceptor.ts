@@ -6,9 +6,10 @@ import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
 import { type ClaimedBuild, findBuild } from './build.ts';
-import { type ClaimDeps, type Claimer, claimTerms, tellClaim } from './claim-builds.ts';
+import { type ClaimDeps, claimTerms, tellClaim } from './claim-builds.ts';
 import { type DiskConfig, DiskWatch } from './full-disk.ts';
 import { type Acceptance, type BuildRow, writeAndClaim, writeBuilds } from './new-build.ts';
+import type { KeptPlaces, PlaceOffers } from './place-offers.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
 const LANES = 2;
@@ -18,18 +19,9 @@ const UNIQUE_VIOLATION = '23505';
 
 export interface AcceptorOptions extends ClaimDeps {
   readonly config: DiskConfig;
+  /** Whatever a claim would give their workers is claimed with the commit: a lone build is at its worker with that. */
+  readonly places: Pick<PlaceOffers, 'keep'>;
 }
-
-/** Places of a worker in this process, which are kept for what a flush may give it. */
-export interface KeptPlaces {
-  readonly claimer: Claimer;
-  readonly count: number;
-  /** To be called once: these builds are the worker's now, and it has its places back. */
-  readonly release: (claimed: readonly ClaimedBuild[]) => void;
-}
-
-/** Null: there are none at this moment. */
-export type KeepPlaces = () => Promise<KeptPlaces | null>;
 
 type Lane = Coalescer<BuildRow, Acceptance>;
 
@@ -55,7 +47,6 @@ export class Acceptor implements AsyncDisposable {
   readonly #detours = new Map<string, Route>();
   readonly #budgets: Coalescer<string, DayBudget>;
   readonly #disk: DiskWatch;
-  readonly #workers = new Set<KeepPlaces>();
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -90,15 +81,6 @@ export class Acceptor implements AsyncDisposable {
   /** Throws BudgetExceededError when the project has nothing left for today. */
   async refuseOverBudget(projectId: string): Promise<void> {
     refuseUsedUp(await this.#budgets.add(projectId));
-  }
-
-  /**
-   * While a worker of this process has places, whatever a claim would give it is claimed with the commit that accepts builds:
-   * a lone build is at its worker with that. Until the returned function is called.
-   */
-  serve(keep: KeepPlaces): () => void {
-    this.#workers.add(keep);
-    return () => this.#workers.delete(keep);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -167,23 +149,16 @@ export class Acceptor implements AsyncDisposable {
   /** `taken`: the builds that a worker of this process has with that. */
   async #writeAndStart(rows: readonly BuildRow[], waits: boolean): Promise<Flushed> {
     // Who waits for somebody keeps nobody else waiting.
-    const places = waits ? null : await this.#keepPlaces();
+    const places = waits ? null : await this.#options.places.keep([]);
     let claimed: readonly ClaimedBuild[] = [];
     try {
       const { acceptances, given } = await this.#write(rows, { waits, places });
       if (places) claimed = await tellClaim(this.#options, places.claimer, given);
       return { acceptances, taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE };
     } finally {
-      places?.release(claimed);
+      // Others may have been in the way: fewer than there was room for does not say that nothing waits.
+      places?.release(claimed, claimed.length === places.count || undefined);
     }
-  }
-
-  async #keepPlaces(): Promise<KeptPlaces | null> {
-    for (const keep of this.#workers) {
-      const places = await keep();
-      if (places) return places;
-    }
-    return null;
   }
 
   /** One statement is a transaction by itself, unless a test is to stop it before its commit. */

@@ -1,6 +1,7 @@
 /** Entries of the ledgers of all attempts in this process: those that come together are one statement and one commit. */
-import { sql } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import type { LogLine } from '../agents/agent.ts';
+import { integerArray, uuidArray } from '../database/binary-arrays.ts';
 import { Coalescer, type Outcome } from '../database/coalescer.ts';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { PREPARED } from '../database/guarded-pool.ts';
@@ -9,11 +10,14 @@ import { eventRow } from '../events/append-events.ts';
 import type { NewBuildEvent } from '../events/event.ts';
 import type { BuildPhase } from '../events/vocabulary.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
+import type { ClaimedBuild } from './build.ts';
 import { WITHDRAWN_EVENT } from './build-question.ts';
+import { type ClaimDeps, type ClaimedRow, claimTerms, tellClaim } from './claim-builds.ts';
 import type { BuildEnd } from './finish-build.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerChanges } from './ledger-store.ts';
 import { ChunkEncoder } from './log-chunk.ts';
+import type { KeptPlaces, PlaceOffers } from './place-offers.ts';
 
 /** Attempts that wait at the same time, in the worst case; each waits with one entry. */
 const MAX_WAITING = 100_000;
@@ -44,13 +48,24 @@ export interface Written {
 /** `null`: somebody else holds the build. */
 type Found = (Omit<Written, 'state'> & { readonly state: Written['state'] | 'SUPERSEDED' }) | null;
 
+/** What came of some entries; `given`: of the claim in the same commit, null where none was made. */
+interface Flushed {
+  readonly found: readonly Found[];
+  readonly given: readonly ClaimedRow[] | null;
+}
+
+export interface LedgerWriterDeps extends ClaimDeps {
+  /** What leaves its place to another build: that is claimed with the commit of its end. */
+  readonly places: Pick<PlaceOffers, 'keep'>;
+}
+
 export class LedgerWriter implements AsyncDisposable {
-  readonly #db: Database;
+  readonly #deps: LedgerWriterDeps;
   readonly #coalescer: Coalescer<LedgerRow, Found>;
   readonly #chunks = new ChunkEncoder();
 
-  constructor(db: Database) {
-    this.#db = db;
+  constructor(deps: LedgerWriterDeps) {
+    this.#deps = deps;
     this.#coalescer = new Coalescer<LedgerRow, Found>({
       name: 'entries',
       flush: (rows) => this.#flush(rows),
@@ -69,7 +84,7 @@ export class LedgerWriter implements AsyncDisposable {
   /** Resolves after the commit. Throws SupersededError. */
   async write(row: LedgerRow): Promise<Written> {
     // Whoever waits for a row that is held waits alone.
-    const found = (await this.#coalescer.add(row)) ?? (await this.#flushOnce([row]))[0] ?? null;
+    const found = (await this.#coalescer.add(row)) ?? (await this.#flushOnce([row], { waits: true }))[0] ?? null;
     return accepted(row, found);
   }
 
@@ -82,28 +97,50 @@ export class LedgerWriter implements AsyncDisposable {
     // An attempt has one entry on its way, so a build is there twice only when two attempts believe that it is theirs.
     for (let left = rows; left.length > 0; left = left.filter((row) => !outcomes.has(row))) {
       const round = [...new Map(left.map((row) => [row.buildId, row])).values()];
-      const found = await this.#flushOnce(round);
+      const found = await this.#flushOnce(round, { waits: false });
       for (const [index, row] of round.entries()) outcomes.set(row, { ok: true, value: found[index] ?? null });
     }
     return rows.map((row) => outcomes.get(row) as Outcome<Found>);
   }
 
-  async #flushOnce(rows: readonly LedgerRow[]): Promise<readonly Found[]> {
-    const found = areFailpointsArmed()
-      ? await this.#db.transaction().execute(async (trx) => {
-          const inside = await writeEntries(trx, rows);
-          await passFailpoints(rows, inside);
-          return inside;
-        })
-      : await writeEntries(this.#db, rows);
-    for (const one of found) if (one && one.state !== 'SUPERSEDED') await failpoint('ledger.committed');
-    return found;
+  /** `waits`: for somebody who holds the only build; meanwhile no places are kept. */
+  async #flushOnce(rows: readonly LedgerRow[], { waits }: { readonly waits: boolean }): Promise<readonly Found[]> {
+    const ending = waits ? [] : rows.filter(({ content }) => 'end' in content);
+    const places = ending.length > 0 ? await this.#deps.places.keep(ending) : null;
+    let claimed: readonly ClaimedBuild[] = [];
+    let more: boolean | undefined;
+    try {
+      const { found, given } = await this.#write(rows, places);
+      if (places && given) {
+        claimed = await tellClaim(this.#deps, places.claimer, given);
+        const left = rows.filter(
+          ({ buildId }, at) => places.ending.includes(buildId) && found[at]?.state === 'APPLIED',
+        );
+        more = claimed.length >= places.count + left.length;
+      }
+      for (const one of found) if (one && one.state !== 'SUPERSEDED') await failpoint('ledger.committed');
+      return found;
+    } finally {
+      places?.release(claimed, more);
+    }
+  }
+
+  #write(rows: readonly LedgerRow[], places: KeptPlaces | null): Promise<Flushed> {
+    const { db } = this.#deps;
+    if (!areFailpointsArmed()) return writeEntries(db, rows, places);
+    return db.transaction().execute(async (trx) => {
+      const flushed = await writeEntries(trx, rows, places);
+      await passFailpoints(rows, flushed.found);
+      return flushed;
+    });
   }
 }
 
 /** Of an entry that is more than data: the fence, and what of it is data, in the caller's transaction. Throws SupersededError. */
 export async function passFence(trx: DatabaseTransaction, row: LedgerRow): Promise<Written> {
-  const [found = null] = await writeEntries(trx, [row]);
+  const {
+    found: [found = null],
+  } = await writeEntries(trx, [row], null);
   return accepted(row, found);
 }
 
@@ -112,8 +149,25 @@ function accepted({ buildId, attemptNo }: LedgerRow, found: Found): Written {
   throw new SupersededError(`attempt ${attemptNo} of build ${buildId} is over`);
 }
 
-/** In their order; each of another build. */
-async function writeEntries(db: Database | DatabaseTransaction, rows: readonly LedgerRow[]): Promise<readonly Found[]> {
+interface EntryRow extends Omit<Exclude<Found, null>, 'phase'> {
+  readonly build_id: string;
+  readonly entry_phase: BuildPhase;
+}
+
+/** Either what came of an entry, or a build that is claimed; or neither, where nobody has looked for any. */
+type EntryOrClaimed = EntryRow | (ClaimedRow & { readonly build_id: null; readonly state: 'NOT_CLAIMED' | null });
+
+const STATEMENT = `${PREPARED} select build_id, state, answer, phase as entry_phase, freed
+  from write_ledger($1, $2, $3, $4, $5, $6, $7, $8)`;
+const AND_CLAIM = `${PREPARED} select build_id, state, answer, entry_phase, freed, (claimed).*
+  from write_ledger_and_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;
+
+/** In their order; each of another build. With places, what waits for them is claimed with the same commit. */
+async function writeEntries(
+  db: Database | DatabaseTransaction,
+  rows: readonly LedgerRow[],
+  places: KeptPlaces | null,
+): Promise<Flushed> {
   const writes: object[] = [];
   const ends: object[] = [];
   const logs: Buffer[] = [];
@@ -133,14 +187,31 @@ async function writeEntries(db: Database | DatabaseTransaction, rows: readonly L
       logAt += log?.content.length ?? 0;
     }
   }
-  const result = await sql<Exclude<Found, null> & { build_id: string }>`${sql.raw(PREPARED)}
-    select * from write_ledger(${rows.map((row) => row.buildId)}::uuid[], ${rows.map((row) => row.attemptNo)}::integer[],
-      ${rows.map((row) => row.number)}::integer[], ${JSON.stringify(writes)}::jsonb, ${JSON.stringify(ends)}::jsonb,
-      ${logs.length > 1 ? Buffer.concat(logs) : (logs[0] ?? null)}::bytea, ${WITHDRAWN_EVENT}::jsonb, ${LEASE_SECONDS})`.execute(
-    db,
-  );
-  const found = new Map(result.rows.map((row) => [row.build_id, row]));
-  return rows.map(({ buildId }) => found.get(buildId) ?? null);
+  const values = [
+    uuidArray(rows.map(({ buildId }) => buildId)),
+    integerArray(rows.map(({ attemptNo }) => attemptNo)),
+    integerArray(rows.map(({ number }) => number)),
+    JSON.stringify(writes),
+    JSON.stringify(ends),
+    logs.length > 1 ? Buffer.concat(logs) : (logs[0] ?? null),
+    WITHDRAWN_EVENT,
+    LEASE_SECONDS,
+  ];
+  const query = places
+    ? CompiledQuery.raw(AND_CLAIM, [...values, ...claimTerms(places.claimer, places.count), uuidArray(places.ending)])
+    : CompiledQuery.raw(STATEMENT, values);
+  const result = await db.executeQuery<EntryOrClaimed>(query);
+  const found = new Map<string, Found>();
+  const given: ClaimedRow[] = [];
+  let hasLooked = places !== null;
+  for (const row of result.rows) {
+    if (row.build_id !== null) {
+      const { build_id: buildId, state, answer, entry_phase: phase, freed } = row;
+      found.set(buildId, { state, answer, phase, freed });
+    } else if (row.state === 'NOT_CLAIMED') hasLooked = false;
+    else given.push(row);
+  }
+  return { found: rows.map(({ buildId }) => found.get(buildId) ?? null), given: hasLooked ? given : null };
 }
 
 /** As if each of them had a transaction of its own. */

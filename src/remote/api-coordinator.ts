@@ -109,7 +109,7 @@ export class ApiCoordinator implements Coordinator {
     await this.#request('stop', {});
   }
 
-  onAccept(): () => void {
+  onCommit(): () => void {
     return () => {};
   }
 

@@ -1,5 +1,7 @@
-/** How a worker comes to its builds: it asks for some when there may be any, or is given some with the commit that accepts them. */
+/** How a worker comes to its builds: it asks for some when there may be any, or is given some with a commit that
+ * accepts builds or ends its own. */
 import type { ClaimedBuild } from '../builds/build.ts';
+import type { AttemptKey } from '../builds/claim-builds.ts';
 import { Turns } from '../std/turns.ts';
 import type { Coordinator, FreePlaces } from './coordinator.ts';
 import type { Orders } from './orders.ts';
@@ -9,8 +11,13 @@ export interface ClaimsOptions {
   readonly coordinator: Pick<Coordinator, 'claim'>;
   readonly readiness: Pick<Readiness, 'isReady'>;
   readonly orders: Pick<Orders, 'heedLately'>;
-  /** Places that no build has; 0 for a worker that drains. */
+  /**
+   * Places that no build has. Less than none while builds that have ended are still being cleaned up, and minus infinity for a
+   * worker that drains.
+   */
   readonly free: () => number;
+  /** Is it an attempt of this worker, of which nothing is alive when it ends? */
+  readonly endsHere: (attempt: AttemptKey) => boolean;
   readonly runningTasks: () => number;
   readonly start: (build: ClaimedBuild) => void;
 }
@@ -42,37 +49,46 @@ export class Claims {
     while (more) more = await this.turns.take(() => this.#claimOnce());
   }
 
-  /** Nobody else claims for this worker until they are released. Null: it has none, or claims at this moment. */
-  async keep(): Promise<FreePlaces | null> {
+  /**
+   * Those that it has, and those that it will have when these attempts have ended. Nobody else claims for this worker until
+   * they are released. Null: it has none, or claims at this moment, or what ends here leaves room that nothing waits for.
+   */
+  async keep(ending: readonly AttemptKey[]): Promise<FreePlaces | null> {
+    const own = ending.filter(this.#options.endsHere);
+    if (ending.length > 0 && (own.length === 0 || !this.#wants)) return null;
     const leave = this.turns.tryEnter();
     if (!leave) return null;
-    const count = await this.#count().catch(() => 0);
-    if (count <= 0) {
+    const room = await this.#count(own.length).catch(() => 0);
+    if (room <= 0) {
       leave();
       return null;
     }
     return {
       labels: this.#labels,
-      count,
-      release: (claimed) => {
+      count: room - own.length,
+      ending: own.map(({ buildId }) => buildId),
+      release: (claimed, more = this.#wants) => {
         for (const build of claimed) this.#options.start(build);
-        if (claimed.length === count) this.#wants = true;
+        this.#wants = more;
         leave();
       },
     };
   }
 
-  /** Places that no build has; 0 while nothing may begin. Those count, too, that become free while this is found out. */
-  async places(): Promise<number> {
+  /**
+   * Places that no build has, or will have when so many have ended; 0 while nothing may begin. Those count, too, that become
+   * free while this is found out.
+   */
+  async places(ending = 0): Promise<number> {
     const { free, readiness, orders } = this.#options;
-    if (free() <= 0 || !(await readiness.isReady())) return 0;
+    if (free() + ending <= 0 || !(await readiness.isReady())) return 0;
     const { takesWork, labels } = await orders.heedLately();
     this.#labels = labels;
-    return takesWork ? free() : 0;
+    return takesWork ? Math.max(0, free() + ending) : 0;
   }
 
-  async #count(): Promise<number> {
-    return (await this.places()) - this.#options.runningTasks();
+  async #count(ending = 0): Promise<number> {
+    return (await this.places(ending)) - this.#options.runningTasks();
   }
 
   /** May there be more to claim, and is there room? */

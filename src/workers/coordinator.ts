@@ -6,6 +6,7 @@ import type { Drift, DriftCounter } from '../agents/drift.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
 import type { AttemptKey, HeartbeatAnswer } from '../builds/claim-builds.ts';
 import type { Ledger } from '../builds/ledger.ts';
+import type { KeptPlaces } from '../builds/place-offers.ts';
 import type { AgentReport } from './probe-agents.ts';
 import type { NewWorker } from './registry.ts';
 import type { Standing } from './standing.ts';
@@ -33,10 +34,10 @@ export interface Coordinator {
   /** Up to `limit` builds that ask for no other labels, and are now the worker's; none when nothing is ready. */
   claim(labels: readonly string[], limit: number): Promise<readonly ClaimedBuild[]>;
   /**
-   * What this process accepts may be claimed with the commit that accepts it: for places that `keep` gives, when it gives any.
-   * Only beside the database. Until the returned function is called.
+   * What waits may be claimed with a commit of this process that accepts builds or ends some (`ending`): for places that `keep`
+   * gives, when it gives any. Only beside the database. Until the returned function is called.
    */
-  onAccept(keep: () => Promise<FreePlaces | null>): () => void;
+  onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>): () => void;
   /** What administrators say of the worker, and with which labels it claims. */
   readStanding(): Promise<Standing>;
   /** Renews the leases of these attempts. */
@@ -65,11 +66,8 @@ export interface Coordinator {
 }
 
 /** Places of a worker that are kept for what it may be given. */
-export interface FreePlaces {
+export interface FreePlaces extends Omit<KeptPlaces, 'claimer'> {
   readonly labels: readonly string[];
-  readonly count: number;
-  /** To be called once: these builds are the worker's now, and the places its own again. */
-  readonly release: (claimed: readonly ClaimedBuild[]) => void;
 }
 
 export interface Registration {

@@ -1,9 +1,9 @@
 /** Hands out builds from Postgres, to a worker beside it. */
 import type { DriftCounter } from '../agents/drift.ts';
-import type { Acceptor } from '../builds/acceptor.ts';
 import type { ClaimedBuild } from '../builds/build.ts';
 import { type AttemptKey, type Claimer, claimBuilds, giveBack, heartbeat } from '../builds/claim-builds.ts';
 import { LEASE_SECONDS } from '../builds/lease.ts';
+import type { PlaceOffers } from '../builds/place-offers.ts';
 import { openPostgresLedger, type PostgresLedgerDeps } from '../builds/postgres-ledger.ts';
 import { inheritBuilds, rescueBuilds } from '../builds/rescue-builds.ts';
 import { ensurePartitions } from '../database/partitions.ts';
@@ -21,7 +21,7 @@ import { readStanding } from './standing.ts';
 /** `controlDb`: connections of their own for heartbeat and rescue, so that a busy pool costs no lease. */
 export type PostgresCoordinatorDeps = PostgresLedgerDeps &
   PostgresTaskDeps & {
-    readonly acceptor: Pick<Acceptor, 'serve'>;
+    readonly places: Pick<PlaceOffers, 'serve'>;
   };
 
 interface Self {
@@ -66,9 +66,9 @@ export class PostgresCoordinator implements Coordinator {
     return claimBuilds(this.#deps, this.#claimer(labels), limit);
   }
 
-  onAccept(keep: () => Promise<FreePlaces | null>) {
-    return this.#deps.acceptor.serve(async () => {
-      const places = await keep();
+  onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>) {
+    return this.#deps.places.serve(async (ending) => {
+      const places = await keep(ending);
       return places && { ...places, claimer: this.#claimer(places.labels) };
     });
   }

@@ -125,7 +125,9 @@ export class Worker implements AsyncDisposable {
       coordinator: this.#coordinator,
       readiness: this.#readiness,
       orders: this.#orders,
-      free: () => (this.#draining ? 0 : this.#capacity - this.#attempts.size),
+      free: () => (this.#draining ? Number.NEGATIVE_INFINITY : this.#capacity - this.#attempts.size),
+      endsHere: ({ buildId, attemptNo }) =>
+        !this.#deps.runtime.closeEnds && this.#attempts.has(keyOf({ id: buildId, attemptNo })),
       runningTasks: () => this.#tasks.running,
       start: (build) => this.#start(build),
     });
@@ -200,7 +202,7 @@ export class Worker implements AsyncDisposable {
     loop('probe', PROBE_EVERY_MS, () => this.#probe());
     loop('drift', RECORD_DRIFT_EVERY_MS, () => this.#recordDrift());
     this.#offs.push(coordinator.onWork(claim.wake), coordinator.onOrders(beat.wake));
-    this.#offs.push(coordinator.onAccept(() => this.#places.keep()));
+    this.#offs.push(coordinator.onCommit((ending) => this.#places.keep(ending)));
     this.#wakeBeat = beat.wake;
     for (const build of inherited) this.#start(build);
     claim.wake();

@@ -320,7 +320,7 @@ function acceptBuildAlone<T>(build: NewBuild, work?: () => Promise<T>): Promise<
 
 test('free places are filled with the commit that accepts builds: as by a claim, and nobody is waited for', async () => {
   const { orchestrator } = stack;
-  const { acceptor, db, hub } = orchestrator;
+  const { places, db, hub } = orchestrator;
   const [project, other] = [await stack.createProject(), await stack.createProject()];
   const workerId = await registerByHand(stack);
   // What waits since earlier tests.
@@ -331,11 +331,12 @@ test('free places are filled with the commit that accepts builds: as by a claim,
   const keep = async () => ({
     claimer: claimer(workerId),
     count,
+    ending: [],
     release: (claimed: readonly ClaimedBuild[]) => void given.push(claimed.map(({ id }) => id)),
   });
   let woken = 0;
   const offs = [
-    acceptor.serve(keep),
+    places.serve(keep),
     hub.on(BUILDS_TOPIC, () => {
       woken += 1;
     }),

@@ -5,7 +5,7 @@ import type { ClaimedBuild } from '../../src/builds/build.ts';
 import { findBuild } from '../../src/builds/build.ts';
 import { readLog } from '../../src/builds/build-log.ts';
 import { cancelBuild } from '../../src/builds/cancel-build.ts';
-import { claimBuilds } from '../../src/builds/claim-builds.ts';
+import { claimBuilds, giveBack } from '../../src/builds/claim-builds.ts';
 import { type LedgerRow, LedgerWriter } from '../../src/builds/ledger-writer.ts';
 import { PostgresLedger } from '../../src/builds/postgres-ledger.ts';
 import { rescueBuilds } from '../../src/builds/rescue-builds.ts';
@@ -18,6 +18,7 @@ import { armFailpoints } from '../../src/std/failpoint.ts';
 import { claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { script } from '../support/script.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let stack: TestStack;
 let workerId: string;
@@ -202,8 +203,94 @@ test.each([
   expect(spend).toMatchObject({ costUsd: 4, tokens: 8 });
 });
 
+test('an end gives its place to what waits, with its commit: once, to nobody else, and it waits for nobody', async () => {
+  const { orchestrator } = stack;
+  const { db, places } = orchestrator;
+  const { projects, builds } = await claimMany(8, 2);
+  for (let n = 0; n < 8; n += 1) {
+    const spec = { prompt: script({ print: 'x' }) };
+    await startBuild(orchestrator, { projectId: projects[n % 2] ?? '', spec }, 'test');
+  }
+  const kept = { count: 0, released: 0, given: [] as string[], more: [] as unknown[] };
+  const off = places.serve(async (ending) => ({
+    claimer: claimer(workerId),
+    count: kept.count,
+    ending: ending.map(({ buildId }) => buildId),
+    release: (claimed, more) => {
+      kept.released += 1;
+      kept.given.push(...claimed.map(({ id }) => id));
+      kept.more.push(more);
+    },
+  }));
+  const take = () => ({ given: kept.given.splice(0), more: kept.more.splice(0) });
+  const end = (some: readonly (ClaimedBuild | undefined)[], number = 1) =>
+    Promise.allSettled(some.map((build) => build && storeOf(build).commit(number, 'FINISH', done)));
+  try {
+    await end(builds.slice(0, 2));
+    const first = take();
+    expect(first).toEqual({ given: [expect.any(String), expect.any(String)], more: [true] });
+    for (const id of first.given) expect(await findBuild(db, id)).toMatchObject({ status: 'RUNNING', workerId });
+    const commits = await sql`
+      select distinct xmin::text from build_events where (type = 'STARTED' and build_id = any(${first.given}))
+          or (type = 'FINISHED' and build_id = any(${builds.slice(0, 2).map(({ id }) => id)}))`.execute(db);
+    expect(commits.rows).toHaveLength(1);
+
+    // One that was written before, and one whose attempt is over, leave no place.
+    await end(builds.slice(0, 2));
+    const [, , lost] = builds as [ClaimedBuild, ClaimedBuild, ClaimedBuild];
+    await giveBack(orchestrator, workerId, { buildId: lost.id, attemptNo: 1 });
+    expect(await end([lost])).toMatchObject([{ status: 'rejected' }]);
+    expect(take()).toEqual({ given: [], more: [undefined, undefined] });
+
+    // Nor does one while another of the worker's is still being cleaned up.
+    kept.count = -1;
+    await end([builds[3]]);
+    expect(take()).toEqual({ given: [], more: [undefined] });
+    kept.count = 0;
+
+    // Another claim is on its way; the worker is being told something.
+    for (const [index, held] of [
+      sql`select from queue_state for update`,
+      sql`select from workers where id = ${workerId} for update`,
+    ].entries())
+      await db.transaction().execute(async (trx) => {
+        await held.execute(trx);
+        expect(await end([builds[4 + index]])).toMatchObject([{ status: 'fulfilled' }]);
+      });
+    expect(take()).toEqual({ given: [], more: [undefined, undefined] });
+
+    // Who waits for a build keeps no place meanwhile, and leaves none to this worker.
+    const { released } = kept;
+    let late: Promise<unknown> | null = null;
+    await db.transaction().execute(async (trx) => {
+      await trx
+        .selectFrom('build_audit')
+        .select('id')
+        .where('id', '=', builds[6]?.id ?? '')
+        .forUpdate()
+        .execute();
+      late = end([builds[6]]);
+      await waitFor(() => kept.released > released, { what: 'the places' });
+    });
+    await late;
+    expect(take()).toEqual({ given: [], more: [undefined] });
+
+    // A commit that fails has given nothing, and one whose answer is lost gives once.
+    armFailpoints([{ point: 'ledger.written', fault: { kind: 'reset' }, pass: 1 }]);
+    await end([builds[7]]);
+    const last = take();
+    expect(last).toEqual({ given: [expect.any(String)], more: [undefined, true] });
+    const rest = await claimBuilds(orchestrator, claimer(workerId), 100);
+    const all = [...first.given, ...last.given, ...rest.map(({ id }) => id)];
+    expect([all.length, new Set(all).size]).toEqual([9, 9]);
+    expect(await sql`select * from queue_check()`.execute(db)).toMatchObject({ rows: [] });
+  } finally {
+    off();
+  }
+});
+
 test('writers of several processes and cancellations never wait for each other in a circle', async () => {
-  const { builds } = await claimMany(24, 4);
+  const { projects, builds } = await claimMany(24, 4);
   const { db } = stack.orchestrator;
   const before = await countDeadlocks();
   {
@@ -212,7 +299,7 @@ test('writers of several processes and cancellations never wait for each other i
       const { logger } = stack.orchestrator;
       const pool = openDatabase({ url: stack.databaseUrl, poolSize: 4, name: `writer ${index}`, logger });
       opened.defer(() => pool.destroy());
-      return opened.use(new LedgerWriter(pool));
+      return opened.use(new LedgerWriter({ ...stack.orchestrator, db: pool }));
     });
     const rounds = numbers(12).map((number) => (shift: number) => {
       const turned = builds.map((_, index) => builds[(index * 7 + shift) % builds.length] as ClaimedBuild);
@@ -238,6 +325,11 @@ test('writers of several processes and cancellations never wait for each other i
     db,
   );
   expect(rows).toEqual([{ count: 24 }]);
+  for (const projectId of projects) {
+    const activity = await activityOf(projectId);
+    expect(activity.map(({ seq }) => seq)).toEqual(numbers(activity.length));
+    expect(activity.length).toBeGreaterThan(6 * 12);
+  }
 
   async function countDeadlocks() {
     const { rows: found } = await sql<{ deadlocks: number }>`

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
+import type { AttemptKey } from '../../src/builds/claim-builds.ts';
 import { Ledger } from '../../src/builds/ledger.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
@@ -33,10 +34,10 @@ class CountingCoordinator extends PostgresCoordinator {
     return this.#taken(await super.claim(labels, limit));
   }
 
-  override onAccept(keep: () => Promise<FreePlaces | null>): () => void {
-    return super.onAccept(async () => {
-      const places = await keep();
-      return places && { ...places, release: (claimed) => places.release(this.#taken(claimed)) };
+  override onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>): () => void {
+    return super.onCommit(async (ending) => {
+      const places = await keep(ending);
+      return places && { ...places, release: (claimed, more) => places.release(this.#taken(claimed), more) };
     });
   }
 
@@ -106,12 +107,20 @@ test('a build that comes where a place is free is claimed as it is accepted: not
   const quarters = Math.ceil((performance.now() - since) / 250);
   expect(asked.heartbeats - before.heartbeats).toBeLessThanOrEqual(Math.min(8, quarters) + byClock(since));
 
-  // What waits behind the places of a worker is taken as they become free, and not by its clock.
+  // What waits behind the places of a worker is taken by the commits that make room, and not by its clock or a claim.
   const many = await Promise.all(Array.from({ length: 12 }, start));
   const clock = performance.now();
+  const claims = asked.builds;
   for (const one of many) await ended(one);
   expect(asked.most).toBeLessThanOrEqual(2);
   expect(byClock(clock)).toBeLessThan(2 + 12 / 2);
+  expect(asked.builds - claims).toBeLessThanOrEqual(2 + byClock(clock));
+  const { rows: passed } = await sql`
+    select from build_events e where type = 'STARTED' and build_id = any(${many.map(({ build }) => build.id)})
+       and exists (select from build_events where type = 'FINISHED' and xmin::text = e.xmin::text)`.execute(
+    orchestrator.db,
+  );
+  expect(passed.length).toBeGreaterThan(5);
   // And a hint that says nothing of its own is heard by both.
   const looks = { ...asked };
   orchestrator.hub.announce(QUEUE_TOPIC);
