@@ -65,7 +65,7 @@ interface Written {
   readonly at: Date;
 }
 
-/** Either a row that is written or one that is claimed, which has no place. */
+/** A row that is written, one that is claimed, which has no place, or both. */
 interface WrittenOrClaimed extends Omit<Written, 'n' | 'number'>, ClaimedRow {
   readonly n: number | null;
   readonly accepted_number: number;
@@ -106,8 +106,8 @@ export async function writeAndClaim(
   const given: ClaimedRow[] = [];
   for (const row of result.rows) {
     const { n, outcome, accepted_number: number, holder, at } = row;
-    if (n === null) given.push(row);
-    else written.push({ n, outcome, number, holder, at });
+    if (n !== null) written.push({ n, outcome, number, holder, at });
+    if (n === null || row.id !== null) given.push(row);
   }
   return { acceptances: outcomesOf(rows, earlier, written), given };
 }

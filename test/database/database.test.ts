@@ -68,3 +68,66 @@ test('what is asked all day is prepared', async () => {
   const audit = ['build_audit', 'build_audit'];
   expect(prepared).toEqual([...audit, 'build_events', 'build_events', 'projects', 'valid_token_secrets']);
 });
+
+/** Of each rule: a row that keeps all the others. `open` is PENDING, `ended` COMPLETED. */
+const WRONG_BUILDS: readonly (readonly [rule: string, row: 'open' | 'ended', change: string])[] = [
+  ['status', 'open', "status = 'LOST'"],
+  ['phase', 'open', "phase = 'SOON'"],
+  ['source', 'open', "source = 'NOBODY'"],
+  ['waiting_for', 'open', "waiting_for = 'GODOT'"],
+  ['queued', 'open', "phase = 'AGENT'"],
+  ['done', 'ended', "phase = 'AGENT'"],
+  ['finished_at', 'open', 'finished_at = now()'],
+  ['result', 'open', "result = '{}'"],
+  ['result', 'ended', 'result = null'],
+  ['failure', 'ended', "failure = '{}'"],
+  ['failure', 'ended', "status = 'FAILED'"],
+  ['lease_until', 'open', 'lease_until = now()'],
+  ['running', 'open', "status = 'RUNNING', phase = 'AGENT', lease_until = now(), attempt_no = 1, started_at = now()"],
+  ['resume_at', 'open', 'resume_at = now()'],
+  ['resume_at', 'open', "waiting_for = 'QUOTA'"],
+  ['pushed_sha', 'ended', "pushed_sha = 'a', push_intent_sha = 'b'"],
+  ['idempotency_key', 'open', "idempotency_key = 'k'"],
+  ['superseded_by', 'open', 'superseded_by = id'],
+  ['scheduled_for', 'open', 'scheduled_for = now()'],
+  ['traceparent_check', 'open', "traceparent = '00'"],
+];
+const WRONG_PROJECTS = [
+  ['status', "status = 'GONE'"],
+  ['archived_at', 'archived_at = now()'],
+  ['archived_at', "status = 'ARCHIVED'"],
+  ['creation_key', "creation_key = 'k'"],
+  ...['', '-a', 'a-', 'A', 'a_b', 'ä', 'a'.repeat(64)].map((slug) => ['slug', `slug = '${slug}'`] as const),
+] as const;
+
+test('a row of a build or a project that does not agree with itself is refused, by the name of the rule', async () => {
+  await using database = await openTestDatabase();
+  const { db } = database;
+  const [projectId, open, ended] = [uuid(), uuid(), uuid()];
+  await sql`insert into projects (id, slug, name, default_branch, created_by)
+    values (${projectId}, 'p', 'P', 'main', 'test')`.execute(db);
+  const insert = (id: string, number: number, columns: string, values: string) =>
+    sql`insert into build_audit (id, project_id, number, source, spec, requested_by ${sql.raw(columns)})
+      values (${id}, ${projectId}, ${number}, 'API', '{"provider": "scripted", "branch": "main"}', 'test' ${sql.raw(values)})`.execute(
+      db,
+    );
+  await insert(open, 1, '', '');
+  await insert(ended, 2, ', status, phase, result, finished_at', ", 'COMPLETED', 'DONE', '{}', now()");
+  const refused = async (query: string) => {
+    const error: unknown = await sql
+      .raw(query)
+      .execute(db)
+      .catch((reason: unknown) => reason);
+    const { code, table, constraint } = error as { code?: string; table?: string; constraint?: string };
+    return [code, `${constraint}`.replace(`${table}_`, '')];
+  };
+  for (const [rule, row, change] of WRONG_BUILDS) {
+    const query = `update build_audit set ${change} where id = '${row === 'open' ? open : ended}'`;
+    expect([query, ...(await refused(query))]).toEqual([query, '23514', rule]);
+  }
+  for (const [rule, change] of WRONG_PROJECTS) {
+    const query = `update projects set ${change}`;
+    expect([query, ...(await refused(query))]).toEqual([query, '23514', rule]);
+  }
+  await expect(insert(uuid(), 3, ', status', ", 'RUNNING'")).rejects.toMatchObject({ code: '23514' });
+});
