@@ -13,10 +13,9 @@ import { type Acceptance, type BuildRow, writeAndClaim, writeBuilds } from './ne
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
 const LANES = 2;
 /**
- * A statement costs as much as twenty builds, so those of many callers go together, behind the statement before. What would be
- * alone behind it goes beside it at once, and so does what is enough for a statement of its own.
+ * A statement costs as much as twenty builds, so those of many callers go together, behind the statement before. Only what would
+ * wait for a lone build goes beside it, and what is enough for a statement of its own.
  */
-const FEW = 2;
 const MANY = 96;
 /** One wait for a lock has reached its limit: nothing was written. */
 const LOCK_TIMEOUT = '55P03';
@@ -127,7 +126,9 @@ export class Acceptor implements AsyncDisposable {
 
   #choose(): Lane {
     const [first, ...others] = this.#lanes as [Lane, ...Lane[]];
-    if (first.load >= FEW && first.load < MANY) return first;
+    const gathering = this.#lanes.find((lane) => lane.waiting > 0 && lane.load < MANY);
+    if (gathering) return gathering;
+    if (first.load > 1 && first.load < MANY) return first;
     return others.reduce((least, lane) => (lane.load < least.load ? lane : least), first);
   }
 
