@@ -13,6 +13,11 @@ import type { KeptPlaces, PlaceOffers } from './place-offers.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
 const LANES = 2;
+/**
+ * A statement costs as much as twenty builds, so those of many callers go together, behind the statement before. Only what would
+ * wait for a lone build goes beside it, and what is enough for a statement of its own.
+ */
+const MANY = 96;
 /** One wait for a lock has reached its limit: nothing was written. */
 const LOCK_TIMEOUT = '55P03';
 const UNIQUE_VIOLATION = '23505';
@@ -66,7 +71,7 @@ export class Acceptor implements AsyncDisposable {
   async accept(row: BuildRow): Promise<Exclude<Acceptance, { outcome: 'BUSY' }>> {
     const { projectId } = row.build;
     const detour = this.#detours.get(projectId);
-    const accepted = detour ? null : await this.#pass(this.#routes, row, () => this.#idlest());
+    const accepted = detour ? null : await this.#pass(this.#routes, row, () => this.#choose());
     if (accepted && accepted.outcome !== 'BUSY') return accepted;
     const waited = await this.#pass(this.#detours, row, () => this.#openLane({ waits: true }));
     if (waited.outcome === 'BUSY') throw new Error('a build that waits for its project is never BUSY');
@@ -101,8 +106,11 @@ export class Acceptor implements AsyncDisposable {
     }
   }
 
-  #idlest(): Lane {
+  #choose(): Lane {
     const [first, ...others] = this.#lanes as [Lane, ...Lane[]];
+    const gathering = this.#lanes.find((lane) => lane.waiting > 0 && lane.load < MANY);
+    if (gathering) return gathering;
+    if (first.load > 1 && first.load < MANY) return first;
     return others.reduce((least, lane) => (lane.load < least.load ? lane : least), first);
   }
 

@@ -21,6 +21,16 @@ export interface Caller {
   readonly address: string | undefined;
 }
 
+export interface Look {
+  readonly wasValid: boolean;
+  readonly viewer: Promise<Viewer | null>;
+}
+
+interface Shown {
+  readonly wasValid: boolean;
+  readonly address: string;
+}
+
 export class Authenticator {
   /** Hashes of tokens in base64. Each request has a look of its own, or one that others share: a revoked one is noticed. */
   readonly #viewers: GatheredReads<string, Viewer>;
@@ -44,15 +54,25 @@ export class Authenticator {
    * The viewer; null when there is no valid token. Of an address that has come too often without one, what cannot be a
    * token, or comes while two others are looked up, is a RateLimitedError without a query.
    */
-  async identify(caller: Caller): Promise<Viewer | null> {
-    const token = readToken(caller.authorization);
+  identify(caller: Caller): Promise<Viewer | null> {
+    return this.look(caller).viewer;
+  }
+
+  /** The same, and at once whether the token was valid lately: then it very likely still is. */
+  look({ authorization, address = '' }: Caller): Look {
+    const token = readToken(authorization);
     const key = token && hashToken(token).toString('base64');
-    const wait = key !== null && this.#known.has(key) ? 0 : this.#addresses.wait(caller.address ?? '');
+    const wasValid = key !== null && this.#known.has(key);
+    return { wasValid, viewer: this.#identify(key, { wasValid, address }) };
+  }
+
+  async #identify(key: string | null, { wasValid, address }: Shown): Promise<Viewer | null> {
+    const wait = wasValid ? 0 : this.#addresses.wait(address);
     if (wait > 0 && (key === null || this.#suspects >= MAX_SUSPECTS)) throw new RateLimitedError(wait);
     const viewer = key === null ? null : await this.#authenticate(key, wait > 0);
     if (key !== null) this.#known.delete(key);
     if (viewer && key !== null) this.#remember(key);
-    else this.#addresses.recordRefusal(caller.address ?? '');
+    else this.#addresses.recordRefusal(address);
     return viewer;
   }
 

@@ -103,7 +103,7 @@ function runOperations(authenticator: Authenticator, operations: Operations): Pl
     async onRequestParse({ request, requestParser, setRequestParser, serverContext }) {
       refuseOtherBodies(request);
       const caller = { authorization: request.headers.get('authorization'), address: serverContext.peer };
-      viewers.set(request, serverContext.viewer ?? (await identifyCaller({ authenticator, mask }, caller)));
+      viewers.set(request, serverContext.viewer ?? (await identifyCaller(authenticator.identify(caller), mask)));
       if (requestParser) setRequestParser((limited) => asRefusal(async () => requestParser(limited)));
     },
     onParams({ request, params, setParamsHandler }) {

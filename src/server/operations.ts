@@ -2,7 +2,6 @@
 import {
   type DocumentNode,
   type ExecutionResult,
-  executeRootSelectionSet,
   GraphQLError,
   type GraphQLSchema,
   type ValidatedExecutionArgs,
@@ -16,6 +15,7 @@ import type { Orchestrator } from '../orchestrator.ts';
 import { createAdmission, withRateLimit } from './admission.ts';
 import { Deadline } from './deadline.ts';
 import { createDocuments, type PreparedDocument } from './documents.ts';
+import { executeSelections } from './execute-selections.ts';
 import type { ServerLimits } from './limits.ts';
 import { createErrorMask } from './mask-error.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -169,7 +169,7 @@ async function runOperation(
     const request = { ...own, responseBudget, serverUrl: options.serverUrl(), wait: waiting.wait, isMeasured: true };
     const context = createContext(orchestrator, operation.viewer, request);
     const contextValue = own ? context : withoutRequest(context);
-    return masked(await executeRootSelectionSet({ ...args, contextValue, externalAbortSignal: cut.signal }));
+    return masked(await executeSelections({ ...args, contextValue, externalAbortSignal: cut.signal }));
   } catch (error) {
     return { errors: [mask(cut.signal.aborted ? cut.signal.reason : error)] };
   }

@@ -76,16 +76,14 @@ async function run(
 ): Promise<ExecutionResult | null> {
   const { operations, authenticator, bodyBytes, otherwise } = options;
   const { method = 'POST', headers, socket } = request;
-  // Before the body: of who has no token nothing is kept.
-  const caller = { authorization: headers.authorization, address: socket.remoteAddress };
-  const viewer = await identifyCaller({ authenticator, mask: operations.mask }, caller);
-  const collected = await collectText(request, bodyBytes);
-  if (!collected.ok) {
-    if (collected.why === 'GONE') return null;
-    throw refusal(413, 'REQUEST_ENTITY_TOO_LARGE', 'Request body too large');
-  }
-  const { body } = collected;
-  const params = readParams(body);
+  const looked = authenticator.look({ authorization: headers.authorization, address: socket.remoteAddress });
+  // Of who has no token nothing is kept; of who had one lately the body is read while it is looked up again.
+  const early = looked.wasValid ? read(request, bodyBytes) : null;
+  const viewer = await identifyCaller(looked.viewer, operations.mask);
+  const found = await (early ?? read(request, bodyBytes));
+  if (found === 'GONE') return null;
+  if ('refused' in found) throw found.refused;
+  const { body, params } = found;
   if (params.query.includes('subscription')) {
     await otherwise(request, response, { viewer, body });
     return null;
@@ -94,6 +92,23 @@ async function run(
   const result = await runHttpOperation(operations, { ...said, params, viewer, gone: () => goneSignal(response) });
   if (Symbol.asyncIterator in result) throw new Error('A subscription came where there are none.');
   return result;
+}
+
+type Found =
+  | { readonly body: string; readonly params: ReturnType<typeof readParams> }
+  | { readonly refused: unknown }
+  | 'GONE';
+
+/** The body, and what it asks for. Never rejects. */
+async function read(request: IncomingMessage, maxBytes: number): Promise<Found> {
+  const collected = await collectText(request, maxBytes);
+  if (!collected.ok && collected.why === 'GONE') return 'GONE';
+  try {
+    if (!collected.ok) throw refusal(413, 'REQUEST_ENTITY_TOO_LARGE', 'Request body too large');
+    return { body: collected.body, params: readParams(collected.body) };
+  } catch (refused) {
+    return { refused };
+  }
 }
 
 function traceparentOf({ traceparent }: IncomingHttpHeaders): string | undefined {

@@ -7,7 +7,6 @@ import {
   type ASTNode,
   type DocumentNode,
   type ExecutionResult,
-  executeSubscriptionEvent,
   Kind,
   type ValidatedSubscriptionArgs,
   visit,
@@ -16,6 +15,7 @@ import { rightsOf } from '../auth/rights.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Waiter } from '../std/feed.ts';
 import { inTurns } from '../std/in-turns.ts';
+import { executeEvent } from './execute-selections.ts';
 import { selectsMarked } from './marked-fields.ts';
 import { Payload } from './payload.ts';
 
@@ -54,7 +54,7 @@ export class SharedExecutions<Context extends object = object> {
       const shared = { ...args, contextValue: undefined };
       const contextOf = this.#contexts(seen);
       const execute = (event: object) => {
-        const result = executeSubscriptionEvent({ ...shared, rootValue: event, contextValue: contextOf() });
+        const result = executeEvent({ ...shared, rootValue: event, contextValue: contextOf() });
         return result instanceof Promise ? result.then(finish) : finish(result);
       };
       group = new SubscriptionGroup(execute, () => this.#groups.delete(key));
