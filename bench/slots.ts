@@ -49,7 +49,7 @@ class CoordinatorWithoutAgents extends PostgresCoordinator {
   override onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>): () => void {
     return super.onCommit(async (ending) => {
       const places = await keep(ending);
-      return places && { ...places, release: (claimed, more) => places.release(claimed.map(leftToOthers), more) };
+      return places && { ...places, release: (end) => places.release({ ...end, claimed: end.claimed.map(leftToOthers) }) };
     });
   }
 

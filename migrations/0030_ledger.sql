@@ -131,11 +131,11 @@ begin
              'durationMs', coalesce(floor(extract(epoch from clock_timestamp() - b.started_at) * 1000), 0))
       from ended e
      where b.id = e.build_id and b.id = any(v_ids)
-    returning row(b.id, b.project_id, b.attempt_no, b.last_seq, e.events)::numbered_events as batch
+    returning b.id, e.outcome, row(b.id, b.project_id, b.attempt_no, b.last_seq, e.events)::numbered_events as batch
   ), attempts as (
-    update build_attempts a set ended_at = now(), outcome = e.outcome
-      from unnest(p_ends) e
-     where a.build_id = e.build_id and a.build_id = any(v_ids) and a.ended_at is null
+    -- Found one by one: as an array, each of them would be compared with all.
+    update build_attempts a set ended_at = now(), outcome = f.outcome
+      from finished f where a.build_id = f.id and a.ended_at is null
   )
   select (select array_agg(batch) from finished),
          exists (select from unnest(p_ends) e where e.status = 'FAILED'),

@@ -156,6 +156,7 @@ async function drain(orchestrator: Orchestrator, { workerId, slots, count }: Dra
   const claimer = { workerId, workerName: 'bench', labels: ['provider:scripted'], projectIds: null };
   const standing = { takesWork: true, isEvicted: false, drain: null, labels: claimer.labels };
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  /** But for those that have left their places. */
   const running = new Set<string>();
   let ended = 0;
   const claims = new Claims({
@@ -163,6 +164,9 @@ async function drain(orchestrator: Orchestrator, { workerId, slots, count }: Dra
     readiness: { isReady: async () => true },
     orders: { heedLately: async () => standing },
     free: () => slots - running.size,
+    leave: (ended) => {
+      for (const { buildId } of ended) running.delete(buildId);
+    },
     endsHere: ({ buildId }) => running.has(buildId),
     runningTasks: () => 0,
     start: (build) => void live(build).catch(reject),

@@ -9,7 +9,7 @@ import { type ClaimedBuild, findBuild } from './build.ts';
 import { type ClaimDeps, claimTerms, tellClaim } from './claim-builds.ts';
 import { type DiskConfig, DiskWatch } from './full-disk.ts';
 import { type Acceptance, type BuildRow, writeAndClaim, writeBuilds } from './new-build.ts';
-import type { KeptPlaces, PlaceOffers } from './place-offers.ts';
+import { type KeptPlaces, NOTHING, type PlaceOffers } from './place-offers.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
 const LANES = 2;
@@ -158,14 +158,15 @@ export class Acceptor implements AsyncDisposable {
   async #writeAndStart(rows: readonly BuildRow[], waits: boolean): Promise<Flushed> {
     // Who waits for somebody keeps nobody else waiting.
     const places = waits ? null : await this.#options.places.keep([]);
-    let claimed: readonly ClaimedBuild[] = [];
+    let filled = NOTHING;
     try {
       const { acceptances, given } = await this.#write(rows, { waits, places });
-      if (places) claimed = await tellClaim(this.#options, places.claimer, given);
+      const claimed = places ? await tellClaim(this.#options, places.claimer, given) : [];
+      // Others may have been in the way: that fewer came than there is room for does not say that nothing waits.
+      filled = { claimed, ended: [], more: claimed.length === places?.count || null };
       return { acceptances, taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE };
     } finally {
-      // Others may have been in the way: fewer than there was room for does not say that nothing waits.
-      places?.release(claimed, claimed.length === places.count || undefined);
+      places?.release(filled);
     }
   }
 

@@ -10,14 +10,13 @@ import { eventRow } from '../events/append-events.ts';
 import type { NewBuildEvent } from '../events/event.ts';
 import type { BuildPhase } from '../events/vocabulary.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
-import type { ClaimedBuild } from './build.ts';
 import { WITHDRAWN_EVENT } from './build-question.ts';
 import { type ClaimDeps, type ClaimedRow, claimTerms, tellClaim } from './claim-builds.ts';
 import type { BuildEnd } from './finish-build.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerChanges } from './ledger-store.ts';
 import { ChunkEncoder } from './log-chunk.ts';
-import type { KeptPlaces, PlaceOffers } from './place-offers.ts';
+import { type KeptPlaces, NOTHING, type PlaceOffers } from './place-offers.ts';
 
 /** Attempts that wait at the same time, in the worst case; each waits with one entry. */
 const MAX_WAITING = 100_000;
@@ -107,21 +106,20 @@ export class LedgerWriter implements AsyncDisposable {
   async #flushOnce(rows: readonly LedgerRow[], { waits }: { readonly waits: boolean }): Promise<readonly Found[]> {
     const ending = waits ? [] : rows.filter(({ content }) => 'end' in content);
     const places = ending.length > 0 ? await this.#deps.places.keep(ending) : null;
-    let claimed: readonly ClaimedBuild[] = [];
-    let more: boolean | undefined;
+    let filled = NOTHING;
     try {
       const { found, given } = await this.#write(rows, places);
-      if (places && given) {
-        claimed = await tellClaim(this.#deps, places.claimer, given);
-        const left = rows.filter(
-          ({ buildId }, at) => places.ending.includes(buildId) && found[at]?.state === 'APPLIED',
-        );
-        more = claimed.length >= places.count + left.length;
+      if (places) {
+        const applied = new Set(rows.flatMap(({ buildId }, at) => (found[at]?.state === 'APPLIED' ? buildId : [])));
+        const ended = places.ending.filter(({ buildId }) => applied.has(buildId));
+        filled = { ...NOTHING, ended };
+        const claimed = given && (await tellClaim(this.#deps, places.claimer, given));
+        if (claimed) filled = { claimed, ended, more: claimed.length >= places.count + ended.length };
       }
       for (const one of found) if (one && one.state !== 'SUPERSEDED') await failpoint('ledger.committed');
       return found;
     } finally {
-      places?.release(claimed, more);
+      places?.release(filled);
     }
   }
 
@@ -198,7 +196,7 @@ async function writeEntries(
     LEASE_SECONDS,
   ];
   const query = places
-    ? CompiledQuery.raw(AND_CLAIM, [...values, ...claimTerms(places.claimer, places.count), uuidArray(places.ending)])
+    ? CompiledQuery.raw(AND_CLAIM, [...values, ...claimTerms(places.claimer, places.count), uuidArray(places.ending.map(({ buildId }) => buildId))])
     : CompiledQuery.raw(STATEMENT, values);
   const result = await db.executeQuery<EntryOrClaimed>(query);
   const found = new Map<string, Found>();

@@ -5,16 +5,25 @@ import type { AttemptKey, Claimer } from './claim-builds.ts';
 /** Places of a worker in this process, which are kept for what a flush may give it. */
 export interface KeptPlaces {
   readonly claimer: Claimer;
-  /** At this moment; less than none where ended builds have left theirs before they are cleaned up. */
+  /** At this moment; less than none where many that have ended are still being cleaned up. */
   readonly count: number;
-  /** The end of each of these builds leaves it one more. */
-  readonly ending: readonly string[];
-  /**
-   * To be called once: these builds are the worker's now, and it has its places back. `more`: is there more to claim? Undefined where
-   * nobody has looked.
-   */
-  readonly release: (claimed: readonly ClaimedBuild[], more: boolean | undefined) => void;
+  /** The end of each of these attempts leaves it one more. */
+  readonly ending: readonly AttemptKey[];
+  /** To be called once: it has its places back. */
+  readonly release: (filled: Filled) => void;
 }
+
+export interface Filled {
+  /** The worker's now. */
+  readonly claimed: readonly ClaimedBuild[];
+  /** Those of `ending` that have ended. */
+  readonly ended: readonly AttemptKey[];
+  /** Is there more to claim? Null: nobody has looked. */
+  readonly more: boolean | null;
+}
+
+/** Nothing was committed, as far as is known. */
+export const NOTHING: Filled = { claimed: [], ended: [], more: null };
 
 /** `ending`: attempts that the flush ends. Null: there are no places at this moment, or nothing that would be given any. */
 export type KeepPlaces = (ending: readonly AttemptKey[]) => Promise<KeptPlaces | null>;

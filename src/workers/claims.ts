@@ -12,10 +12,12 @@ export interface ClaimsOptions {
   readonly readiness: Pick<Readiness, 'isReady'>;
   readonly orders: Pick<Orders, 'heedLately'>;
   /**
-   * Places that no build has. Less than none while builds that have ended are still being cleaned up, and minus infinity for a
+   * Places that no build has. Less than none while many that have ended are still being cleaned up, and minus infinity for a
    * worker that drains.
    */
   readonly free: () => number;
+  /** These have ended, and their places may be others': not all of it is done yet. */
+  readonly leave: (attempts: readonly AttemptKey[]) => void;
   /** Is it an attempt of this worker, of which nothing is alive when it ends? */
   readonly endsHere: (attempt: AttemptKey) => boolean;
   readonly runningTasks: () => number;
@@ -66,10 +68,11 @@ export class Claims {
     return {
       labels: this.#labels,
       count: room - own.length,
-      ending: own.map(({ buildId }) => buildId),
-      release: (claimed, more = this.#wants) => {
+      ending: own,
+      release: ({ claimed, ended, more }) => {
+        this.#options.leave(ended);
         for (const build of claimed) this.#options.start(build);
-        this.#wants = more;
+        this.#wants = more ?? this.#wants;
         leave();
       },
     };

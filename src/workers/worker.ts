@@ -80,6 +80,8 @@ export class Worker implements AsyncDisposable {
   readonly #readiness: Readiness;
   readonly #places: Claims;
   readonly #attempts = new Map<string, Attempt>();
+  /** Those of them that have ended. */
+  readonly #leaving = new Set<string>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
@@ -125,7 +127,10 @@ export class Worker implements AsyncDisposable {
       coordinator: this.#coordinator,
       readiness: this.#readiness,
       orders: this.#orders,
-      free: () => (this.#draining ? Number.NEGATIVE_INFINITY : this.#capacity - this.#attempts.size),
+      free: () => this.#free(),
+      leave: (attempts) => {
+        for (const { buildId, attemptNo } of attempts) this.#leaving.add(keyOf({ id: buildId, attemptNo }));
+      },
       endsHere: ({ buildId, attemptNo }) =>
         !this.#deps.runtime.closeEnds && this.#attempts.has(keyOf({ id: buildId, attemptNo })),
       runningTasks: () => this.#tasks.running,
@@ -248,6 +253,13 @@ export class Worker implements AsyncDisposable {
     else await this.#coordinator.markStopped().catch(() => {});
   }
 
+  /** What has ended has left its place, but there is no more of that than there are places. */
+  #free(): number {
+    if (this.#draining) return Number.NEGATIVE_INFINITY;
+    const live = this.#attempts.size - this.#leaving.size;
+    return this.#capacity - Math.max(live, this.#attempts.size - this.#capacity);
+  }
+
   #wakeBeat = () => {};
   #beatSoon: NodeJS.Timeout | null = null;
 
@@ -279,6 +291,7 @@ export class Worker implements AsyncDisposable {
       .finally(() => {
         off();
         this.#attempts.delete(key);
+        this.#leaving.delete(key);
         this.#offerPlace();
         this.#tasks.offerPlace();
       });

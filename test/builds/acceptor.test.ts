@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { acceptBuild } from '../../src/builds/accept-build.ts';
-import { type ClaimedBuild, findBuild } from '../../src/builds/build.ts';
+import { findBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
 import { claimBuilds } from '../../src/builds/claim-builds.ts';
 import { DiskWatch } from '../../src/builds/full-disk.ts';
 import { type NewBuild, toBuildRow } from '../../src/builds/new-build.ts';
+import type { Filled } from '../../src/builds/place-offers.ts';
 import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import { type StartedBuild, startBuild } from '../../src/builds/start-build.ts';
 import { BudgetExceededError, DiskFullError, InvalidInputError, ProjectNotReadyError } from '../../src/errors.ts';
@@ -332,7 +333,7 @@ test('free places are filled with the commit that accepts builds: as by a claim,
     claimer: claimer(workerId),
     count,
     ending: [],
-    release: (claimed: readonly ClaimedBuild[]) => void given.push(claimed.map(({ id }) => id)),
+    release: ({ claimed }: Filled) => void given.push(claimed.map(({ id }) => id)),
   });
   let woken = 0;
   const offs = [

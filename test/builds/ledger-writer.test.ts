@@ -215,8 +215,8 @@ test('an end gives its place to what waits, with its commit: once, to nobody els
   const off = places.serve(async (ending) => ({
     claimer: claimer(workerId),
     count: kept.count,
-    ending: ending.map(({ buildId }) => buildId),
-    release: (claimed, more) => {
+    ending,
+    release: ({ claimed, more }) => {
       kept.released += 1;
       kept.given.push(...claimed.map(({ id }) => id));
       kept.more.push(more);
@@ -240,12 +240,12 @@ test('an end gives its place to what waits, with its commit: once, to nobody els
     const [, , lost] = builds as [ClaimedBuild, ClaimedBuild, ClaimedBuild];
     await giveBack(orchestrator, workerId, { buildId: lost.id, attemptNo: 1 });
     expect(await end([lost])).toMatchObject([{ status: 'rejected' }]);
-    expect(take()).toEqual({ given: [], more: [undefined, undefined] });
+    expect(take()).toEqual({ given: [], more: [null, null] });
 
     // Nor does one while another of the worker's is still being cleaned up.
     kept.count = -1;
     await end([builds[3]]);
-    expect(take()).toEqual({ given: [], more: [undefined] });
+    expect(take()).toEqual({ given: [], more: [null] });
     kept.count = 0;
 
     // Another claim is on its way; the worker is being told something.
@@ -257,7 +257,7 @@ test('an end gives its place to what waits, with its commit: once, to nobody els
         await held.execute(trx);
         expect(await end([builds[4 + index]])).toMatchObject([{ status: 'fulfilled' }]);
       });
-    expect(take()).toEqual({ given: [], more: [undefined, undefined] });
+    expect(take()).toEqual({ given: [], more: [null, null] });
 
     // Who waits for a build keeps no place meanwhile, and leaves none to this worker.
     const { released } = kept;
@@ -273,13 +273,13 @@ test('an end gives its place to what waits, with its commit: once, to nobody els
       await waitFor(() => kept.released > released, { what: 'the places' });
     });
     await late;
-    expect(take()).toEqual({ given: [], more: [undefined] });
+    expect(take()).toEqual({ given: [], more: [null] });
 
     // A commit that fails has given nothing, and one whose answer is lost gives once.
     armFailpoints([{ point: 'ledger.written', fault: { kind: 'reset' }, pass: 1 }]);
     await end([builds[7]]);
     const last = take();
-    expect(last).toEqual({ given: [expect.any(String)], more: [undefined, true] });
+    expect(last).toEqual({ given: [expect.any(String)], more: [null, true] });
     const rest = await claimBuilds(orchestrator, claimer(workerId), 100);
     const all = [...first.given, ...last.given, ...rest.map(({ id }) => id)];
     expect([all.length, new Set(all).size]).toEqual([9, 9]);

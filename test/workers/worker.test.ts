@@ -37,7 +37,7 @@ class CountingCoordinator extends PostgresCoordinator {
   override onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>): () => void {
     return super.onCommit(async (ending) => {
       const places = await keep(ending);
-      return places && { ...places, release: (claimed, more) => places.release(this.#taken(claimed), more) };
+      return places && { ...places, release: (end) => places.release({ ...end, claimed: this.#taken(end.claimed) }) };
     });
   }
 
