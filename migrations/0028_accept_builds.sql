@@ -187,16 +187,18 @@ begin
   update queue_shapes set turn = p_turn - ahead where id = any(p_shapes) and turn < p_turn - ahead;
 end $$;
 
--- One build comes into being: as accept_builds has it, which calls it, under its settings.
---   p_worker  not null: it begins with that at this worker, as claim_builds would have it, if nothing else waits that the worker
---             could start, and no limit is to be kept: each row is written once, as it is to be. `claimed` is its row then; else
---             it is as with null, and the usual claim may follow. The arguments behind it are of claim_builds
+-- One build comes into being: as accept_builds has it, which calls it, too.
+--   p_worker    not null: it begins with that at this worker, with the rows that claim_builds would give it, if nothing else waits
+--               that the worker could start, and nothing is in the way: `started_at`. Each row is written once then, as it is to
+--               be. Else nothing is done, and the outcome is
+--                 WAITS   for the usual claim
+--               What is behind it is as in claim_builds
 create function accept_build(
   p_project uuid, p_waits boolean, p_id uuid, p_version integer, p_key text, p_hash text, p_spec jsonb, p_source text,
-  p_retry uuid, p_schedule uuid, p_scheduled timestamptz, p_actor text, p_action text, p_trace text, p_now timestamptz,
+  p_retry uuid, p_schedule uuid, p_scheduled timestamptz, p_actor text, p_action text, p_trace text,
   p_worker uuid, p_labels text[], p_only uuid[], p_lease_seconds integer, p_started jsonb,
-  out outcome text, out number integer, out holder uuid, out claimed build_audit
-) language plpgsql as $$
+  out outcome text, out number integer, out holder uuid, out at timestamptz(3), out started_at timestamptz(3)
+) language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   v_project record;
@@ -213,10 +215,11 @@ declare
   v_patience text;
   v_place record;
   v_lane bigint;
-  v_starts boolean := false;
   v_steps integer := 0;
   v_milestones integer := 0;
 begin
+  -- Never later than it is: a claim in the same transaction is to find that it is due.
+  at := date_trunc('milliseconds', now());
   if p_waits then
     select status, version, build_count, activity_seq into v_project from projects where id = p_project for no key update;
   else
@@ -253,12 +256,16 @@ begin
   if v_variable <> '' then
     v_gate := queue_gate_of(p_project, v_variable);
   end if;
-  if p_worker is not null and v_key = '' and (v_run_after is null or v_run_after <= p_now) then
-    v_place := queue_place_of_one(p_project, v_needs, v_gate, p_worker, p_labels, p_only);
-    v_lane := v_place.o_lane;
-    v_starts := v_lane is not null;
-  end if;
-  if v_starts then
+  if p_worker is not null then
+    if v_key = '' and (v_run_after is null or v_run_after <= at) then
+      v_place := queue_place_of_one(p_project, v_needs, v_gate, p_worker, p_labels, p_only);
+      v_lane := v_place.o_lane;
+    end if;
+    if v_lane is null then
+      outcome := 'WAITS';
+      return;
+    end if;
+    started_at := clock_timestamp();
     v_steps := jsonb_array_length(p_started);
     v_milestones := jsonb_array_length(jsonb_path_query_array(p_started, '$[*] ? (@.milestone == true)'));
   end if;
@@ -268,21 +275,16 @@ begin
                            retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase, attempt_no,
                            worker_id, lease_until, started_at)
   values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash, p_retry,
-          p_schedule, p_scheduled, p_actor, p_trace, p_now, case when v_starts then 'RUNNING' else 'PENDING' end,
-          case when v_starts then 'PREPARING' else 'QUEUED' end, case when v_starts then 1 else 0 end,
-          case when v_starts then p_worker end,
-          case when v_starts then p_now + make_interval(secs => p_lease_seconds) end,
-          case when v_starts then clock_timestamp() end)
-  returning * into claimed;
+          p_schedule, p_scheduled, p_actor, p_trace, at, case when started_at is null then 'PENDING' else 'RUNNING' end,
+          case when started_at is null then 'QUEUED' else 'PREPARING' end, case when started_at is null then 0 else 1 end,
+          p_worker, at + make_interval(secs => p_lease_seconds), started_at);
   insert into audit_log (actor, action, subject_type, subject_id, project_id)
   values (p_actor, p_action, 'build', p_id, p_project);
   insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at, lane_id, claimed_at,
                            worker_id)
-  values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, p_now,
-          coalesce(v_run_after, p_now), v_lane, case when v_starts then clock_timestamp() end,
-          case when v_starts then p_worker end);
-  if not v_starts then
-    claimed := null;
+  values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, at, coalesce(v_run_after, at),
+          v_lane, started_at, p_worker);
+  if started_at is null then
     insert into build_events (build_id, seq, attempt_no, type, at, data)
     values (p_id, 1, 0, 'QUEUED', clock_timestamp(),
             jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry));
@@ -333,12 +335,12 @@ begin
   if cardinality(p_ids) = 1 then
     v_one := accept_build(
       p_projects[1], p_waits, p_ids[1], p_versions[1], p_keys[1], p_hashes[1], p_specs[1], p_sources[1], p_retries[1],
-      p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], v_now, null, null, null, null, null);
+      p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], null, null, null, null, null);
     n := 1;
     outcome := v_one.outcome;
     number := v_one.number;
     holder := v_one.holder;
-    at := v_now;
+    at := v_one.at;
     return next;
     return;
   end if;
@@ -414,8 +416,8 @@ begin
 end $$;
 
 -- The same, and this worker takes what it has places for, with the same commit: of all that waits, as any claim. Its builds
--- come as rows that have `claimed`; those that are accepted have `n`, one alone that begins with that both. A last one that has
--- neither: there may be more, see claim_builds, which has the arguments from p_labels on.
+-- come as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds, which has
+-- the arguments from p_labels on.
 -- It holds projects, so it waits neither for its worker's row nor for another claim: it takes nothing then, and there may be
 -- more.
 create function accept_and_claim_builds(
@@ -427,35 +429,12 @@ create function accept_and_claim_builds(
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
-  v_one record;
   v_claims boolean;
 begin
-  if cardinality(p_ids) = 1 then
-    at := date_trunc('milliseconds', now());
-    v_one := accept_build(
-      p_projects[1], p_waits, p_ids[1], p_versions[1], p_keys[1], p_hashes[1], p_specs[1], p_sources[1], p_retries[1],
-      p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], at, p_worker, p_labels, p_only,
-      p_lease_seconds, p_started);
-    n := 1;
-    outcome := v_one.outcome;
-    accepted_number := v_one.number;
-    holder := v_one.holder;
-    claimed := v_one.claimed;
-    return next;
-    if claimed.id is not null then
-      return;
-    end if;
-    n := null;
-    outcome := null;
-    accepted_number := null;
-    holder := null;
-    at := null;
-  else
-    return query
-      select a.*, null::build_audit
-        from accept_builds(p_locks, p_waits, p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
-                           p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces) a;
-  end if;
+  return query
+    select a.*, null::build_audit
+      from accept_builds(p_locks, p_waits, p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
+                         p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces) a;
   perform from workers where id = p_worker for key share skip locked;
   v_claims := found;
   if v_claims then
