@@ -130,9 +130,10 @@ create unique index build_audit_idempotency_key on build_audit (project_id, idem
 --   o_shapes  what the worker serves
 --   o_clock   the turn at which it is
 --   o_turn    where the project stands
+--   o_weight  of the project
 create function queue_place_of_one(p_project uuid, p_needs text[], p_gate text, p_worker uuid, p_labels text[], p_only uuid[],
                                    out o_lane bigint, out o_shapes integer[], out o_clock double precision,
-                                   out o_turn double precision)
+                                   out o_turn double precision, out o_weight double precision)
 language plpgsql as $$
 declare
   v_takes_work boolean;
@@ -158,7 +159,7 @@ begin
   if v_behind is distinct from o_clock then
     return;
   end if;
-  select l.id, greatest(t.turn + p.ahead, s.turn + 0.0625) + s.ahead into o_lane, o_turn
+  select l.id, greatest(t.turn + p.ahead, s.turn + 0.0625) + s.ahead, o.weight into o_lane, o_turn, o_weight
     from queue_shapes s
     join queue_pools p on p.shape_id = s.id and p.gate = ''
     join queue_turns t on t.project_id = p_project and t.pool_id = p.id
@@ -171,20 +172,6 @@ begin
      and not exists (select from queue_pools other join queue_turns waits on waits.pool_id = other.id and waits.ready
                       where other.shape_id = any(o_shapes))
      and not exists (select from quota_pauses where until > now());
-end $$;
-
--- The item that was added in that place has started.
-create function queue_start_one(p_project uuid, p_shapes integer[], p_clock double precision, p_turn double precision)
-returns void language plpgsql as $$
-declare
-  v_weight double precision;
-begin
-  update queue_owners set running = running + 1 where project_id = p_project returning weight into v_weight;
-  update queue_turns t set turn = greatest(t.turn, greatest(p_turn, p_clock) - p.ahead - s.ahead + 1 / v_weight)
-    from queue_pools p, queue_shapes s
-   where t.project_id = p_project and p.id = t.pool_id and p.open and s.id = p.shape_id and s.id = any(p_shapes);
-  update queue_state set running = running + 1;
-  update queue_shapes set turn = p_turn - ahead where id = any(p_shapes) and turn < p_turn - ahead;
 end $$;
 
 -- One build comes into being: as accept_builds has it, which calls it, too.
@@ -269,42 +256,77 @@ begin
     v_steps := jsonb_array_length(p_started);
     v_milestones := jsonb_array_length(jsonb_path_query_array(p_started, '$[*] ? (@.milestone == true)'));
   end if;
-  update projects set build_count = v_project.build_count + 1, activity_seq = v_project.activity_seq + 1 + v_milestones
-   where id = p_project;
-  insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
-                           retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase, attempt_no,
+  -- One statement: each costs as much as what it does.
+  if started_at is null then
+    with counted as (
+      update projects set build_count = v_project.build_count + 1, activity_seq = v_project.activity_seq + 1 where id = p_project
+    ), built as (
+      insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
+                               retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at)
+      values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1, p_key, p_hash, p_retry,
+              p_schedule, p_scheduled, p_actor, p_trace, at)
+    ), told as (
+      insert into build_events (build_id, seq, attempt_no, type, at, data)
+      values (p_id, 1, 0, 'QUEUED', clock_timestamp(),
+              jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry))
+    ), followed as (
+      insert into project_events (project_id, seq, build_id, build_seq, type, at)
+      values (p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp())
+    ), audited as (
+      insert into audit_log (actor, action, subject_type, subject_id, project_id)
+      values (p_actor, p_action, 'build', p_id, p_project)
+    )
+    insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
+    values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, at, coalesce(v_run_after, at));
+    return;
+  end if;
+  with counted as (
+    update projects
+       set build_count = v_project.build_count + 1, activity_seq = v_project.activity_seq + 1 + v_milestones
+     where id = p_project
+  ), built as (
+    insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
+                             retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase, attempt_no,
                            worker_id, lease_until, started_at)
-  values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash, p_retry,
-          p_schedule, p_scheduled, p_actor, p_trace, at, case when started_at is null then 'PENDING' else 'RUNNING' end,
-          case when started_at is null then 'QUEUED' else 'PREPARING' end, case when started_at is null then 0 else 1 end,
-          p_worker, at + make_interval(secs => p_lease_seconds), started_at);
-  insert into audit_log (actor, action, subject_type, subject_id, project_id)
-  values (p_actor, p_action, 'build', p_id, p_project);
+    values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash, p_retry,
+            p_schedule, p_scheduled, p_actor, p_trace, at, 'RUNNING', 'PREPARING', 1, p_worker,
+          at + make_interval(secs => p_lease_seconds), started_at)
+  ), attempts as (
+    insert into build_attempts (build_id, attempt_no, worker_id) values (p_id, 1, p_worker)
+  ), told as (
+    insert into build_events (build_id, seq, attempt_no, type, at, data)
+    select p_id, 1, 0, 'QUEUED', clock_timestamp(), jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry)
+    union all
+    select p_id, 1 + e.n, 1, e.event ->> 'type', clock_timestamp(), e.event -> 'data'
+      from jsonb_array_elements(p_started) with ordinality e (event, n)
+  ), followed as (
+    insert into project_events (project_id, seq, build_id, build_seq, type, at)
+    select p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp()
+    union all
+    select p_project, v_project.activity_seq + 1 + row_number() over (order by e.n), p_id, 1 + e.n, e.event ->> 'type',
+           clock_timestamp()
+      from jsonb_array_elements(p_started) with ordinality e (event, n) where (e.event ->> 'milestone')::boolean
+  ), audited as (
+    insert into audit_log (actor, action, subject_type, subject_id, project_id)
+    values (p_actor, p_action, 'build', p_id, p_project)
+  ), owners as (
+    update queue_owners set running = running + 1 where project_id = p_project
+  ), turns as (
+    -- As queue_take_only has it.
+    update queue_turns t
+       set turn = greatest(t.turn, greatest(v_place.o_turn, v_place.o_clock) - p.ahead - s.ahead + 1 / v_place.o_weight)
+      from queue_pools p, queue_shapes s
+     where t.project_id = p_project and p.id = t.pool_id and p.open and s.id = p.shape_id and s.id = any(v_place.o_shapes)
+  ), state as (
+    update queue_state set running = running + 1
+  ), shapes as (
+    update queue_shapes set turn = v_place.o_turn - ahead
+     where id = any(v_place.o_shapes) and turn < v_place.o_turn - ahead
+  )
   insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at, lane_id, claimed_at,
                            worker_id)
   values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, at, coalesce(v_run_after, at),
           v_lane, started_at, p_worker);
-  if started_at is null then
-    insert into build_events (build_id, seq, attempt_no, type, at, data)
-    values (p_id, 1, 0, 'QUEUED', clock_timestamp(),
-            jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry));
-    insert into project_events (project_id, seq, build_id, build_seq, type, at)
-    values (p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp());
-    return;
-  end if;
-  insert into build_attempts (build_id, attempt_no, worker_id) values (p_id, 1, p_worker);
-  insert into build_events (build_id, seq, attempt_no, type, at, data)
-  select p_id, 1, 0, 'QUEUED', clock_timestamp(), jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry)
-  union all
-  select p_id, 1 + e.n, 1, e.event ->> 'type', clock_timestamp(), e.event -> 'data'
-    from jsonb_array_elements(p_started) with ordinality e (event, n);
-  insert into project_events (project_id, seq, build_id, build_seq, type, at)
-  select p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp()
-  union all
-  select p_project, v_project.activity_seq + 1 + row_number() over (order by e.n), p_id, 1 + e.n, e.event ->> 'type',
-         clock_timestamp()
-    from jsonb_array_elements(p_started) with ordinality e (event, n) where (e.event ->> 'milestone')::boolean;
-  perform queue_start_one(p_project, v_place.o_shapes, v_place.o_clock, v_place.o_turn);
 end $$;
 
 -- Builds come into being: rows, first events, audit log and places in the queue, numbered in their order. Of each array one
