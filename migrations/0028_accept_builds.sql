@@ -130,9 +130,10 @@ create unique index build_audit_idempotency_key on build_audit (project_id, idem
 --   o_shapes  what the worker serves
 --   o_clock   the turn at which it is
 --   o_turn    where the project stands
+--   o_weight  of the project
 create function queue_place_of_one(p_project uuid, p_needs text[], p_gate text, p_worker uuid, p_labels text[], p_only uuid[],
                                    out o_lane bigint, out o_shapes integer[], out o_clock double precision,
-                                   out o_turn double precision)
+                                   out o_turn double precision, out o_weight double precision)
 language plpgsql as $$
 declare
   v_takes_work boolean;
@@ -158,7 +159,7 @@ begin
   if v_behind is distinct from o_clock then
     return;
   end if;
-  select l.id, greatest(t.turn + p.ahead, s.turn + 0.0625) + s.ahead into o_lane, o_turn
+  select l.id, greatest(t.turn + p.ahead, s.turn + 0.0625) + s.ahead, o.weight into o_lane, o_turn, o_weight
     from queue_shapes s
     join queue_pools p on p.shape_id = s.id and p.gate = ''
     join queue_turns t on t.project_id = p_project and t.pool_id = p.id
@@ -173,30 +174,18 @@ begin
      and not exists (select from quota_pauses where until > now());
 end $$;
 
--- The item that was added in that place has started.
-create function queue_start_one(p_project uuid, p_shapes integer[], p_clock double precision, p_turn double precision)
-returns void language plpgsql as $$
-declare
-  v_weight double precision;
-begin
-  update queue_owners set running = running + 1 where project_id = p_project returning weight into v_weight;
-  update queue_turns t set turn = greatest(t.turn, greatest(p_turn, p_clock) - p.ahead - s.ahead + 1 / v_weight)
-    from queue_pools p, queue_shapes s
-   where t.project_id = p_project and p.id = t.pool_id and p.open and s.id = p.shape_id and s.id = any(p_shapes);
-  update queue_state set running = running + 1;
-  update queue_shapes set turn = p_turn - ahead where id = any(p_shapes) and turn < p_turn - ahead;
-end $$;
-
--- One build comes into being: as accept_builds has it, which calls it, under its settings.
---   p_worker  not null: it begins with that at this worker, as claim_builds would have it, if nothing else waits that the worker
---             could start, and no limit is to be kept: each row is written once, as it is to be. `claimed` is its row then; else
---             it is as with null, and the usual claim may follow. The arguments behind it are of claim_builds
+-- One build comes into being: as accept_builds has it, which calls it, too.
+--   p_worker    not null: it begins with that at this worker, with the rows that claim_builds would give it, if nothing else waits
+--               that the worker could start, and nothing is in the way: `started_at`. Each row is written once then, as it is to
+--               be. Else nothing is done, and the outcome is
+--                 WAITS   for the usual claim
+--               What is behind it is as in claim_builds
 create function accept_build(
   p_project uuid, p_waits boolean, p_id uuid, p_version integer, p_key text, p_hash text, p_spec jsonb, p_source text,
-  p_retry uuid, p_schedule uuid, p_scheduled timestamptz, p_actor text, p_action text, p_trace text, p_now timestamptz,
+  p_retry uuid, p_schedule uuid, p_scheduled timestamptz, p_actor text, p_action text, p_trace text,
   p_worker uuid, p_labels text[], p_only uuid[], p_lease_seconds integer, p_started jsonb,
-  out outcome text, out number integer, out holder uuid, out claimed build_audit
-) language plpgsql as $$
+  out outcome text, out number integer, out holder uuid, out at timestamptz(3), out started_at timestamptz(3)
+) language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   v_project record;
@@ -213,10 +202,11 @@ declare
   v_patience text;
   v_place record;
   v_lane bigint;
-  v_starts boolean := false;
   v_steps integer := 0;
   v_milestones integer := 0;
 begin
+  -- Never later than it is: a claim in the same transaction is to find that it is due.
+  at := date_trunc('milliseconds', now());
   if p_waits then
     select status, version, build_count, activity_seq into v_project from projects where id = p_project for no key update;
   else
@@ -253,56 +243,90 @@ begin
   if v_variable <> '' then
     v_gate := queue_gate_of(p_project, v_variable);
   end if;
-  if p_worker is not null and v_key = '' and (v_run_after is null or v_run_after <= p_now) then
-    v_place := queue_place_of_one(p_project, v_needs, v_gate, p_worker, p_labels, p_only);
-    v_lane := v_place.o_lane;
-    v_starts := v_lane is not null;
-  end if;
-  if v_starts then
+  if p_worker is not null then
+    if v_key = '' and (v_run_after is null or v_run_after <= at) then
+      v_place := queue_place_of_one(p_project, v_needs, v_gate, p_worker, p_labels, p_only);
+      v_lane := v_place.o_lane;
+    end if;
+    if v_lane is null then
+      outcome := 'WAITS';
+      return;
+    end if;
+    started_at := clock_timestamp();
     v_steps := jsonb_array_length(p_started);
     v_milestones := jsonb_array_length(jsonb_path_query_array(p_started, '$[*] ? (@.milestone == true)'));
   end if;
-  update projects set build_count = v_project.build_count + 1, activity_seq = v_project.activity_seq + 1 + v_milestones
-   where id = p_project;
-  insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
-                           retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase, attempt_no,
-                           worker_id, lease_until, started_at)
-  values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash, p_retry,
-          p_schedule, p_scheduled, p_actor, p_trace, p_now, case when v_starts then 'RUNNING' else 'PENDING' end,
-          case when v_starts then 'PREPARING' else 'QUEUED' end, case when v_starts then 1 else 0 end,
-          case when v_starts then p_worker end,
-          case when v_starts then p_now + make_interval(secs => p_lease_seconds) end,
-          case when v_starts then clock_timestamp() end)
-  returning * into claimed;
-  insert into audit_log (actor, action, subject_type, subject_id, project_id)
-  values (p_actor, p_action, 'build', p_id, p_project);
-  insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at, lane_id, claimed_at,
-                           worker_id)
-  values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, p_now,
-          coalesce(v_run_after, p_now), v_lane, case when v_starts then clock_timestamp() end,
-          case when v_starts then p_worker end);
-  if not v_starts then
-    claimed := null;
-    insert into build_events (build_id, seq, attempt_no, type, at, data)
-    values (p_id, 1, 0, 'QUEUED', clock_timestamp(),
-            jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry));
-    insert into project_events (project_id, seq, build_id, build_seq, type, at)
-    values (p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp());
+  -- One statement: each costs as much as what it does.
+  if started_at is null then
+    with counted as (
+      update projects set build_count = v_project.build_count + 1, activity_seq = v_project.activity_seq + 1 where id = p_project
+    ), built as (
+      insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
+                               retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at)
+      values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1, p_key, p_hash, p_retry,
+              p_schedule, p_scheduled, p_actor, p_trace, at)
+    ), told as (
+      insert into build_events (build_id, seq, attempt_no, type, at, data)
+      values (p_id, 1, 0, 'QUEUED', clock_timestamp(),
+              jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry))
+    ), followed as (
+      insert into project_events (project_id, seq, build_id, build_seq, type, at)
+      values (p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp())
+    ), audited as (
+      insert into audit_log (actor, action, subject_type, subject_id, project_id)
+      values (p_actor, p_action, 'build', p_id, p_project)
+    )
+    insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at)
+    values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, at, coalesce(v_run_after, at));
     return;
   end if;
-  insert into build_attempts (build_id, attempt_no, worker_id) values (p_id, 1, p_worker);
-  insert into build_events (build_id, seq, attempt_no, type, at, data)
-  select p_id, 1, 0, 'QUEUED', clock_timestamp(), jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry)
-  union all
-  select p_id, 1 + e.n, 1, e.event ->> 'type', clock_timestamp(), e.event -> 'data'
-    from jsonb_array_elements(p_started) with ordinality e (event, n);
-  insert into project_events (project_id, seq, build_id, build_seq, type, at)
-  select p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp()
-  union all
-  select p_project, v_project.activity_seq + 1 + row_number() over (order by e.n), p_id, 1 + e.n, e.event ->> 'type',
-         clock_timestamp()
-    from jsonb_array_elements(p_started) with ordinality e (event, n) where (e.event ->> 'milestone')::boolean;
-  perform queue_start_one(p_project, v_place.o_shapes, v_place.o_clock, v_place.o_turn);
+  with counted as (
+    update projects
+       set build_count = v_project.build_count + 1, activity_seq = v_project.activity_seq + 1 + v_milestones
+     where id = p_project
+  ), built as (
+    insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
+                             retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase, attempt_no,
+                           worker_id, lease_until, started_at)
+    values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash, p_retry,
+            p_schedule, p_scheduled, p_actor, p_trace, at, 'RUNNING', 'PREPARING', 1, p_worker,
+          at + make_interval(secs => p_lease_seconds), started_at)
+  ), attempts as (
+    insert into build_attempts (build_id, attempt_no, worker_id) values (p_id, 1, p_worker)
+  ), told as (
+    insert into build_events (build_id, seq, attempt_no, type, at, data)
+    select p_id, 1, 0, 'QUEUED', clock_timestamp(), jsonb_build_object('runAfter', p_spec -> 'runAfter', 'retryOf', p_retry)
+    union all
+    select p_id, 1 + e.n, 1, e.event ->> 'type', clock_timestamp(), e.event -> 'data'
+      from jsonb_array_elements(p_started) with ordinality e (event, n)
+  ), followed as (
+    insert into project_events (project_id, seq, build_id, build_seq, type, at)
+    select p_project, v_project.activity_seq + 1, p_id, 1, 'QUEUED', clock_timestamp()
+    union all
+    select p_project, v_project.activity_seq + 1 + row_number() over (order by e.n), p_id, 1 + e.n, e.event ->> 'type',
+           clock_timestamp()
+      from jsonb_array_elements(p_started) with ordinality e (event, n) where (e.event ->> 'milestone')::boolean
+  ), audited as (
+    insert into audit_log (actor, action, subject_type, subject_id, project_id)
+    values (p_actor, p_action, 'build', p_id, p_project)
+  ), owners as (
+    update queue_owners set running = running + 1 where project_id = p_project
+  ), turns as (
+    -- As queue_take_only has it.
+    update queue_turns t
+       set turn = greatest(t.turn, greatest(v_place.o_turn, v_place.o_clock) - p.ahead - s.ahead + 1 / v_place.o_weight)
+      from queue_pools p, queue_shapes s
+     where t.project_id = p_project and p.id = t.pool_id and p.open and s.id = p.shape_id and s.id = any(v_place.o_shapes)
+  ), state as (
+    update queue_state set running = running + 1
+  ), shapes as (
+    update queue_shapes set turn = v_place.o_turn - ahead
+     where id = any(v_place.o_shapes) and turn < v_place.o_turn - ahead
+  )
+  insert into queue_items (id, kind, project_id, key, variable, gate, needs, priority, added_at, ready_at, lane_id, claimed_at,
+                           worker_id)
+  values (p_id, 'build', p_project, v_key, coalesce(v_variable, ''), v_gate, v_needs, v_priority, at, coalesce(v_run_after, at),
+          v_lane, started_at, p_worker);
 end $$;
 
 -- Builds come into being: rows, first events, audit log and places in the queue, numbered in their order. Of each array one
@@ -333,12 +357,12 @@ begin
   if cardinality(p_ids) = 1 then
     v_one := accept_build(
       p_projects[1], p_waits, p_ids[1], p_versions[1], p_keys[1], p_hashes[1], p_specs[1], p_sources[1], p_retries[1],
-      p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], v_now, null, null, null, null, null);
+      p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], null, null, null, null, null);
     n := 1;
     outcome := v_one.outcome;
     number := v_one.number;
     holder := v_one.holder;
-    at := v_now;
+    at := v_one.at;
     return next;
     return;
   end if;
@@ -414,8 +438,8 @@ begin
 end $$;
 
 -- The same, and this worker takes what it has places for, with the same commit: of all that waits, as any claim. Its builds
--- come as rows that have `claimed`; those that are accepted have `n`, one alone that begins with that both. A last one that has
--- neither: there may be more, see claim_builds, which has the arguments from p_labels on.
+-- come as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds, which has
+-- the arguments from p_labels on.
 -- It holds projects, so it waits neither for its worker's row nor for another claim: it takes nothing then, and there may be
 -- more.
 create function accept_and_claim_builds(
@@ -427,35 +451,12 @@ create function accept_and_claim_builds(
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
-  v_one record;
   v_claims boolean;
 begin
-  if cardinality(p_ids) = 1 then
-    at := date_trunc('milliseconds', now());
-    v_one := accept_build(
-      p_projects[1], p_waits, p_ids[1], p_versions[1], p_keys[1], p_hashes[1], p_specs[1], p_sources[1], p_retries[1],
-      p_schedules[1], p_scheduled[1], p_actors[1], p_actions[1], p_traces[1], at, p_worker, p_labels, p_only,
-      p_lease_seconds, p_started);
-    n := 1;
-    outcome := v_one.outcome;
-    accepted_number := v_one.number;
-    holder := v_one.holder;
-    claimed := v_one.claimed;
-    return next;
-    if claimed.id is not null then
-      return;
-    end if;
-    n := null;
-    outcome := null;
-    accepted_number := null;
-    holder := null;
-    at := null;
-  else
-    return query
-      select a.*, null::build_audit
-        from accept_builds(p_locks, p_waits, p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
-                           p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces) a;
-  end if;
+  return query
+    select a.*, null::build_audit
+      from accept_builds(p_locks, p_waits, p_ids, p_projects, p_versions, p_keys, p_hashes, p_specs, p_sources,
+                         p_retries, p_schedules, p_scheduled, p_actors, p_actions, p_traces) a;
   perform from workers where id = p_worker for key share skip locked;
   v_claims := found;
   if v_claims then

@@ -6,9 +6,9 @@ import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
 import { type ClaimedBuild, findBuild } from './build.ts';
-import { type ClaimDeps, claimTerms, tellClaim } from './claim-builds.ts';
+import { type ClaimDeps, claimTerms, tellClaim, tellStart } from './claim-builds.ts';
 import { type DiskConfig, DiskWatch } from './full-disk.ts';
-import { type Acceptance, type BuildRow, writeAndClaim, writeBuilds } from './new-build.ts';
+import { type Acceptance, type BuildRow, writeAndClaim, writeBuild, writeBuilds } from './new-build.ts';
 import { type KeptPlaces, NOTHING, type PlaceOffers } from './place-offers.ts';
 
 /** Statements at the same time. Builds of one project are all in one of them: there, each waits for the one before it. */
@@ -37,6 +37,15 @@ interface Flushed {
 
 const NONE: ReadonlySet<string> = new Set();
 
+interface WriteOptions {
+  readonly waits: boolean;
+  readonly places: KeptPlaces | null;
+}
+
+interface WrittenRows extends Awaited<ReturnType<typeof writeAndClaim>> {
+  readonly started: ClaimedBuild | null;
+}
+
 interface Route {
   readonly lane: Lane;
   /** Rows that are in it. */
@@ -52,6 +61,8 @@ export class Acceptor implements AsyncDisposable {
   readonly #detours = new Map<string, Route>();
   readonly #budgets: Coalescer<string, DayBudget>;
   readonly #disk: DiskWatch;
+  /** The last claim has left something that waits, as far as is known: one alone does not begin at once. */
+  #isCrowded = false;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -160,31 +171,48 @@ export class Acceptor implements AsyncDisposable {
     const places = waits ? null : await this.#options.places.keep([]);
     let filled = NOTHING;
     try {
-      const { acceptances, given } = await this.#write(rows, { waits, places });
-      const claimed = places ? await tellClaim(this.#options, places.claimer, given) : [];
+      const written = await this.#write(rows, { waits, places });
+      const claimed = await this.#tell(written, places);
       // Others may have been in the way: that fewer came than there is room for does not say that nothing waits.
       filled = { claimed, ended: [], more: claimed.length === places?.count || null };
-      return { acceptances, taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE };
+      return { acceptances: written.acceptances, taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE };
     } finally {
       places?.release(filled);
     }
   }
 
+  async #tell({ given, started }: WrittenRows, places: KeptPlaces | null): Promise<readonly ClaimedBuild[]> {
+    if (!started) return places ? tellClaim(this.#options, places.claimer, given) : [];
+    await tellStart(this.#options, started);
+    return [started];
+  }
+
   /** One statement is a transaction by itself, unless a test is to stop it before its commit. */
-  #write(
-    rows: readonly BuildRow[],
-    { waits, places }: { readonly waits: boolean; readonly places: KeptPlaces | null },
-  ): ReturnType<typeof writeAndClaim> {
+  #write(rows: readonly BuildRow[], options: WriteOptions): Promise<WrittenRows> {
     const { db } = this.#options;
-    const write = async (on: Database | DatabaseTransaction) =>
-      places
-        ? writeAndClaim(on, rows, { waits, claim: claimTerms(places.claimer, places.count) })
-        : { acceptances: await writeBuilds(on, rows, { waits }), given: [] };
-    if (!areFailpointsArmed()) return write(db);
+    if (!areFailpointsArmed()) return this.#writeOn(db, rows, options);
     return inTransaction(db, async (trx) => {
-      const written = await write(trx);
+      const written = await this.#writeOn(trx, rows, options);
       if (written.acceptances.some(({ outcome }) => outcome === 'ACCEPTED')) await failpoint('accept.written');
       return written;
     });
+  }
+
+  async #writeOn(
+    on: Database | DatabaseTransaction,
+    rows: readonly BuildRow[],
+    { waits, places }: WriteOptions,
+  ): Promise<WrittenRows> {
+    const [row, another] = rows;
+    if (row && !another && !(places && this.#isCrowded)) {
+      const written = await writeBuild(on, row, { waits, claimer: places?.claimer ?? null });
+      if (written !== 'WAITS') return { acceptances: [written.acceptance], given: [], started: written.started };
+    }
+    if (!places) return { acceptances: await writeBuilds(on, rows, { waits }), given: [], started: null };
+    const claim = claimTerms(places.claimer, places.count);
+    const { acceptances, given } = await writeAndClaim(on, rows, { waits, claim });
+    const ids = new Set(given.map(({ id }) => id));
+    this.#isCrowded = rows.some(({ id }) => !ids.has(id));
+    return { acceptances, given, started: null };
   }
 }

@@ -48,11 +48,15 @@ export type ClaimedRow = Selectable<BuildAuditTable>;
 
 /** The arguments of `claim_builds`. */
 export function claimTerms(claimer: Claimer, limit: number): unknown[] {
-  const { workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS } = claimer;
-  const started = eventRows(startEvents({ workerId, workerName }));
+  const [workerId, labels, only, leaseSeconds, started] = startTerms(claimer);
   const held = eventRows([{ type: 'RETRY_SCHEDULED', data: { reason: 'QUOTA', message: HELD } }]);
-  const only = projectIds && uuidArray(projectIds);
-  return [workerId, textArray(labels), limit, only, leaseSeconds, STAGGER_SECONDS, started, held];
+  return [workerId, labels, limit, only, leaseSeconds, STAGGER_SECONDS, started, held];
+}
+
+/** Those of `accept_build`, for a build that begins as it is accepted. */
+export function startTerms({ workerId, workerName, labels, projectIds, leaseSeconds = LEASE_SECONDS }: Claimer) {
+  const started = eventRows(startEvents({ workerId, workerName }));
+  return [workerId, textArray(labels), projectIds && uuidArray(projectIds), leaseSeconds, started] as const;
 }
 
 /** After the commit of a claim: counts and announces it. Gives the builds that are the worker's. */
@@ -63,19 +67,30 @@ export async function tellClaim(
 ): Promise<ClaimedBuild[]> {
   const rows = given.filter(({ id }) => id !== null);
   deps.queue.again.claimed(workerId, rows.length < given.length, () => deps.hub.announce(workTopic(workerId)));
-  const claimed = rows.filter(({ status }) => status === 'RUNNING');
-  // Of later attempts nobody knows since when they could start.
-  for (const { attempt_no, created_at, run_after, started_at } of claimed) {
-    if (attempt_no > 1 || !started_at) continue;
-    const since = Math.max(created_at.getTime(), run_after?.getTime() ?? 0);
-    deps.telemetry.queueWaits.observe(Math.max(0, started_at.getTime() - since) / 1_000, { kind: 'build' });
-  }
-  if (claimed.length > 0) await failpoint('claim.committed');
-  if (claimed.length > 0) deps.hub.announce(WORKERS_TOPIC);
+  const claimed = rows.filter(({ status }) => status === 'RUNNING').map((row) => toClaimedBuild(row, workerId));
+  await tellStarted(deps, claimed);
   // What was held has made room for others: the claim is repeated at once.
   if (claimed.length < rows.length) deps.hub.announce(QUEUE_TOPIC);
   deps.hub.announce(...rows.flatMap((row) => [eventsTopic(row.id), projectTopic(row.project_id)]));
-  return claimed.map((row) => toClaimedBuild(row, workerId));
+  return claimed;
+}
+
+/** The same of the only one that was there, which has begun as it was accepted. */
+export async function tellStart(deps: Omit<ClaimDeps, 'db'>, build: ClaimedBuild): Promise<void> {
+  await tellStarted(deps, [build]);
+  deps.hub.announce(eventsTopic(build.id), projectTopic(build.projectId));
+}
+
+async function tellStarted(deps: Omit<ClaimDeps, 'db'>, builds: readonly ClaimedBuild[]): Promise<void> {
+  // Of later attempts nobody knows since when they could start.
+  for (const { attemptNo, createdAt, spec, startedAt } of builds) {
+    if (attemptNo > 1 || !startedAt) continue;
+    const since = Math.max(createdAt.getTime(), spec.runAfter ? Date.parse(spec.runAfter) : 0);
+    deps.telemetry.queueWaits.observe(Math.max(0, startedAt.getTime() - since) / 1_000, { kind: 'build' });
+  }
+  if (builds.length === 0) return;
+  await failpoint('claim.committed');
+  deps.hub.announce(WORKERS_TOPIC);
 }
 
 /** With which every attempt begins. */

@@ -4,10 +4,10 @@ import { integerArray, jsonbArray, textArray, timeArray, uuidArray } from '../da
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { PREPARED } from '../database/guarded-pool.ts';
 import { nextId } from '../std/random-ids.ts';
-import type { Build } from './build.ts';
+import type { Build, ClaimedBuild } from './build.ts';
 import type { BuildSpec } from './build-spec.ts';
 import { newBuildTrace } from './build-trace.ts';
-import type { ClaimedRow } from './claim-builds.ts';
+import { type ClaimedRow, type Claimer, startEvents, startTerms } from './claim-builds.ts';
 import type { InputHash } from './input-hash.ts';
 
 export interface NewBuild {
@@ -65,7 +65,12 @@ interface Written {
   readonly at: Date;
 }
 
-/** A row that is written, one that is claimed, which has no place, or both. */
+interface WrittenOne extends Omit<Written, 'n' | 'outcome'> {
+  readonly outcome: Written['outcome'] | 'WAITS';
+  readonly started_at: Date | null;
+}
+
+/** Either a row that is written or one that is claimed, which has no place. */
 interface WrittenOrClaimed extends Omit<Written, 'n' | 'number'>, ClaimedRow {
   readonly n: number | null;
   readonly accepted_number: number;
@@ -75,6 +80,10 @@ const STATEMENT = `${PREPARED} select * from accept_builds(
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`;
 const AND_CLAIM = `${PREPARED} select n, outcome, accepted_number, holder, at, (claimed).* from accept_and_claim_builds(
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`;
+
+const ONE = `${PREPARED} select * from accept_build(
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`;
+const NOBODY = [null, null, null, null, null] as const;
 
 export interface WriteBuildsOptions {
   /** For whoever holds the row of a project; else such builds are BUSY. */
@@ -93,6 +102,35 @@ export async function writeBuilds(
   return outcomesOf(rows, earlier, written.rows);
 }
 
+export interface WrittenBuild {
+  readonly acceptance: Acceptance;
+  /** It has begun. */
+  readonly started: ClaimedBuild | null;
+}
+
+/** One alone; with `claimer` it begins with that, or is not written at all: 'WAITS', for the usual claim. */
+export async function writeBuild(
+  db: Database | DatabaseTransaction,
+  row: BuildRow,
+  { waits, claimer }: WriteBuildsOptions & { readonly claimer: Claimer | null },
+): Promise<WrittenBuild | 'WAITS'> {
+  const { id, build, document, traceparent } = row;
+  const { projectId, projectVersion, idempotencyKey, inputHash, source, retryOf, scheduled, actor, action } = build;
+  const values = [
+    ...[projectId, waits, id, projectVersion, idempotencyKey, inputHash?.text ?? null, document, source, retryOf],
+    ...[scheduled?.scheduleId ?? null, scheduled?.at ?? null, actor, action, traceparent],
+    ...(claimer ? startTerms(claimer) : NOBODY),
+  ];
+  const { rows } = await db.executeQuery<WrittenOne>(CompiledQuery.raw(ONE, values));
+  const [written] = rows;
+  if (!written) throw new Error('accept_build has not answered');
+  if (written.outcome === 'WAITS') return 'WAITS';
+  const acceptance = toAcceptance(row, { ...written, outcome: written.outcome });
+  const { started_at: startedAt } = written;
+  const isStarted = acceptance.outcome === 'ACCEPTED' && claimer && startedAt;
+  return { acceptance, started: isStarted ? asStarted(acceptance.build, claimer, startedAt) : null };
+}
+
 /** The same, and a claim with its terms (see `claimTerms`) with the same commit: what that has given, for `tellClaim`. */
 export async function writeAndClaim(
   db: Database | DatabaseTransaction,
@@ -106,8 +144,8 @@ export async function writeAndClaim(
   const given: ClaimedRow[] = [];
   for (const row of result.rows) {
     const { n, outcome, accepted_number: number, holder, at } = row;
-    if (n !== null) written.push({ n, outcome, number, holder, at });
-    if (n === null || row.id !== null) given.push(row);
+    if (n === null) given.push(row);
+    else written.push({ n, outcome, number, holder, at });
   }
   return { acceptances: outcomesOf(rows, earlier, written), given };
 }
@@ -174,7 +212,7 @@ function terms(rows: readonly BuildRow[], { waits }: WriteBuildsOptions): unknow
   ];
 }
 
-function toAcceptance(row: BuildRow, { outcome, number, holder, at }: Written): Acceptance {
+function toAcceptance(row: BuildRow, { outcome, number, holder, at }: Omit<Written, 'n'>): Acceptance {
   if (outcome === 'ACCEPTED') return { outcome, build: asStored(row, number, at) };
   return outcome === 'KEY_TAKEN' ? { outcome, holder } : { outcome };
 }
@@ -219,6 +257,13 @@ function asStored({ id, build, traceparent }: BuildRow, number: number, createdA
     spec: { ...spec, labels: inStoredOrder(spec.labels), variables: inStoredOrder(spec.variables) },
     result: null,
   };
+}
+
+/** As a claim gives it that has come with it. */
+function asStarted(build: Build, { workerId, workerName }: Claimer, startedAt: Date): ClaimedBuild {
+  const lastSeq = build.lastSeq + startEvents({ workerId, workerName }).length;
+  const start = { status: 'RUNNING', phase: 'PREPARING', attemptNo: 1, workerId, lastSeq, startedAt } as const;
+  return { ...build, ...start, checkpoint: {}, quotaWaits: 0, talkNo: 0 };
 }
 
 /** As jsonb keeps its keys: by length in bytes, then by bytes. */

@@ -1,9 +1,10 @@
 /** A build that is accepted and begins in the same statement: only where a claim would do the same, and with the same rows. */
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type ClaimedBuild, toClaimedBuild } from '../../src/builds/build.ts';
 import type { BuildSpecInput } from '../../src/builds/build-spec.ts';
-import { type Claimer, claimTerms } from '../../src/builds/claim-builds.ts';
-import { toBuildRow, writeAndClaim, writeBuilds } from '../../src/builds/new-build.ts';
+import type { Claimer } from '../../src/builds/claim-builds.ts';
+import { toBuildRow, writeBuilds } from '../../src/builds/new-build.ts';
 import { resolveSpec } from '../../src/builds/resolve-spec.ts';
 import type { Project } from '../../src/projects/project.ts';
 import { claimByHand, claimer, registerByHand } from '../support/claim.ts';
@@ -32,11 +33,19 @@ function row(of: Project, more: Partial<BuildSpecInput> = {}) {
 
 /** Its id, and those that the worker has with that. */
 async function begin(of: Project, more: Partial<BuildSpecInput> = {}, who: Claimer = claimer(workerId)) {
+  const { acceptor, places } = stack.orchestrator;
   const wanted = row(of, more);
-  const claim = claimTerms(who, 9);
-  const { acceptances, given } = await writeAndClaim(stack.orchestrator.db, [wanted], { waits: false, claim });
-  expect(acceptances).toMatchObject([{ outcome: 'ACCEPTED', build: { id: wanted.id } }]);
-  return { id: wanted.id, given: given.map(({ id }) => id) };
+  const given: ClaimedBuild[] = [];
+  const off = places.serve(async () => ({
+    ...{ claimer: who, count: 9, ending: [] },
+    release: ({ claimed }) => void given.push(...claimed),
+  }));
+  try {
+    expect(await acceptor.accept(wanted)).toMatchObject({ outcome: 'ACCEPTED', build: { id: wanted.id } });
+  } finally {
+    off();
+  }
+  return { id: wanted.id, given: given.map(({ id }) => id), builds: given };
 }
 
 async function statusOf(id: string): Promise<string | undefined> {
@@ -72,8 +81,10 @@ test('one build that can begin at once is written once, with the rows of one tha
     db,
   );
   try {
-    const { id, given } = await begin(project);
+    const { id, given, builds } = await begin(project);
     expect(given).toEqual([id]);
+    const stored = await db.selectFrom('build_audit').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    expect(builds).toEqual([toClaimedBuild(stored, workerId)]);
     expect(await rowsOf(id)).toEqual(await rowsOf(later.id));
   } finally {
     await sql`drop function refuse_start cascade`.execute(db);
