@@ -98,13 +98,22 @@ export function resolveSpec(
     priority: asked.priority ?? 0,
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
     limits: resolveLimits(asked.limits ?? {}, project.settings),
+    ...whatIsSpecial({ concurrencyKey, runsOn: asked.runsOn ?? [], network, interaction, supersede }),
+    runAfter: asked.runAfter?.toISOString() ?? null,
+    resumeSessionOf: null,
+  };
+}
+
+type Special = Pick<BuildSpec, 'concurrencyKey' | 'runsOn' | 'network' | 'interaction' | 'supersede'>;
+
+/** Without what is meant where it is absent. */
+function whatIsSpecial({ concurrencyKey, runsOn, network, interaction, supersede }: Required<Special>): Special {
+  return {
     ...(concurrencyKey !== null && { concurrencyKey }),
-    ...(asked.runsOn && asked.runsOn.length > 0 && { runsOn: asked.runsOn }),
+    ...(runsOn.length > 0 && { runsOn }),
     ...(!isSame(network, ALL_OF_THE_NETWORK) && { network }),
     ...(!isSame(interaction, UNATTENDED) && { interaction }),
     ...(!isSame(supersede, QUEUE_ALL) && { supersede }),
-    runAfter: asked.runAfter?.toISOString() ?? null,
-    resumeSessionOf: null,
   };
 }
 
