@@ -383,11 +383,13 @@ begin
               from (select i.*, p.status, p.version as version_now, p.build_count, p.activity_seq,
                            -- In an order that one index alone has: while the table is empty all look the same, and the plan
                            -- is kept.
-                           (select b.id
-                              from (select b.id, b.idempotency_key from build_audit b
-                                     where b.project_id = i.project and b.idempotency_key >= i.key
-                                     order by b.idempotency_key limit 1) b
-                             where b.idempotency_key = i.key) as holder
+                           case when i.key is not null then
+                             (select b.id
+                                from (select b.id, b.idempotency_key from build_audit b
+                                       where b.project_id = i.project and b.idempotency_key >= i.key
+                                       order by b.idempotency_key limit 1) b
+                               where b.idempotency_key = i.key)
+                           end as holder
                       from unnest(p_projects, p_versions, p_keys) with ordinality i(project, version, key, n)
                       left join projects p on p.id = i.project and p.id = any(p_locks)
                     -- `holder` is looked up once.
@@ -412,7 +414,9 @@ begin
   ), told as (
     insert into build_events (build_id, seq, attempt_no, type, at, data)
     select a.id, 1, 0, 'QUEUED', clock_timestamp(),
-           jsonb_build_object('runAfter', a.spec -> 'runAfter', 'retryOf', a.retry_of)
+           -- The same for most builds, and made once for them.
+           case when a.run_after is null and a.retry_of is null then '{"retryOf": null, "runAfter": null}'::jsonb
+                else jsonb_build_object('runAfter', a.spec -> 'runAfter', 'retryOf', a.retry_of) end
       from accepted a
   ), followed as (
     insert into project_events (project_id, seq, build_id, build_seq, type, at)

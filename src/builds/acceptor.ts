@@ -159,7 +159,7 @@ export class Acceptor implements AsyncDisposable {
       if (value.outcome !== 'ACCEPTED') continue;
       // Its claim is announced.
       if (!taken.has(row.id)) topics.add(BUILDS_TOPIC).add(projectTopic(row.build.projectId));
-      await failpoint('accept.committed');
+      if (areFailpointsArmed()) await failpoint('accept.committed');
     }
     if (topics.size > 0) this.#options.hub.announce(...topics);
     return outcomes;

@@ -144,7 +144,7 @@ export interface Interaction {
   readonly defaultDecision: 'APPROVE' | 'REJECT';
 }
 
-/** Nobody is asked. Also that of builds of versions that had none. */
+/** Nobody is asked. Also that of builds that say nothing of it, so it never changes. */
 export const UNATTENDED: Interaction = {
   questions: false,
   approvals: false,
@@ -163,7 +163,10 @@ export function completeLimits(limits: Partial<BuildLimits>): BuildLimits {
   return { ...DEFAULT_LIMITS, ...limits };
 }
 
-/** A complete spec: the input with every default filled in. It never changes once the build is accepted. */
+/**
+ * A complete spec: the input with every default filled in. It never changes once the build is accepted. Members that may be
+ * absent are so where a build asks for nothing special, which is a third of most specs: what that means never changes.
+ */
 export interface BuildSpec {
   readonly prompt: string;
   /** `name@version`, pinned when the build was accepted. */
@@ -177,16 +180,16 @@ export interface BuildSpec {
   readonly branch: string;
   readonly priority: number;
   readonly labels: Readonly<Record<string, string>>;
-  /** Absent in builds of versions that had none. */
+  /** Absent: none. */
   readonly concurrencyKey?: string | null;
   /** Labels that its worker must have. Absent: none. */
   readonly runsOn?: readonly string[];
   readonly limits: BuildLimits;
-  /** What the agent may reach besides its model. Absent in builds of versions that had no such limit. */
+  /** What the agent may reach besides its model. Absent: `ALL_OF_THE_NETWORK`. */
   readonly network?: NetworkAccess;
   /** Absent: `UNATTENDED`. */
   readonly interaction?: Interaction;
-  /** Absent: every build has its turn. */
+  /** Absent: every build has its turn, `QUEUE_ALL`. */
   readonly supersede?: Supersede;
   /** ISO 8601. */
   readonly runAfter: string | null;

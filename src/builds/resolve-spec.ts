@@ -8,6 +8,7 @@ import { resolveVariables } from '../projects/resolve-variables.ts';
 import { QUEUE_ALL } from '../projects/supersede-input.ts';
 import { findTemplate, type TemplateCatalogue, templateReference } from '../projects/template.ts';
 import type { WorkspaceRules } from '../projects/workspace-needs.ts';
+import { ALL_OF_THE_NETWORK } from '../std/network-access.ts';
 import { outboundUrlProblem } from '../std/outbound-url.ts';
 import { sharedCode } from '../std/shared-code.ts';
 import { smaller } from './budget.ts';
@@ -73,6 +74,7 @@ export function resolveSpec(
   const interaction = resolveInteraction(asked.interaction ?? {});
   refuseWhatCannotBeAsked(deps, provider, interaction, refuse);
 
+  const supersede = asked.supersede ?? project.settings.supersede ?? QUEUE_ALL;
   const askedNetwork = asked.network ?? project.settings.network;
   const network = askedNetwork ? toNetworkAccess(askedNetwork) : deps.config.network;
   for (const limit of runtimeLimits(deps, project, { template, network })) {
@@ -95,15 +97,32 @@ export function resolveSpec(
     branch: asked.branch ?? project.defaultBranch,
     priority: asked.priority ?? 0,
     labels: Object.fromEntries((asked.labels ?? []).map(({ key, value }) => [key, value])),
-    concurrencyKey,
-    runsOn: asked.runsOn ?? [],
     limits: resolveLimits(asked.limits ?? {}, project.settings),
-    network,
-    interaction,
-    supersede: asked.supersede ?? project.settings.supersede ?? QUEUE_ALL,
+    ...whatIsSpecial({ concurrencyKey, runsOn: asked.runsOn ?? [], network, interaction, supersede }),
     runAfter: asked.runAfter?.toISOString() ?? null,
     resumeSessionOf: null,
   };
+}
+
+type Special = Pick<BuildSpec, 'concurrencyKey' | 'runsOn' | 'network' | 'interaction' | 'supersede'>;
+
+/** Without what is meant where it is absent. */
+function whatIsSpecial({ concurrencyKey, runsOn, network, interaction, supersede }: Required<Special>): Special {
+  return {
+    ...(concurrencyKey !== null && { concurrencyKey }),
+    ...(runsOn.length > 0 && { runsOn }),
+    ...(!isSame(network, ALL_OF_THE_NETWORK) && { network }),
+    ...(!isSame(interaction, UNATTENDED) && { interaction }),
+    ...(!isSame(supersede, QUEUE_ALL) && { supersede }),
+  };
+}
+
+/** Of members without members of their own, but for a list that is empty in the second. */
+function isSame<T extends object>(one: T, other: T): boolean {
+  return (Object.keys(other) as (keyof T)[]).every((key) => {
+    const [a, b] = [one[key], other[key]];
+    return Array.isArray(a) ? a.length === 0 : a === b;
+  });
 }
 
 /** Of builds and projects that name none. */

@@ -20,7 +20,7 @@ import { acceptBuild, KeyTaken, ProjectChanged, projectNotActive } from './accep
 import type { Acceptor } from './acceptor.ts';
 import { hasDayBudget } from './budget.ts';
 import { type Build, findBuildByIdempotencyKey } from './build.ts';
-import type { BuildSpec, BuildSpecInput } from './build-spec.ts';
+import type { BuildSpecInput } from './build-spec.ts';
 import type { DiskConfig } from './full-disk.ts';
 import { hashInput } from './input-hash.ts';
 import { type BuildRow, type NewBuild, toBuildRow } from './new-build.ts';
@@ -72,7 +72,9 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
     try {
       return await acceptOnce(deps, {
         project: { ...project, projectVersion: project.version },
-        spec: await resolve(deps, project, input),
+        spec: resumeFrom
+          ? await resolveFollowUp(deps, project, { resumeFrom, spec: input.spec, path: ['input'] })
+          : resolveSpec(deps, project, input.spec, ['input', 'spec']),
         source: 'API',
         retryOf: null,
         idempotencyKey,
@@ -90,16 +92,6 @@ export async function startBuild(deps: StartBuildDeps, input: StartBuildInput, a
       if (error instanceof ProjectChanged ? tries === MAX_TRIES : isSame) throw error;
     }
   }
-}
-
-async function resolve(
-  deps: StartBuildDeps,
-  project: Project,
-  { resumeFrom, spec }: StartBuildInput,
-): Promise<BuildSpec> {
-  return resumeFrom
-    ? resolveFollowUp(deps, project, { resumeFrom, spec, path: ['input'] })
-    : resolveSpec(deps, project, spec, ['input', 'spec']);
 }
 
 export interface WantedBuild extends Omit<NewBuild, 'projectId' | 'projectVersion'> {

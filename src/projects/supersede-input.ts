@@ -9,5 +9,5 @@ export const supersedeInput = z.strictObject({
 
 export type Supersede = z.output<typeof supersedeInput>;
 
-/** Every build has its turn. */
+/** Every build has its turn. Also that of builds that say nothing of it, so it never changes. */
 export const QUEUE_ALL: Supersede = { by: 'PROJECT', policy: 'QUEUE' };

@@ -32,5 +32,6 @@ export function formatTraceparent({ traceId, spanId, sampled }: TraceIds): strin
 
 /** A trace that nobody has begun, and that nobody keeps: its id still ties log lines together. */
 export function newTrace(): TraceIds {
-  return { traceId: randomHex(TRACE_BYTES), spanId: randomHex(SPAN_BYTES), sampled: false };
+  const digits = randomHex(TRACE_BYTES + SPAN_BYTES);
+  return { traceId: digits.slice(0, 2 * TRACE_BYTES), spanId: digits.slice(2 * TRACE_BYTES), sampled: false };
 }

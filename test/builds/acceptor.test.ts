@@ -114,6 +114,9 @@ test('what comes together is written together: numbers without a gap, and every 
       { seq: 1, attemptNo: 0, type: 'QUEUED', data: { runAfter: build.spec.runAfter, retryOf: null } },
     ]);
   }
+  const said = ({ build }: StartedBuild) =>
+    ['concurrencyKey', 'runsOn', 'network', 'interaction', 'supersede'].filter((member) => member in build.spec);
+  expect(started.slice(0, 2).map(said)).toEqual([['concurrencyKey', 'runsOn'], []]);
   const { rows } = await sql<{ items: number; entries: number; needs: string[]; late: boolean }>`
     select (select count(*)::int from queue_items where project_id = ${a.id}) as items,
            (select count(*)::int from audit_log l where l.project_id = ${a.id} and l.action = 'startBuild'

@@ -34,6 +34,8 @@ describe('what a build may reach', () => {
     expect((await start({ ...own, hosts: [...own.hosts] }, { network: projects })).spec.network).toEqual(own);
     expect((await start(null, { network: projects })).spec.network).toEqual({ access: 'NONE', hosts: [] });
     expect((await start(undefined)).spec.network).toEqual(operators);
+    // Absent: all of it, whatever the operator says.
+    expect((await start({ access: 'ALL', hosts: [] })).spec.network).toBeUndefined();
   });
 
   test('is refused with the place of the mistake', async () => {
