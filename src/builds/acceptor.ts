@@ -175,7 +175,10 @@ export class Acceptor implements AsyncDisposable {
       const claimed = await this.#tell(written, places);
       // Others may have been in the way: that fewer came than there is room for does not say that nothing waits.
       filled = { claimed, ended: [], more: claimed.length === places?.count || null };
-      return { acceptances: written.acceptances, taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE };
+      return {
+        acceptances: written.acceptances,
+        taken: claimed.length > 0 ? new Set(claimed.map(({ id }) => id)) : NONE,
+      };
     } finally {
       places?.release(filled);
     }
