@@ -1,5 +1,5 @@
 /** Authorization header -> viewer. */
-import { type Selectable, sql } from 'kysely';
+import { CompiledQuery, type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import { PREPARED } from '../database/guarded-pool.ts';
 import type { Tables } from '../database/tables.ts';
@@ -29,12 +29,14 @@ export async function authenticate(db: Database, header: string | null | undefin
   return (await findViewers(db, [hash])).get(hash.toString('base64')) ?? null;
 }
 
+const FIND_VIEWERS = `${PREPARED}
+  select hash, token_id, secret_version, name, scopes, project_ids, expires_at,
+         coalesce(last_used_at < now() - interval '1 minute', true) as use_is_old
+    from valid_token_secrets where hash = any($1::bytea[])`;
+
 /** Of the hashes of tokens that are known, not expired and not revoked. Records that they were used. */
 export async function findViewers(db: Database, hashes: readonly Buffer[]): Promise<ViewersByHash> {
-  const { rows } = await sql<ViewerRow & UseRow>`${sql.raw(PREPARED)}
-    select hash, token_id, secret_version, name, scopes, project_ids, expires_at,
-           coalesce(last_used_at < now() - interval '1 minute', true) as use_is_old
-      from valid_token_secrets where hash = any(${hashes}::bytea[])`.execute(db);
+  const { rows } = await db.executeQuery<ViewerRow & UseRow>(CompiledQuery.raw(FIND_VIEWERS, [hashes]));
   const unrecorded = rows.filter((row) => row.use_is_old).map((row) => row.token_id);
   if (unrecorded.length > 0) await recordUse(db, unrecorded);
   return new Map(rows.map((row) => [row.hash.toString('base64'), toViewer(row)]));

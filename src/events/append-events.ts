@@ -1,8 +1,10 @@
 /** Writes events inside the caller's transaction. */
-import { sql } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import type { Database, DatabaseTransaction } from '../database/database.ts';
 import { PREPARED } from '../database/guarded-pool.ts';
 import { MILESTONES, type NewBuildEvent } from './event.ts';
+
+const STATEMENT = `${PREPARED} select append_build_events($1, $2, $3::jsonb) as seq`;
 
 export interface EventWriter {
   readonly buildId: string;
@@ -16,8 +18,8 @@ export async function appendEvents(
   writer: EventWriter,
   events: readonly NewBuildEvent[],
 ): Promise<number | null> {
-  const result = await sql<{ seq: number | null }>`${sql.raw(PREPARED)}
-    select append_build_events(${writer.buildId}, ${writer.attemptNo}, ${eventRows(events)}::jsonb) as seq`.execute(db);
+  const values = [writer.buildId, writer.attemptNo, eventRows(events)];
+  const result = await db.executeQuery<{ seq: number | null }>(CompiledQuery.raw(STATEMENT, values));
   return result.rows[0]?.seq ?? null;
 }
 
