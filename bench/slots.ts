@@ -49,7 +49,9 @@ class CoordinatorWithoutAgents extends PostgresCoordinator {
   override onCommit(keep: (ending: readonly AttemptKey[]) => Promise<FreePlaces | null>): () => void {
     return super.onCommit(async (ending) => {
       const places = await keep(ending);
-      return places && { ...places, release: (end) => places.release({ ...end, claimed: end.claimed.map(leftToOthers) }) };
+      return (
+        places && { ...places, release: (end) => places.release({ ...end, claimed: end.claimed.map(leftToOthers) }) }
+      );
     });
   }
 

@@ -5,7 +5,7 @@ import { inTransaction } from '../database/transaction.ts';
 import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
-import { type ClaimedBuild, findBuild } from './build.ts';
+import { findBuild } from './build.ts';
 import { type ClaimDeps, claimTerms, tellClaim } from './claim-builds.ts';
 import { type DiskConfig, DiskWatch } from './full-disk.ts';
 import { type Acceptance, type BuildRow, writeAndClaim, writeBuilds } from './new-build.ts';

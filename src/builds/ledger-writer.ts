@@ -196,7 +196,11 @@ async function writeEntries(
     LEASE_SECONDS,
   ];
   const query = places
-    ? CompiledQuery.raw(AND_CLAIM, [...values, ...claimTerms(places.claimer, places.count), uuidArray(places.ending.map(({ buildId }) => buildId))])
+    ? CompiledQuery.raw(AND_CLAIM, [
+        ...values,
+        ...claimTerms(places.claimer, places.count),
+        uuidArray(places.ending.map(({ buildId }) => buildId)),
+      ])
     : CompiledQuery.raw(STATEMENT, values);
   const result = await db.executeQuery<EntryOrClaimed>(query);
   const found = new Map<string, Found>();
