@@ -163,7 +163,7 @@ async function drain(orchestrator: Orchestrator, { workerId, slots, count }: Dra
     coordinator: { claim: (_labels, limit) => claimBuilds(orchestrator, claimer, limit) },
     readiness: { isReady: async () => true },
     orders: { heedLately: async () => standing },
-    free: () => slots - running.size,
+    free: (ending) => slots - running.size + ending,
     leave: (ended) => {
       for (const { buildId } of ended) running.delete(buildId);
     },

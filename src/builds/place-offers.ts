@@ -5,7 +5,7 @@ import type { AttemptKey, Claimer } from './claim-builds.ts';
 /** Places of a worker in this process, which are kept for what a flush may give it. */
 export interface KeptPlaces {
   readonly claimer: Claimer;
-  /** At this moment; less than none where many that have ended are still being cleaned up. */
+  /** Without the ends; may be less than none. */
   readonly count: number;
   /** The end of each of these attempts leaves it one more. */
   readonly ending: readonly AttemptKey[];

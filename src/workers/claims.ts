@@ -11,11 +11,8 @@ export interface ClaimsOptions {
   readonly coordinator: Pick<Coordinator, 'claim'>;
   readonly readiness: Pick<Readiness, 'isReady'>;
   readonly orders: Pick<Orders, 'heedLately'>;
-  /**
-   * Places that no build has. Less than none while many that have ended are still being cleaned up, and minus infinity for a
-   * worker that drains.
-   */
-  readonly free: () => number;
+  /** Places that no build has, or will have when so many have ended; none for a worker that drains. */
+  readonly free: (ending: number) => number;
   /** These have ended, and their places may be others': not all of it is done yet. */
   readonly leave: (attempts: readonly AttemptKey[]) => void;
   /** Is it an attempt of this worker, of which nothing is alive when it ends? */
@@ -84,10 +81,10 @@ export class Claims {
    */
   async places(ending = 0): Promise<number> {
     const { free, readiness, orders } = this.#options;
-    if (free() + ending <= 0 || !(await readiness.isReady())) return 0;
+    if (free(ending) <= 0 || !(await readiness.isReady())) return 0;
     const { takesWork, labels } = await orders.heedLately();
     this.#labels = labels;
-    return takesWork ? Math.max(0, free() + ending) : 0;
+    return takesWork ? free(ending) : 0;
   }
 
   async #count(ending = 0): Promise<number> {

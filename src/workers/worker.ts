@@ -127,7 +127,7 @@ export class Worker implements AsyncDisposable {
       coordinator: this.#coordinator,
       readiness: this.#readiness,
       orders: this.#orders,
-      free: () => this.#free(),
+      free: (ending) => this.#free(ending),
       leave: (attempts) => {
         for (const { buildId, attemptNo } of attempts) this.#leaving.add(keyOf({ id: buildId, attemptNo }));
       },
@@ -254,10 +254,10 @@ export class Worker implements AsyncDisposable {
   }
 
   /** What has ended has left its place, but there is no more of that than there are places. */
-  #free(): number {
-    if (this.#draining) return Number.NEGATIVE_INFINITY;
+  #free(ending: number): number {
+    if (this.#draining) return 0;
     const live = this.#attempts.size - this.#leaving.size;
-    return this.#capacity - Math.max(live, this.#attempts.size - this.#capacity);
+    return Math.min(this.#capacity - live + ending, 2 * this.#capacity - this.#attempts.size);
   }
 
   #wakeBeat = () => {};

@@ -127,6 +127,44 @@ test('a build that comes where a place is free is claimed as it is accepted: not
   await waitFor(() => asked.builds > looks.builds && asked.tasks > looks.tasks, { deadlineMs: 1_500, what: 'a look' });
 });
 
+/** What its builds leave behind is not cleaned up before `clean` says so. */
+class SlowCoordinator extends CountingCoordinator {
+  readonly clean = Promise.withResolvers<void>();
+
+  override async isElsewhere(buildId: string): Promise<boolean> {
+    await super.isElsewhere(buildId);
+    await this.clean.promise;
+    return false;
+  }
+}
+
+test('a build that has ended has left its place, and no more of these are cleaned up at a time than there are places', async () => {
+  await using stack = await openTestStack();
+  const { orchestrator } = stack;
+  const { db } = orchestrator;
+  const { id: projectId } = await stack.createProject();
+  const opened: SlowCoordinator[] = [];
+  const openCoordinator = (own: Worker) => {
+    opened.push(new SlowCoordinator(orchestrator, own));
+    return opened.at(-1) as SlowCoordinator;
+  };
+  await using worker = new Worker({ ...orchestrator, openCoordinator }, { name: 'test', capacity: 1 });
+  const { asked, clean } = opened[0] as SlowCoordinator;
+  await Promise.all(
+    Array.from({ length: 5 }, () => startBuild(orchestrator, { projectId, spec: { prompt: 'x' } }, 'test')),
+  );
+  await worker.open();
+  const count = async (status: 'COMPLETED' | 'PENDING') =>
+    (await db.selectFrom('build_audit').select('id').where('status', '=', status).execute()).length;
+  await waitFor(async () => (await count('COMPLETED')) === 2, { what: 'the end of two' });
+  const looks = { ...asked };
+  orchestrator.hub.announce(QUEUE_TOPIC);
+  await waitFor(() => asked.tasks > looks.tasks || asked.heartbeats > looks.heartbeats, { what: 'a look' });
+  expect([await count('PENDING'), worker.running, asked.builds]).toEqual([3, 2, looks.builds]);
+  clean.resolve();
+  await waitFor(async () => (await count('COMPLETED')) === 5, { what: 'the others' });
+});
+
 /** Who keeps the ledgers never answers: no attempt comes to an end. */
 class SilentCoordinator extends PostgresCoordinator {
   override openLedger(build: ClaimedBuild): Ledger {
