@@ -17,6 +17,9 @@ import { ChunkEncoder } from './log-chunk.ts';
 
 /** Attempts that wait at the same time, in the worst case; each waits with one entry. */
 const MAX_WAITING = 100_000;
+const LANES = 2;
+/** Of a flush with all its logs; one alone may be larger. */
+const MAX_FLUSH_BYTES = 4 * 1024 * 1024;
 
 /** An entry whose content the database understands: what an attempt has changed, or its end. */
 export interface LedgerRow {
@@ -28,7 +31,14 @@ export interface LedgerRow {
 
 export interface LedgerWrite extends Pick<LedgerChanges, 'phase' | 'checkpoint' | 'baseSha' | 'pushedSha' | 'usage'> {
   readonly events?: readonly NewBuildEvent[];
-  readonly log?: { readonly lineCount: number; readonly content: Buffer; readonly at: Date } | null;
+  readonly log?: WrittenLog | null;
+}
+
+interface WrittenLog {
+  readonly lineCount: number;
+  /** One after the other. */
+  readonly content: readonly Buffer[];
+  readonly at: Date;
 }
 
 export interface Written {
@@ -48,6 +58,8 @@ export class LedgerWriter implements AsyncDisposable {
   readonly #db: Database;
   readonly #coalescer: Coalescer<LedgerRow, Found>;
   readonly #chunks = new ChunkEncoder();
+  /** Where the logs of a flush were joined, for the next ones. */
+  readonly #rooms: Buffer[] = [];
 
   constructor(db: Database) {
     this.#db = db;
@@ -57,12 +69,14 @@ export class LedgerWriter implements AsyncDisposable {
       // Half of what a busy worker has at a time: one half is written while the other is claimed anew.
       maxRows: 64,
       maxWaiting: MAX_WAITING,
-      sizeOf: ({ content }) => ('write' in content ? (content.write.log?.content.length ?? 0) : 0),
+      lanes: LANES,
+      maxBytes: MAX_FLUSH_BYTES,
+      sizeOf: ({ content }) => ('write' in content ? bytesOf(content.write.log) : 0),
     });
   }
 
   /** The content of an entry's log. */
-  encodeLog(lines: readonly LogLine[]): Promise<Buffer> {
+  encodeLog(lines: readonly LogLine[]): Promise<readonly Buffer[]> {
     return this.#chunks.encode(lines);
   }
 
@@ -89,21 +103,33 @@ export class LedgerWriter implements AsyncDisposable {
   }
 
   async #flushOnce(rows: readonly LedgerRow[]): Promise<readonly Found[]> {
+    const parts = partsOf(rows);
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    const room = parts.length > 1 ? this.#takeRoom(bytes) : null;
+    const logs = room ? joinIn(room, parts) : (parts[0] ?? null);
     const found = areFailpointsArmed()
       ? await this.#db.transaction().execute(async (trx) => {
-          const inside = await writeEntries(trx, rows);
+          const inside = await writeEntries(trx, rows, logs);
           await passFailpoints(rows, inside);
           return inside;
         })
-      : await writeEntries(this.#db, rows);
+      : await writeEntries(this.#db, rows, logs);
+    // Not of one that has failed: what it was to send may not be sent yet.
+    if (room && room.length <= MAX_FLUSH_BYTES && this.#rooms.length < LANES) this.#rooms.push(room);
     for (const one of found) if (one && one.state !== 'SUPERSEDED') await failpoint('ledger.committed');
     return found;
+  }
+
+  #takeRoom(bytes: number): Buffer {
+    const kept = this.#rooms.pop();
+    return kept && kept.length >= bytes ? kept : Buffer.allocUnsafeSlow(bytes);
   }
 }
 
 /** Of an entry that is more than data: the fence, and what of it is data, in the caller's transaction. Throws SupersededError. */
 export async function passFence(trx: DatabaseTransaction, row: LedgerRow): Promise<Written> {
-  const [found = null] = await writeEntries(trx, [row]);
+  const parts = partsOf([row]);
+  const [found = null] = await writeEntries(trx, [row], parts.length > 0 ? Buffer.concat(parts) : null);
   return accepted(row, found);
 }
 
@@ -112,11 +138,29 @@ function accepted({ buildId, attemptNo }: LedgerRow, found: Found): Written {
   throw new SupersededError(`attempt ${attemptNo} of build ${buildId} is over`);
 }
 
-/** In their order; each of another build. */
-async function writeEntries(db: Database | DatabaseTransaction, rows: readonly LedgerRow[]): Promise<readonly Found[]> {
+function bytesOf(log: WrittenLog | null | undefined): number {
+  return log?.content.reduce((sum, { length }) => sum + length, 0) ?? 0;
+}
+
+/** Of all their logs. */
+function partsOf(rows: readonly LedgerRow[]): readonly Buffer[] {
+  return rows.flatMap(({ content }) => ('write' in content ? (content.write.log?.content ?? []) : []));
+}
+
+function joinIn(room: Buffer, parts: readonly Buffer[]): Buffer {
+  let end = 0;
+  for (const part of parts) end += part.copy(room, end);
+  return room.subarray(0, end);
+}
+
+/** In their order; each of another build. `logs`: of all of them, one after the other. */
+async function writeEntries(
+  db: Database | DatabaseTransaction,
+  rows: readonly LedgerRow[],
+  logs: Buffer | null,
+): Promise<readonly Found[]> {
   const writes: object[] = [];
   const ends: object[] = [];
-  const logs: Buffer[] = [];
   let logAt = 0;
   for (const { buildId, content } of rows) {
     if ('end' in content) ends.push(content.end);
@@ -127,18 +171,15 @@ async function writeEntries(db: Database | DatabaseTransaction, rows: readonly L
         buildId,
         ...(baseSha === undefined ? {} : { setsBase: true, baseSha }),
         ...(events.length === 0 ? {} : { events: events.map(eventRow) }),
-        ...(log ? { lineCount: log.lineCount, logAt, logBytes: log.content.length, printedAt: log.at } : {}),
+        ...(log ? { lineCount: log.lineCount, logAt, logBytes: bytesOf(log), printedAt: log.at } : {}),
       });
-      if (log) logs.push(log.content);
-      logAt += log?.content.length ?? 0;
+      logAt += bytesOf(log);
     }
   }
   const result = await sql<Exclude<Found, null> & { build_id: string }>`${sql.raw(PREPARED)}
     select * from write_ledger(${rows.map((row) => row.buildId)}::uuid[], ${rows.map((row) => row.attemptNo)}::integer[],
       ${rows.map((row) => row.number)}::integer[], ${JSON.stringify(writes)}::jsonb, ${JSON.stringify(ends)}::jsonb,
-      ${logs.length > 1 ? Buffer.concat(logs) : (logs[0] ?? null)}::bytea, ${WITHDRAWN_EVENT}::jsonb, ${LEASE_SECONDS})`.execute(
-    db,
-  );
+      ${logs}::bytea, ${WITHDRAWN_EVENT}::jsonb, ${LEASE_SECONDS})`.execute(db);
   const found = new Map(result.rows.map((row) => [row.build_id, row]));
   return rows.map(({ buildId }) => found.get(buildId) ?? null);
 }
