@@ -13,6 +13,7 @@ import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { WITHDRAWN_EVENT } from './build-question.ts';
 import { type ClaimDeps, type ClaimedRow, claimTerms, tellClaim } from './claim-builds.ts';
 import type { BuildEnd } from './finish-build.ts';
+import { JoinedLogs } from './joined-logs.ts';
 import { LEASE_SECONDS } from './lease.ts';
 import type { LedgerChanges } from './ledger-store.ts';
 import { ChunkEncoder } from './log-chunk.ts';
@@ -20,6 +21,9 @@ import { type KeptPlaces, NOTHING, type PlaceOffers } from './place-offers.ts';
 
 /** Attempts that wait at the same time, in the worst case; each waits with one entry. */
 const MAX_WAITING = 100_000;
+const LANES = 2;
+/** Of a flush with all its logs; one alone may be larger. */
+const MAX_FLUSH_BYTES = 4 * 1024 * 1024;
 
 /** An entry whose content the database understands: what an attempt has changed, or its end. */
 export interface LedgerRow {
@@ -31,7 +35,14 @@ export interface LedgerRow {
 
 export interface LedgerWrite extends Pick<LedgerChanges, 'phase' | 'checkpoint' | 'baseSha' | 'pushedSha' | 'usage'> {
   readonly events?: readonly NewBuildEvent[];
-  readonly log?: { readonly lineCount: number; readonly content: Buffer; readonly at: Date } | null;
+  readonly log?: WrittenLog | null;
+}
+
+interface WrittenLog {
+  readonly lineCount: number;
+  /** One after the other. */
+  readonly content: readonly Buffer[];
+  readonly at: Date;
 }
 
 export interface Written {
@@ -62,6 +73,7 @@ export class LedgerWriter implements AsyncDisposable {
   readonly #deps: LedgerWriterDeps;
   readonly #coalescer: Coalescer<LedgerRow, Found>;
   readonly #chunks = new ChunkEncoder();
+  readonly #logs = new JoinedLogs({ lanes: LANES, maxBytes: MAX_FLUSH_BYTES });
 
   constructor(deps: LedgerWriterDeps) {
     this.#deps = deps;
@@ -71,12 +83,14 @@ export class LedgerWriter implements AsyncDisposable {
       // Half of what a busy worker has at a time: one half is written while the other is claimed anew.
       maxRows: 64,
       maxWaiting: MAX_WAITING,
-      sizeOf: ({ content }) => ('write' in content ? (content.write.log?.content.length ?? 0) : 0),
+      lanes: LANES,
+      maxBytes: MAX_FLUSH_BYTES,
+      sizeOf: ({ content }) => ('write' in content ? bytesOf(content.write.log) : 0),
     });
   }
 
   /** The content of an entry's log. */
-  encodeLog(lines: readonly LogLine[]): Promise<Buffer> {
+  encodeLog(lines: readonly LogLine[]): Promise<readonly Buffer[]> {
     return this.#chunks.encode(lines);
   }
 
@@ -123,22 +137,28 @@ export class LedgerWriter implements AsyncDisposable {
     }
   }
 
-  #write(rows: readonly LedgerRow[], places: KeptPlaces | null): Promise<Flushed> {
+  async #write(rows: readonly LedgerRow[], places: KeptPlaces | null): Promise<Flushed> {
     const { db } = this.#deps;
-    if (!areFailpointsArmed()) return writeEntries(db, rows, places);
-    return db.transaction().execute(async (trx) => {
-      const flushed = await writeEntries(trx, rows, places);
-      await passFailpoints(rows, flushed.found);
-      return flushed;
-    });
+    const { logs, sent } = this.#logs.join(partsOf(rows));
+    const flushed = areFailpointsArmed()
+      ? await db.transaction().execute(async (trx) => {
+          const inside = await writeEntries(trx, rows, { logs, places });
+          await passFailpoints(rows, inside.found);
+          return inside;
+        })
+      : await writeEntries(db, rows, { logs, places });
+    sent();
+    return flushed;
   }
 }
 
 /** Of an entry that is more than data: the fence, and what of it is data, in the caller's transaction. Throws SupersededError. */
 export async function passFence(trx: DatabaseTransaction, row: LedgerRow): Promise<Written> {
+  const parts = partsOf([row]);
+  const logs = parts.length > 0 ? Buffer.concat(parts) : null;
   const {
     found: [found = null],
-  } = await writeEntries(trx, [row], null);
+  } = await writeEntries(trx, [row], { logs, places: null });
   return accepted(row, found);
 }
 
@@ -160,15 +180,30 @@ const STATEMENT = `${PREPARED} select build_id, state, answer, phase as entry_ph
 const AND_CLAIM = `${PREPARED} select build_id, state, answer, entry_phase, freed, (claimed).*
   from write_ledger_and_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;
 
-/** In their order; each of another build. With places, what waits for them is claimed with the same commit. */
+function bytesOf(log: WrittenLog | null | undefined): number {
+  return log?.content.reduce((sum, { length }) => sum + length, 0) ?? 0;
+}
+
+/** Of all their logs. */
+function partsOf(rows: readonly LedgerRow[]): readonly Buffer[] {
+  return rows.flatMap(({ content }) => ('write' in content ? (content.write.log?.content ?? []) : []));
+}
+
+interface Writing {
+  /** Of all entries, one after the other. */
+  readonly logs: Buffer | null;
+  /** What waits for them is claimed with the same commit. */
+  readonly places: KeptPlaces | null;
+}
+
+/** In their order; each of another build. */
 async function writeEntries(
   db: Database | DatabaseTransaction,
   rows: readonly LedgerRow[],
-  places: KeptPlaces | null,
+  { logs, places }: Writing,
 ): Promise<Flushed> {
   const writes: object[] = [];
   const ends: object[] = [];
-  const logs: Buffer[] = [];
   let logAt = 0;
   for (const { buildId, content } of rows) {
     if ('end' in content) ends.push(content.end);
@@ -179,10 +214,9 @@ async function writeEntries(
         buildId,
         ...(baseSha === undefined ? {} : { setsBase: true, baseSha }),
         ...(events.length === 0 ? {} : { events: events.map(eventRow) }),
-        ...(log ? { lineCount: log.lineCount, logAt, logBytes: log.content.length, printedAt: log.at } : {}),
+        ...(log ? { lineCount: log.lineCount, logAt, logBytes: bytesOf(log), printedAt: log.at } : {}),
       });
-      if (log) logs.push(log.content);
-      logAt += log?.content.length ?? 0;
+      logAt += bytesOf(log);
     }
   }
   const values = [
@@ -191,7 +225,7 @@ async function writeEntries(
     integerArray(rows.map(({ number }) => number)),
     JSON.stringify(writes),
     JSON.stringify(ends),
-    logs.length > 1 ? Buffer.concat(logs) : (logs[0] ?? null),
+    logs,
     WITHDRAWN_EVENT,
     LEASE_SECONDS,
   ];

@@ -15,10 +15,12 @@ const MAX_LOG_LINE = 65_536;
 const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
 /** Less is compressed at once: another thread would cost more than that. */
 const SMALL_BYTES = 32 * 1024;
-/** zstd writes what it makes of large chunks to memory that it takes in parts of this size. */
-const PART_BYTES = 256 * 1024;
+/** zstd writes what it makes of large chunks to memory that it takes in parts of this size: each is free again soon. */
+const PART_BYTES = 64 * 1024;
 /** A window of 128 KiB: what lies further back costs more to look at than it saves, also whoever reads. */
 const params = { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_windowLog]: 17 };
+/** A frame for each write. */
+const streamOptions = { params, chunkSize: PART_BYTES, flush: constants.ZSTD_e_end };
 
 /** As many as Node has threads for it. */
 const MAX_AT_A_TIME = 4;
@@ -35,6 +37,12 @@ const STREAM_COUNT = 4;
 /** Of a character of UTF-16. */
 const MAX_UTF8_BYTES = 3;
 const MAX_NUMBER_BYTES = 5;
+/**
+ * Characters of lines that are encoded at once. That costs what it costs line by line; but the texts that it makes have V8
+ * collect what is young, also the parts above. Where it finds nothing to do it lets those pile up, and marks the whole heap
+ * for every 64 MiB of them.
+ */
+const JOINED_LENGTH = 32 * 1024;
 
 /**
  * Compresses logs here and not in Postgres: eight times the throughput. What that takes is kept for the next chunk: memory
@@ -44,7 +52,8 @@ export class ChunkEncoder {
   readonly #turns = new Turns(MAX_AT_A_TIME);
   readonly #idle: Compressor[] = [];
 
-  encode(lines: readonly LogLine[]): Promise<Buffer> {
+  /** One after the other, they are the chunk: whoever stores it copies them once. */
+  encode(lines: readonly LogLine[]): Promise<readonly Buffer[]> {
     return this.#turns.take(async () => {
       const compressor = this.#idle.pop() ?? new Compressor();
       const chunk = await compressor.encode(lines);
@@ -58,30 +67,27 @@ export class ChunkEncoder {
 /** One chunk at a time. */
 class Compressor {
   #room: Buffer = Buffer.allocUnsafeSlow(SMALL_BYTES);
-  readonly #stream = createZstdCompress({ params, chunkSize: PART_BYTES });
+  readonly #stream = createZstdCompress(streamOptions);
   #parts: Buffer[] = [];
 
   constructor() {
     this.#stream.on('data', (part: Buffer) => this.#parts.push(part));
   }
 
-  async encode(lines: readonly LogLine[]): Promise<Buffer> {
+  async encode(lines: readonly LogLine[]): Promise<readonly Buffer[]> {
     const { buffer, end } = packLines(lines, this.#room);
     if (buffer.length <= MAX_ROOM_BYTES) this.#room = buffer;
     const packed = buffer.subarray(0, end);
-    return end <= SMALL_BYTES ? zstdCompressSync(packed, { params }) : this.#compress(packed);
+    return end <= SMALL_BYTES ? [zstdCompressSync(packed, { params })] : this.#compress(packed);
   }
 
-  /** A frame of its own. */
-  async #compress(bytes: Buffer): Promise<Buffer> {
+  async #compress(bytes: Buffer): Promise<readonly Buffer[]> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#stream.once('error', reject);
-    this.#stream.write(bytes);
-    this.#stream.flush(constants.ZSTD_e_end, resolve);
+    this.#stream.write(bytes, () => resolve());
     await promise;
     this.#stream.off('error', reject);
-    const [part = Buffer.alloc(0), ...more] = this.#parts.splice(0);
-    return more.length === 0 ? part : Buffer.concat([part, ...more]);
+    return this.#parts.splice(0);
   }
 }
 
@@ -103,22 +109,34 @@ function packLines(lines: readonly LogLine[], room: Buffer): { readonly buffer: 
     if (text.length > longest) longest = text.length;
   }
   const headBytes = 1 + (1 + whole.length) * MAX_NUMBER_BYTES;
-  // Enough for ASCII, whose last line finds the room that it would need for other characters.
-  let buffer = withRoom(room, headBytes + length + MAX_UTF8_BYTES * longest);
+  const joined = Math.min(length, JOINED_LENGTH + longest);
+  // Enough for ASCII, of which what is encoded last finds the room that it would need for other characters.
+  let buffer = withRoom(room, headBytes + length + MAX_UTF8_BYTES * joined);
   buffer[0] = PACKED;
   let end = packNumber(buffer, whole.length, 1);
   for (const { stream, text } of whole) {
     end = packNumber(buffer, text.length * STREAM_COUNT + STREAMS.indexOf(stream), end);
   }
-  for (const { text } of whole) {
+  for (const text of joinTexts(whole)) {
     if (end + MAX_UTF8_BYTES * text.length > buffer.length) {
-      const larger = withRoom(buffer, headBytes + MAX_UTF8_BYTES * (length + longest));
+      const larger = withRoom(buffer, headBytes + MAX_UTF8_BYTES * length);
       buffer.copy(larger, 0, 0, end);
       buffer = larger;
     }
     end += buffer.write(text, end);
   }
   return { buffer, end };
+}
+
+function* joinTexts(lines: readonly LogLine[]): Generator<string> {
+  let joined = '';
+  for (const { text } of lines) {
+    joined += text;
+    if (joined.length < JOINED_LENGTH) continue;
+    yield joined;
+    joined = '';
+  }
+  yield joined;
 }
 
 function withRoom(buffer: Buffer, bytes: number): Buffer {

@@ -1,6 +1,8 @@
 /** Entries of many builds that come together. */
+import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { LogLine } from '../../src/agents/agent.ts';
 import type { ClaimedBuild } from '../../src/builds/build.ts';
 import { findBuild } from '../../src/builds/build.ts';
 import { readLog } from '../../src/builds/build-log.ts';
@@ -339,3 +341,40 @@ test('writers of several processes and cancellations never wait for each other i
     return found[0]?.deadlocks;
   }
 });
+
+test('logs that are written together are each what was printed, of any size, and where statements wait for a connection', async () => {
+  const { builds } = await claimMany(4);
+  const { db } = stack.orchestrator;
+  await using writer = new LedgerWriter(db);
+  // Of text that zstd leaves as it is: several parts of a chunk.
+  const printed = builds.map((_build, index) => [3_000, 4, 5_000].map((count) => hexLines(count * (1 + index))));
+  const write = async ({ id, attemptNo }: ClaimedBuild, number: number, lines: readonly LogLine[] = []) => {
+    const log = { lineCount: lines.length, content: await writer.encodeLog(lines), at: new Date() };
+    return () => writer.write({ buildId: id, attemptNo, number, content: { write: { log } } });
+  };
+  for (const number of [1, 2, 3]) {
+    const writes = await Promise.all(builds.map((build, at) => write(build, number, printed[at]?.[number - 1])));
+    const free = Promise.withResolvers<void>();
+    const holders = Array.from({ length: 50 }, () => db.connection().execute(() => free.promise));
+    const written: Promise<unknown>[] = [];
+    // Each half is a statement, of which one waits while the other is made.
+    for (const half of [writes.slice(0, 2), writes.slice(2)]) {
+      written.push(...half.map((send) => send()));
+      for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+    }
+    free.resolve();
+    await Promise.all([...holders, ...written]);
+  }
+  for (const [index, { id: buildId }] of builds.entries()) {
+    const chunks = await readLog(db, { buildId, after: 0, limit: 10 });
+    expect(chunks.flatMap(({ lines }) => lines.map(({ text }) => text))).toEqual(
+      printed[index]?.flat().map(({ text }) => text),
+    );
+  }
+  await Promise.all(builds.map((build) => storeOf(build).commit(4, 'FINISH', done)));
+});
+
+function hexLines(count: number): LogLine[] {
+  const hex = randomBytes(50 * count).toString('hex');
+  return Array.from({ length: count }, (_, n) => ({ stream: 'stdout', text: hex.slice(100 * n, 100 * n + 100) }));
+}

@@ -295,7 +295,8 @@ test('a process that outlives its build', async () => {
 });
 
 test('a secret in a log, in a file, and among the objects of a remote', async () => {
-  const content = await new ChunkEncoder().encode([{ stream: 'stdout', text: `the password is ${PASSWORD}.` }]);
+  const lines = [{ stream: 'stdout' as const, text: `the password is ${PASSWORD}.` }];
+  const content = Buffer.concat(await new ChunkEncoder().encode(lines));
   expect(await brokenBy(`update build_logs set content = '\\x${content.toString('hex')}'`)).toEqual(['secrets']);
   const encoded = Buffer.from(`bot:${PASSWORD}`).toString('base64');
   const folder = join(stack.dataFolder, 'left');

@@ -45,7 +45,7 @@ export async function finish(
 
 /** Appends lines to the log of a build, as one chunk. */
 export async function print({ db, hub }: Orchestrator, buildId: string, texts: readonly string[]): Promise<void> {
-  const content = await new ChunkEncoder().encode(texts.map((text) => ({ stream: 'stdout', text })));
+  const content = Buffer.concat(await new ChunkEncoder().encode(texts.map((text) => ({ stream: 'stdout', text }))));
   await db.transaction().execute(async (trx) => {
     const { last_line } = await trx
       .updateTable('build_audit')
