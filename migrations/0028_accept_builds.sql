@@ -184,7 +184,7 @@ create function accept_build(
   p_project uuid, p_waits boolean, p_id uuid, p_version integer, p_key text, p_hash text, p_spec jsonb, p_source text,
   p_retry uuid, p_schedule uuid, p_scheduled timestamptz, p_actor text, p_action text, p_trace text,
   p_worker uuid, p_labels text[], p_only uuid[], p_lease_seconds integer, p_started jsonb,
-  out outcome text, out number integer, out holder uuid, out at timestamptz(3), out started_at timestamptz(3)
+  out outcome text, out number integer, out holder uuid, out at timestamptz, out started_at timestamptz
 ) language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
@@ -252,7 +252,8 @@ begin
       outcome := 'WAITS';
       return;
     end if;
-    started_at := clock_timestamp();
+    -- As it is stored: what a function gives back is not rounded to that.
+    started_at := date_trunc('milliseconds', clock_timestamp());
     v_steps := jsonb_array_length(p_started);
     v_milestones := jsonb_array_length(jsonb_path_query_array(p_started, '$[*] ? (@.milestone == true)'));
   end if;

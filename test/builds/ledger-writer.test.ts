@@ -345,7 +345,7 @@ test('writers of several processes and cancellations never wait for each other i
 test('logs that are written together are each what was printed, of any size, and where statements wait for a connection', async () => {
   const { builds } = await claimMany(4);
   const { db } = stack.orchestrator;
-  await using writer = new LedgerWriter(db);
+  await using writer = new LedgerWriter(stack.orchestrator);
   // Of text that zstd leaves as it is: several parts of a chunk.
   const printed = builds.map((_build, index) => [3_000, 4, 5_000].map((count) => hexLines(count * (1 + index))));
   const write = async ({ id, attemptNo }: ClaimedBuild, number: number, lines: readonly LogLine[] = []) => {
