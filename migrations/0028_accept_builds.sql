@@ -287,11 +287,11 @@ begin
      where id = p_project
   ), built as (
     insert into build_audit (id, project_id, number, source, spec, priority, run_after, last_seq, idempotency_key, input_hash,
-                             retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase, attempt_no,
-                           worker_id, lease_until, started_at)
-    values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash, p_retry,
-            p_schedule, p_scheduled, p_actor, p_trace, at, 'RUNNING', 'PREPARING', 1, p_worker,
-          at + make_interval(secs => p_lease_seconds), started_at)
+                             retry_of, schedule_id, scheduled_for, requested_by, traceparent, created_at, status, phase,
+                             attempt_no, worker_id, lease_until, started_at)
+    values (p_id, p_project, v_project.build_count + 1, p_source, p_spec, v_priority, v_run_after, 1 + v_steps, p_key, p_hash,
+            p_retry, p_schedule, p_scheduled, p_actor, p_trace, at, 'RUNNING', 'PREPARING', 1, p_worker,
+            at + make_interval(secs => p_lease_seconds), started_at)
   ), attempts as (
     insert into build_attempts (build_id, attempt_no, worker_id) values (p_id, 1, p_worker)
   ), told as (
