@@ -195,7 +195,7 @@ export const figures: readonly Figure[] = [
     goals: [
       { metric: 'rate', of: 'startBuild', against: NOTIFYING, atLeast: 8 },
       { metric: 'rate', of: 'startBuild', against: SILENT, atLeast: 3 },
-      { metric: 'rate', of: 'startBuild', against: BARE, atLeast: 1.1, reached: 0.62 },
+      { metric: 'rate', of: 'startBuild', against: BARE, atLeast: 1.1, reached: 0.77 },
     ],
     growth: { axis: 'stored builds', sizes: [100_000, 1_000_000, 10_000_000], metric: 'cpu' },
   },
@@ -203,6 +203,6 @@ export const figures: readonly Figure[] = [
     name: 'idle',
     title: 'startBuild in process by one caller at a time, against pgbench with one client',
     cases: [ours(1), pgbenchSameRows(NOTIFYING, 1, true), pgbenchSameRows(SILENT, 1, false)],
-    goals: [{ metric: 'rate', of: 'startBuild', against: NOTIFYING, atLeast: 0.85, reached: 0.3 }],
+    goals: [{ metric: 'rate', of: 'startBuild', against: NOTIFYING, atLeast: 0.85, reached: 0.54 }],
   },
 ];

@@ -217,6 +217,6 @@ export const figures: readonly Figure[] = [
       bareRows({ name: PLAIN, role: 'peer' }, 'text', (text) => text, CHUNK),
       bareRows({ name: 'zstd of 1 MiB, bare INSERT', role: 'limit' }, 'bytea', zstd, MEBIBYTE),
     ],
-    goals: [{ metric: 'rate', of: 'ledger.write', against: PLAIN, atLeast: 5, reached: 3.3 }],
+    goals: [{ metric: 'rate', of: 'ledger.write', against: PLAIN, atLeast: 5, reached: 3.2 }],
   },
 ];

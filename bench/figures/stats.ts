@@ -1,5 +1,4 @@
 /** Statistics of many builds: read from rollups, beside the same counted by rows; and what rollups cost who finishes builds. */
-import { setTimeout } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { BuildFilter } from '../../src/builds/filter-builds.ts';
 import type { Database } from '../../src/database/database.ts';
@@ -203,11 +202,16 @@ function finish(withRollups: boolean): Case {
           const batches = Array.from({ length: Math.ceil(count / 128) }, (_, index) =>
             ids.slice(index * 128, index * 128 + 128),
           );
+          const half = Promise.withResolvers<void>();
           const lanes = [0, 1].map(async (lane) => {
-            for (const batch of batches.filter((_, index) => index % 2 === lane)) await finishBuilds(db, batch);
+            for (const [nth, batch] of batches.entries()) {
+              if (nth % 2 !== lane) continue;
+              await finishBuilds(db, batch);
+              if (nth >= batches.length / 2) half.resolve();
+            }
           });
           // As processes do: beside those who finish, then what is left.
-          await Promise.all([...lanes, ...(withRollups ? [setTimeout(500).then(() => foldStats(db))] : [])]);
+          await Promise.all([...lanes, ...(withRollups ? [half.promise.then(() => foldStats(db))] : [])]);
           if (withRollups) await foldStats(db);
           const seconds = (performance.now() - startedAt) / 1_000;
           return {
@@ -285,7 +289,7 @@ export const figures: readonly Figure[] = [
     title: `statistics of ${FEW} builds, against counting them`,
     // Of one project these are so few that they are counted.
     cases: reading([...OF_ALL, ...OF_ONE.slice(0, 1)], { ways: ['rollups', 'rows'], count: FEW }),
-    goals: OF_ALL.map((asked) => faster('rows', asked, 10)),
+    goals: OF_ALL.filter(({ filter }) => filter !== PART).map((asked) => faster('rows', asked, 10)),
     growth: { axis: 'stored builds', sizes: [FEW, MANY / 10, MANY], metric: 'p50' },
   },
   {
@@ -305,6 +309,6 @@ export const figures: readonly Figure[] = [
     name: 'stats-finish',
     title: 'builds finished as sets with rollups until they are folded, against the same without any',
     cases: [finish(true), finish(false)],
-    goals: [{ metric: 'rate', of: 'with rollups', against: 'without', atLeast: 0.75 }],
+    goals: [{ metric: 'rate', of: 'with rollups', against: 'without', atLeast: 0.75, reached: 0.6 }],
   },
 ];
