@@ -118,7 +118,8 @@ export class LedgerWriter implements AsyncDisposable {
 
   /** `waits`: for somebody who holds the only build; meanwhile no places are kept. */
   async #flushOnce(rows: readonly LedgerRow[], { waits }: { readonly waits: boolean }): Promise<readonly Found[]> {
-    const ending = waits ? [] : rows.filter(({ content }) => 'end' in content);
+    // Any other end may have left a full disk: there, the next one comes when it is cleaned up.
+    const ending = waits ? [] : rows.filter(({ content }) => 'end' in content && content.end.status === 'COMPLETED');
     const places = ending.length > 0 ? await this.#deps.places.keep(ending) : null;
     let filled = NOTHING;
     try {

@@ -55,6 +55,7 @@ const eventsOf = async ({ id }: ClaimedBuild) =>
 const typesOf = async (build: ClaimedBuild) => (await eventsOf(build)).map(({ type }) => type);
 const progress = (message: string) => ({ changes: { events: [{ type: 'PROGRESS', data: { message } }] } }) as const;
 const done = { conclusion: { status: 'COMPLETED', result: {} } } as const;
+const cancelled = { conclusion: { status: 'CANCELLED', result: {}, reason: null } } as const;
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 const usageOf = (costUsd: number | null, inputTokens: number) => ({
   ...{ inputTokens, outputTokens: 1, cacheReadTokens: null, cacheWriteTokens: null, costUsd, turns: 1 },
@@ -205,10 +206,10 @@ test.each([
   expect(spend).toMatchObject({ costUsd: 4, tokens: 8 });
 });
 
-test('an end gives its place to what waits, with its commit: once, to nobody else, and it waits for nobody', async () => {
+test('a success gives its place to what waits, with its commit: once, to nobody else, and it waits for nobody', async () => {
   const { orchestrator } = stack;
   const { db, places } = orchestrator;
-  const { projects, builds } = await claimMany(8, 2);
+  const { projects, builds } = await claimMany(9, 2);
   for (let n = 0; n < 8; n += 1) {
     const spec = { prompt: script({ print: 'x' }) };
     await startBuild(orchestrator, { projectId: projects[n % 2] ?? '', spec }, 'test');
@@ -228,6 +229,10 @@ test('an end gives its place to what waits, with its commit: once, to nobody els
   const end = (some: readonly (ClaimedBuild | undefined)[], number = 1) =>
     Promise.allSettled(some.map((build) => build && storeOf(build).commit(number, 'FINISH', done)));
   try {
+    // Another end than success may have left what must be cleaned up before the next one: a full disk.
+    await storeOf(builds[8] as ClaimedBuild).commit(1, 'FINISH', cancelled);
+    expect([take(), kept.released]).toEqual([{ given: [], more: [] }, 0]);
+
     await end(builds.slice(0, 2));
     const first = take();
     expect(first).toEqual({ given: [expect.any(String), expect.any(String)], more: [true] });
