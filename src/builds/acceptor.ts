@@ -6,7 +6,7 @@ import { BUILDS_TOPIC, projectTopic, type Topic } from '../events/topics.ts';
 import { areFailpointsArmed, failpoint } from '../std/failpoint.ts';
 import { type DayBudget, readDayBudgets, refuseUsedUp } from './budget.ts';
 import { type ClaimedBuild, findBuild } from './build.ts';
-import { type ClaimDeps, claimTerms, tellClaim, tellStart } from './claim-builds.ts';
+import { type ClaimDeps, type ClaimedRow, claimTerms, tellClaim, tellStart } from './claim-builds.ts';
 import { type DiskConfig, DiskWatch } from './full-disk.ts';
 import { type Acceptance, type BuildRow, writeAndClaim, writeBuild, writeBuilds } from './new-build.ts';
 import { type KeptPlaces, NOTHING, type PlaceOffers } from './place-offers.ts';
@@ -42,7 +42,11 @@ interface WriteOptions {
   readonly places: KeptPlaces | null;
 }
 
-interface WrittenRows extends Awaited<ReturnType<typeof writeAndClaim>> {
+interface WrittenRows {
+  readonly acceptances: readonly Acceptance[];
+  /** Null: nobody has looked for what waits. */
+  readonly given: readonly ClaimedRow[] | null;
+  /** One alone, that has begun with that. */
   readonly started: ClaimedBuild | null;
 }
 
@@ -185,9 +189,11 @@ export class Acceptor implements AsyncDisposable {
   }
 
   async #tell({ given, started }: WrittenRows, places: KeptPlaces | null): Promise<readonly ClaimedBuild[]> {
-    if (!started) return places ? tellClaim(this.#options, places.claimer, given) : [];
-    await tellStart(this.#options, started);
-    return [started];
+    if (started) {
+      await tellStart(this.#options, started);
+      return [started];
+    }
+    return places && given ? tellClaim(this.#options, places.claimer, given) : [];
   }
 
   /** One statement is a transaction by itself, unless a test is to stop it before its commit. */
@@ -209,9 +215,9 @@ export class Acceptor implements AsyncDisposable {
     const [row, another] = rows;
     if (row && !another && !(places && this.#isCrowded)) {
       const written = await writeBuild(on, row, { waits, claimer: places?.claimer ?? null });
-      if (written !== 'WAITS') return { acceptances: [written.acceptance], given: [], started: written.started };
+      if (written !== 'WAITS') return { acceptances: [written.acceptance], given: null, started: written.started };
     }
-    if (!places) return { acceptances: await writeBuilds(on, rows, { waits }), given: [], started: null };
+    if (!places) return { acceptances: await writeBuilds(on, rows, { waits }), given: null, started: null };
     const claim = claimTerms(places.claimer, places.count);
     const { acceptances, given } = await writeAndClaim(on, rows, { waits, claim });
     const ids = new Set(given.map(({ id }) => id));
