@@ -1,5 +1,7 @@
-/** How a worker comes to its builds: it asks for some when there may be any, or is given some with a commit that
- * accepts builds or ends its own. */
+/**
+ * How a worker comes to its builds: it asks for some when there may be any, or is given some with a commit that accepts builds or
+ * completes its own.
+ */
 import type { ClaimedBuild } from '../builds/build.ts';
 import type { AttemptKey } from '../builds/claim-builds.ts';
 import { Turns } from '../std/turns.ts';

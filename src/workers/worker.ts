@@ -64,6 +64,8 @@ interface Attempt {
   readonly bell: Doorbell;
   readonly interrupt: AbortController;
   readonly ended: Promise<void>;
+  /** Its build has ended, and its place may be another's: it is only cleaned up. */
+  hasLeft: boolean;
 }
 
 export class Worker implements AsyncDisposable {
@@ -80,8 +82,6 @@ export class Worker implements AsyncDisposable {
   readonly #readiness: Readiness;
   readonly #places: Claims;
   readonly #attempts = new Map<string, Attempt>();
-  /** Those of them that have ended. */
-  readonly #leaving = new Set<string>();
   readonly #loops: Loop[] = [];
   readonly #offs: (() => void)[] = [];
   #claims: Loop | null = null;
@@ -129,10 +129,9 @@ export class Worker implements AsyncDisposable {
       orders: this.#orders,
       free: (ending) => this.#free(ending),
       leave: (attempts) => {
-        for (const { buildId, attemptNo } of attempts) this.#leaving.add(keyOf({ id: buildId, attemptNo }));
+        for (const attempt of attempts.map((key) => this.#find(key))) if (attempt) attempt.hasLeft = true;
       },
-      endsHere: ({ buildId, attemptNo }) =>
-        !this.#deps.runtime.closeEnds && this.#attempts.has(keyOf({ id: buildId, attemptNo })),
+      endsHere: (attempt) => !this.#deps.runtime.closeEnds && this.#find(attempt) !== undefined,
       runningTasks: () => this.#tasks.running,
       start: (build) => this.#start(build),
     });
@@ -256,8 +255,13 @@ export class Worker implements AsyncDisposable {
   /** What has ended has left its place, but there is no more of that than there are places. */
   #free(ending: number): number {
     if (this.#draining) return 0;
-    const live = this.#attempts.size - this.#leaving.size;
+    let live = 0;
+    for (const { hasLeft } of this.#attempts.values()) if (!hasLeft) live += 1;
     return Math.min(this.#capacity - live + ending, 2 * this.#capacity - this.#attempts.size);
+  }
+
+  #find({ buildId, attemptNo }: AttemptKey): Attempt | undefined {
+    return this.#attempts.get(keyOf({ id: buildId, attemptNo }));
   }
 
   #wakeBeat = () => {};
@@ -291,11 +295,10 @@ export class Worker implements AsyncDisposable {
       .finally(() => {
         off();
         this.#attempts.delete(key);
-        this.#leaving.delete(key);
         this.#offerPlace();
         this.#tasks.offerPlace();
       });
-    this.#attempts.set(key, { build, bell, interrupt, ended });
+    this.#attempts.set(key, { build, bell, interrupt, ended, hasLeft: false });
     // Before an agent that it may have taken over takes itself for nobody's.
     if (build.attemptNo > 1) this.#wakeBeat();
     else this.#beatSoon ??= setTimeout(() => this.#beatOfNew(), BEAT_SOON_MS).unref();
