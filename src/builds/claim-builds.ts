@@ -33,8 +33,8 @@ const HELD = 'The key of its agent is at its rate limit: the build waits with th
 export type ClaimDeps = LedgerDeps & Pick<ReportDeps, 'telemetry'>;
 
 /**
- * Up to `limit` builds that are now this worker's; none when nothing is ready, or the worker takes nothing. One statement, because nobody else claims
- * until it has been committed: a worker that stops in the middle must not stop the others.
+ * Up to `limit` builds that are now this worker's; none when nothing is ready, or the worker takes nothing. One statement,
+ * because nobody else claims until it has been committed: a worker that stops in the middle must not stop the others.
  */
 export async function claimBuilds(deps: ClaimDeps, claimer: Claimer, limit: number): Promise<ClaimedBuild[]> {
   const { rows } = await deps.db.executeQuery<ClaimedRow>(CompiledQuery.raw(STATEMENT, claimTerms(claimer, limit)));

@@ -1,9 +1,8 @@
 /** A build has ended: told to metrics and traces, once, by who has ended it, after the commit. */
-import { type Selectable, sql } from 'kysely';
+import { sql } from 'kysely';
 import { Coalescer } from '../database/coalescer.ts';
 import type { Database } from '../database/database.ts';
-import { PREPARED } from '../database/guarded-pool.ts';
-import type { BuildAuditTable, ProjectsTable } from '../database/tables.ts';
+import { executePrepared } from '../database/execute-prepared.ts';
 import type { BuildStatus } from '../events/vocabulary.ts';
 import { toPublicId } from '../std/public-id.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -84,23 +83,7 @@ export async function reportEnd({ db, telemetry }: ReportDeps, buildId: string):
   return reason;
 }
 
-type End = Pick<
-  Selectable<BuildAuditTable>,
-  | 'id'
-  | 'status'
-  | 'created_at'
-  | 'started_at'
-  | 'finished_at'
-  | 'failure'
-  | 'traceparent'
-  | 'number'
-  | 'attempt_no'
-  | 'provider'
-  | 'branch'
-  | 'pushed_sha'
-  | 'project_id'
-> &
-  Pick<Selectable<ProjectsTable>, 'slug' | 'repository_url'>;
+type End = Awaited<ReturnType<typeof readEnds>>[number];
 
 const readers = new WeakMap<Database, Coalescer<string, End | null>>();
 
@@ -120,12 +103,15 @@ function endsOf(db: Database): Coalescer<string, End | null> {
 }
 
 /** Planned anew, it would cost as much as it does. */
-async function readEnds(db: Database, ids: readonly string[]): Promise<readonly End[]> {
-  const { rows } = await sql<End>`${sql.raw(PREPARED)}
-    select b.id, b.status, b.created_at, b.started_at, b.finished_at, b.failure, b.traceparent, b.number, b.attempt_no,
-           b.provider, b.branch, b.pushed_sha, b.project_id, p.slug, p.repository_url
-      from build_audit b join projects p on p.id = b.project_id where b.id = any(${[...ids]}::uuid[])`.execute(db);
-  return rows;
+function readEnds(db: Database, ids: readonly string[]) {
+  const query = db
+    .selectFrom('build_audit as b')
+    .innerJoin('projects as p', 'p.id', 'b.project_id')
+    .select(['b.id', 'b.status', 'b.created_at', 'b.started_at', 'b.finished_at', 'b.failure', 'b.traceparent'])
+    .select(['b.number', 'b.attempt_no', 'b.provider', 'b.branch', 'b.pushed_sha', 'b.project_id'])
+    .select(['p.slug', 'p.repository_url'])
+    .where(sql<boolean>`b.id = any(${[...ids]}::uuid[])`);
+  return executePrepared(db, query);
 }
 
 /** Null for what is no URL, such as a path. */

@@ -24,8 +24,8 @@ const MAX_OF_DEAD = 1_000;
 export type Lost = 'expired' | { readonly workers: readonly string[]; readonly heir?: Heir };
 
 /**
- * Safe to run in every worker at the same time; those that are left when `ends` aborts are theirs. Returns how many builds it moved. A build that cannot be moved does not
- * keep the others from it; the first such error is thrown at the end.
+ * Safe to run in every worker at the same time; those that are left when `ends` aborts are theirs. Returns how many builds it
+ * moved. A build that cannot be moved does not keep the others from it; the first such error is thrown at the end.
  */
 export async function rescueBuilds(
   deps: LedgerDeps & ReportDeps & { readonly ends?: AbortSignal },
