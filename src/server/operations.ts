@@ -5,8 +5,6 @@ import {
   GraphQLError,
   type GraphQLSchema,
   type ValidatedExecutionArgs,
-  type ValidatedSubscriptionArgs,
-  validateSubscriptionArgs,
 } from 'graphql';
 import { type Context, createContext } from '../../schema/context.ts';
 import { ResponseBudget } from '../../schema/response-budget.ts';
@@ -19,7 +17,7 @@ import { executeSelections } from './execute-selections.ts';
 import type { ServerLimits } from './limits.ts';
 import { createErrorMask } from './mask-error.ts';
 import type { RateLimits } from './rate-limits.ts';
-import { createOperationReader, executionArgs } from './read-operation.ts';
+import { createOperationReader } from './read-operation.ts';
 import { SharedExecutions } from './shared-executions.ts';
 import { SharedQueries } from './shared-queries.ts';
 import { subscribe } from './subscribe.ts';
@@ -86,7 +84,7 @@ export function createOperations(options: OperationsOptions): Operations {
     finish: masked,
   });
   const queries = new SharedQueries(schema);
-  const read = createOperationReader({ schema, showSchema });
+  const reader = createOperationReader({ schema, showSchema, mask });
 
   return {
     schema,
@@ -99,7 +97,7 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     async execute(operation) {
       const { viewer } = operation;
-      const known = asRead(() => read(operation), mask);
+      const known = reader.read(operation);
       const admitted = await admit(viewer, known.ok ? known.args : null);
       if (!admitted.ok) return admitted.refused;
       const { rateLimit, place } = admitted;
@@ -116,7 +114,7 @@ export function createOperations(options: OperationsOptions): Operations {
     write: (result) => queries.write(result),
     async subscribe(operation) {
       const { viewer } = operation;
-      const known = asRead(() => readSubscription({ schema, showSchema }, operation), mask);
+      const known = reader.readSubscription(operation);
       const admitted = await admit(viewer, known.ok ? known.args : null);
       if (!admitted.ok) return admitted.refused;
       const { place } = admitted;
@@ -210,27 +208,6 @@ function watchToken(tokens: TokenWatch, viewer: Viewer, place: Place): NewSubscr
       },
     };
   };
-}
-
-type Read<Args> =
-  | { readonly ok: true; readonly args: Args }
-  | { readonly ok: false; readonly errors: readonly GraphQLError[] };
-
-function readSubscription(
-  options: Parameters<typeof executionArgs>[0],
-  operation: Operation,
-): Read<ValidatedSubscriptionArgs> {
-  const args = validateSubscriptionArgs(executionArgs(options, operation));
-  return 'schema' in args ? { ok: true, args } : { ok: false, errors: args };
-}
-
-/** What cannot even be read, such as variables that are nested too deeply, is wrong, too. */
-function asRead<Args>(read: () => Read<Args>, mask: (error: unknown) => GraphQLError): Read<Args> {
-  try {
-    return read();
-  } catch (error) {
-    return { ok: false, errors: [mask(error)] };
-  }
 }
 
 function timeoutError(limitMs: number): GraphQLError {
