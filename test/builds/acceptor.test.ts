@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { acceptBuild } from '../../src/builds/accept-build.ts';
 import { findBuild } from '../../src/builds/build.ts';
@@ -322,28 +321,6 @@ function acceptBuildAlone<T>(build: NewBuild, work?: () => Promise<T>): Promise<
     return work?.();
   });
 }
-
-test('a build that is refused takes nothing from a worker that is to ask again', async () => {
-  const { acceptor, places, queue } = stack.orchestrator;
-  const project = await stack.createProject();
-  const workerId = v7();
-  let asks = 0;
-  const off = places.serve(async () => {
-    // Its last claim has passed over a row that somebody held.
-    queue.again.claimed(workerId, true, () => {
-      asks += 1;
-    });
-    return { ...{ claimer: claimer(workerId), count: 1, ending: [] }, release: () => {} };
-  });
-  try {
-    const changed = toBuildRow({ ...newBuild(project), projectVersion: 99 });
-    expect(await acceptor.accept(changed)).toEqual({ outcome: 'CHANGED' });
-    await waitFor(() => asks > 0, { what: 'the worker to ask again' });
-  } finally {
-    off();
-    queue.again.claimed(workerId, false, () => {});
-  }
-});
 
 test('free places are filled with the commit that accepts builds: as by a claim, and nobody is waited for', async () => {
   const { orchestrator } = stack;

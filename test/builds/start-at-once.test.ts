@@ -10,6 +10,7 @@ import type { Project } from '../../src/projects/project.ts';
 import { claimByHand, claimer, registerByHand } from '../support/claim.ts';
 import { openTestStack, type TestStack } from '../support/orchestrator.ts';
 import { checkQueue } from '../support/queue.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let stack: TestStack;
 let workerId: string;
@@ -25,10 +26,10 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-function row(of: Project, more: Partial<BuildSpecInput> = {}) {
+function row(of: Project, more: Partial<BuildSpecInput> = {}, projectVersion: number | null = null) {
   const base = { source: 'API', retryOf: null, idempotencyKey: null, inputHash: null, actor: 'test' } as const;
   const resolved = resolveSpec(stack.orchestrator, of, { prompt: 'work', ...more }, []);
-  return toBuildRow({ ...base, projectId: of.id, projectVersion: null, spec: resolved, action: 'startBuild' });
+  return toBuildRow({ ...base, projectId: of.id, projectVersion, spec: resolved, action: 'startBuild' });
 }
 
 /** Its id, and those that the worker has with that. */
@@ -150,4 +151,23 @@ test.each(HELD)('it waits as any other one while $what, and nobody overtakes it'
   const next = await begin(other);
   expect(new Set(next.given)).toEqual(new Set([id, next.id]));
   await checkQueue(db);
+});
+
+test('a build that is refused takes nothing from a worker that is to ask again', async () => {
+  const { acceptor, places, queue } = stack.orchestrator;
+  let asks = 0;
+  const off = places.serve(async () => {
+    // Its last claim has passed over a row that somebody held.
+    queue.again.claimed(workerId, true, () => {
+      asks += 1;
+    });
+    return { claimer: claimer(workerId), count: 1, ending: [], release: () => {} };
+  });
+  try {
+    expect(await acceptor.accept(row(project, {}, 99))).toEqual({ outcome: 'CHANGED' });
+    await waitFor(() => asks > 0, { what: 'the worker to ask again' });
+  } finally {
+    off();
+    queue.again.claimed(workerId, false, () => {});
+  }
 });
