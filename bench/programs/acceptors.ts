@@ -1,5 +1,4 @@
 /** API processes, as many as `count`, each with an acceptor, connections and a hub of its own, and one caller at a time. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { Acceptor } from '../../src/builds/acceptor.ts';
 import { startBuild } from '../../src/builds/start-build.ts';
 import { openDatabase } from '../../src/database/database.ts';
@@ -9,6 +8,7 @@ import { projectTopic } from '../../src/events/topics.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
 import { closedLoop, type Load } from '../load.ts';
 import { openProduct } from '../product.ts';
+import { type HeardTerms, heardByAll } from './heard.ts';
 
 export interface Acceptors {
   readonly databaseUrl: string;
@@ -26,7 +26,6 @@ type Caller = Pick<Orchestrator, 'db' | 'hub' | 'acceptor'>;
 
 /** Different ones, spread over the projects, as a pseudo-random sequence of its own. */
 const STEP = 617;
-const LOOK_EVERY_MS = 5;
 
 export async function main({ databaseUrl, count, tells, projectIds }: Acceptors) {
   await using opened = new AsyncDisposableStack();
@@ -52,15 +51,7 @@ export async function main({ databaseUrl, count, tells, projectIds }: Acceptors)
         free.push(caller);
       });
     },
-    /** Of how many projects each of them has heard since the last call, when there is nothing more to wait for. */
-    async heard({ expected, withinMs }: { readonly expected: number; readonly withinMs: number }) {
-      const until = performance.now() + withinMs;
-      const fewest = () => Math.min(...heard.map(({ size }) => size));
-      while (fewest() < expected && performance.now() < until) await delay(LOOK_EVERY_MS);
-      const found = fewest();
-      for (const own of heard) own.clear();
-      return found;
-    },
+    heard: (terms: HeardTerms) => heardByAll(heard, terms),
     close: () => resources.disposeAsync(),
   };
 }

@@ -1,12 +1,10 @@
 /** API processes that listen, as many as connections: each has the hub that a server has, and waits for every build. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { openDatabase } from '../../src/database/database.ts';
 import { MIGRATION_LIMITS } from '../../src/database/session-settings.ts';
 import { EventHub } from '../../src/events/event-hub.ts';
 import { eventsTopic } from '../../src/events/topics.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-
-const LOOK_EVERY_MS = 5;
+import { type HeardTerms, heardByAll } from './heard.ts';
 
 export async function main({
   url,
@@ -30,15 +28,7 @@ export async function main({
     heard.push(own);
   }
   return {
-    /** Of how many builds each of them has heard since the last call, when there is nothing more to wait for. */
-    async heard({ expected, withinMs }: { readonly expected: number; readonly withinMs: number }) {
-      const until = performance.now() + withinMs;
-      const fewest = () => Math.min(...heard.map(({ size }) => size));
-      while (fewest() < expected && performance.now() < until) await delay(LOOK_EVERY_MS);
-      const found = fewest();
-      for (const own of heard) own.clear();
-      return found;
-    },
+    heard: (terms: HeardTerms) => heardByAll(heard, terms),
     async close() {
       for (const hub of hubs) await hub[Symbol.asyncDispose]();
       await db.destroy();

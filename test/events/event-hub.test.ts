@@ -2,11 +2,11 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { EventHub } from '../../src/events/event-hub.ts';
+import type { EventHub } from '../../src/events/event-hub.ts';
 import { eventsTopic, type Topic } from '../../src/events/topics.ts';
 import { armFailpoints } from '../../src/std/failpoint.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openTestHub } from '../support/hub.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let database: TestDatabase;
@@ -16,10 +16,8 @@ let reader: EventHub;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  writer = new EventHub({ ...database, logger: createLogger('silent') });
-  reader = new EventHub({ ...database, logger: createLogger('silent') });
-  await writer.open();
-  await reader.open();
+  writer = await openTestHub(database);
+  reader = await openTestHub(database);
 });
 
 afterAll(async () => {
@@ -41,8 +39,7 @@ test('the payload of a flush fits, however many topics there are', async () => {
 });
 
 test('what is announced while a flush of several pauses is told, also by a hub that closes', async () => {
-  const hub = new EventHub({ ...database, logger: createLogger('silent') });
-  await hub.open();
+  const hub = await openTestHub(database);
   const topics = ["events:it's", 'events:b', 'events:c'] as const;
   const heard: string[] = [];
   const off = topics.map((topic) => reader.on(topic, () => heard.push(topic)));

@@ -3,13 +3,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Database } from '../../src/database/database.ts';
 import { appendEvents } from '../../src/events/append-events.ts';
 import type { BuildEvent, NewBuildEvent } from '../../src/events/event.ts';
-import { EventHub } from '../../src/events/event-hub.ts';
+import type { EventHub } from '../../src/events/event-hub.ts';
 import { follow } from '../../src/events/follow.ts';
 import { readEvents } from '../../src/events/read-events.ts';
 import { eventsTopic } from '../../src/events/topics.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { insertBuilds } from '../support/events.ts';
+import { openTestHub } from '../support/hub.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let database: TestDatabase;
@@ -19,10 +19,8 @@ let reader: EventHub;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  writer = new EventHub({ ...database, logger: createLogger('silent') });
-  reader = new EventHub({ ...database, logger: createLogger('silent') });
-  await writer.open();
-  await reader.open();
+  writer = await openTestHub(database);
+  reader = await openTestHub(database);
 });
 
 afterAll(async () => {
@@ -158,8 +156,7 @@ describe('a hint that carries events', () => {
   });
 
   test('hides nothing that another process has stored and announced meanwhile', async () => {
-    const another = new EventHub({ ...database, logger: createLogger('silent') });
-    await another.open();
+    const another = await openTestHub(database);
     const hubs = [writer, another];
     for (let index = 0; index < 60; index += 1) {
       await Promise.all(

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { appendEvents } from '../../src/events/append-events.ts';
 import type { NewBuildEvent } from '../../src/events/event.ts';
-import { EventHub } from '../../src/events/event-hub.ts';
+import type { EventHub } from '../../src/events/event-hub.ts';
 import { followProject } from '../../src/events/follow-project.ts';
 import { projectTopic } from '../../src/events/topics.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { insertBuilds } from '../support/events.ts';
+import { openTestHub } from '../support/hub.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const HELD_BACK = 1_000;
@@ -19,8 +19,7 @@ let database: TestDatabase;
 let hub: EventHub;
 beforeAll(async () => {
   database = opened.use(await openTestDatabase());
-  hub = opened.use(new EventHub({ db: database.db, url: database.url, logger: createLogger('silent') }));
-  await hub.open();
+  hub = opened.use(await openTestHub(database));
 });
 afterAll(() => opened.disposeAsync());
 
