@@ -1,7 +1,7 @@
 /** What is told to other processes: every hint once its flush has come, whatever happens to the flush. */
 import { sql } from 'kysely';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { EventHub } from '../../src/events/event-hub.ts';
 import { eventsTopic, type Topic } from '../../src/events/topics.ts';
 import { armFailpoints } from '../../src/std/failpoint.ts';
@@ -46,12 +46,32 @@ test('what is announced while a flush of several pauses is told, also by a hub t
   hub.announce(topics[0]);
   hub.announce(topics[1]);
   // Sent, and not answered yet.
-  await new Promise((done) => setImmediate(done));
+  for (let turn = 0; turn < 2; turn += 1) await new Promise((done) => setImmediate(done));
   hub.announce(topics[2]);
   await hub[Symbol.asyncDispose]();
   await waitFor(() => heard.length >= 3);
   expect(heard).toEqual(topics);
   for (const stop of off) stop();
+});
+
+test('what an announcer writes next leaves before the hint', async () => {
+  // A connection that is open.
+  await sql`select 1`.execute(database.db);
+  const heard: string[] = [];
+  const off = reader.on('tasks', () => heard.push('tasks'));
+  const query = vi.spyOn(pg.Client.prototype, 'query');
+  try {
+    writer.announce('tasks');
+    // As whoever gathers what comes together does it.
+    await new Promise((done) => setImmediate(done));
+    await sql`select 2`.execute(database.db);
+    await waitFor(() => heard.length > 0, { what: 'the hint' });
+    const sent = query.mock.calls.map(([text]) => JSON.stringify(text)).filter((text) => /notify|select 2/.test(text));
+    expect(sent.map((text) => (text.includes('notify') ? 'hint' : 'write'))).toEqual(['write', 'hint']);
+  } finally {
+    query.mockRestore();
+    off();
+  }
 });
 
 test('what could not be told is told again, without anything else to tell and without a new connection', async () => {
