@@ -267,18 +267,16 @@ test('a success gives its place to what waits, with its commit: once, to nobody 
     expect(take()).toEqual({ given: [], more: [null, null] });
 
     // Another claim is on its way. It is over sooner than the worker would have asked again.
-    const isLate = async () => {
-      const { rows } =
-        await sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'and_claim'`.execute(db);
-      return rows.length > 0;
-    };
+    const locked = sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'and_claim'`;
     let behind: string[] = [];
     for (const build of builds.slice(9)) {
       let ended: Promise<unknown> | null = null;
       await db.transaction().execute(async (trx) => {
         await sql`select from queue_state for update`.execute(trx);
         ended = end([build]);
-        await waitFor(async () => kept.more.length > 0 || (await isLate()), { everyMs: 1, what: 'the end' });
+        await waitFor(async () => kept.more[0] === null || (await locked.execute(db)).rows[0], {
+          ...{ everyMs: 1, what: 'the end' },
+        });
       });
       await ended;
       behind = take().given;
@@ -290,12 +288,7 @@ test('a success gives its place to what waits, with its commit: once, to nobody 
     const { released } = kept;
     let late: Promise<unknown> | null = null;
     await db.transaction().execute(async (trx) => {
-      await trx
-        .selectFrom('build_audit')
-        .select('id')
-        .where('id', '=', builds[6]?.id ?? '')
-        .forUpdate()
-        .execute();
+      await sql`select from build_audit where id = ${builds[6]?.id} for update`.execute(trx);
       late = end([builds[6]]);
       await waitFor(() => kept.released > released, { what: 'the places' });
     });
