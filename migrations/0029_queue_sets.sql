@@ -175,9 +175,11 @@ begin
     return null;
   end if;
   -- Others of its key, behind other credentials or labels.
-  if v.key_is_full and exists (select from queue_lanes where project_id = p_project and key = v.key and ready) then
-    perform queue_refresh_lanes(array[p_project], array[v.key]);
-    perform queue_refresh(array[p_project]);
+  if v.key_is_full then
+    if exists (select from queue_lanes where project_id = p_project and key = v.key and ready) then
+      perform queue_refresh_lanes(array[p_project], array[v.key]);
+      perform queue_refresh(array[p_project]);
+    end if;
   end if;
   if p_gated then
     -- As queue_refresh_heads.
@@ -558,17 +560,15 @@ begin
   select (select count(*) from (
             select from queue_items where lane_id is null and ready_at <= clock_timestamp() limit 2) new),
          coalesce(v_state.running + p_max > v_state.max_running, false) or (
-    select count(*) = 64 or coalesce(bool_or(
+    select count(*) = 16 or coalesce(bool_or(
              not r.ran
+             or o.max_running is not null and (p_max > 1 or o.running >= o.max_running)
              or r.key <> '' and coalesce((
-               select p_max > 1 or k.running >= coalesce(k.max_running, (
-                        select o.key_limit from queue_owners o where o.project_id = r.project_id))
+               select p_max > 1 or k.running >= coalesce(k.max_running, o.key_limit)
                  from queue_keys k where k.project_id = r.project_id and k.key = r.key), false)
              or r.gate <> '' and coalesce((
-               select p_max > 1 or g.running >= g.max_running from queue_gates g where g.gate = r.gate), false)
-             or coalesce((select o.max_running is not null and (p_max > 1 or o.running >= o.max_running)
-                            from queue_owners o where o.project_id = r.project_id), false)), false)
-      from (select * from queue_removals order by seq limit 64) r),
+               select p_max > 1 or g.running >= g.max_running from queue_gates g where g.gate = r.gate), false)), false)
+      from (select * from queue_removals order by seq limit 16) r left join queue_owners o on o.project_id = r.project_id),
          exists (select from queue_heads where turn is not null), exists (select from queue_gates), s.*
     into v_new, v_counts, v_gated, v_has_gates, v_shapes, v_clock, v_behind
     from (select coalesce(array_agg(id), '{}'), max(turn + ahead), min(turn + ahead)
@@ -829,10 +829,11 @@ begin
   )
   select bool_or(max_running is not null) into v_limited from counted;
   if v_keyed then
+    -- By the projects' keys: a join alone would read all there are.
     update queue_keys k set running = k.running - g.ran
       from (select project_id, key, count(*) as ran
               from unnest(v_projects, v_keys, v_ran) u (project_id, key, ran) where ran and key <> '' group by 1, 2) g
-     where k.project_id = g.project_id and k.key = g.key;
+     where k.project_id = g.project_id and k.key = g.key and k.project_id = any(v_projects) and k.key = any(v_keys);
   end if;
   if v_gated then
     update queue_gates q set running = q.running - g.ran

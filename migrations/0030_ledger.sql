@@ -286,13 +286,26 @@ begin
   return query select f.build_id, f.state, f.answer, f.phase, v_freed from unnest(v_fences) f;
 end $$;
 
+-- The row of queue_state; false where somebody holds it for longer than a claim does. Whoever calls this may hold builds and
+-- projects: a claim passes over these.
+create function wait_for_claims() returns boolean language plpgsql set lock_timeout = '40ms' as $$
+begin
+  perform from queue_state for update skip locked;
+  if not found then
+    perform from queue_state for update;
+  end if;
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
 -- The same, and this worker takes what it has places for, with the same commit: what ends leaves its place to another build. What
 -- it is given comes as rows that have `claimed` only, and the last of these is null where there may be more: see claim_builds,
 -- which has the arguments from p_labels on.
 --   p_places  as many as it has without these ends; may be less than none
 --   p_ending  the builds whose ends leave it one more each
--- It holds builds and projects, so it waits neither for its worker's row nor for another claim, and one build alone not for
--- whoever holds it: then, or without a place, nobody has looked, and the last row is NOT_CLAIMED.
+-- It holds builds and projects, so it does not wait for its worker's row, for another claim as long as that may take at most, and
+-- one build alone not for whoever holds it: then, or without a place, nobody has looked, and the last row is NOT_CLAIMED.
 create function write_ledger_and_claim(
   p_builds uuid[], p_attempts integer[], p_numbers integer[], p_writes jsonb, p_ends jsonb, p_logs bytea, p_closed jsonb,
   p_lease_seconds integer, p_worker uuid, p_labels text[], p_places integer, p_only uuid[], p_claim_seconds integer,
@@ -322,8 +335,8 @@ begin
     v_claims := v_places > 0;
   end if;
   if v_claims then
-    perform from workers w, queue_state s where w.id = p_worker for key share of w skip locked for update of s skip locked;
-    v_claims := found;
+    perform from workers where id = p_worker for key share skip locked;
+    v_claims := found and wait_for_claims();
   end if;
   if v_claims then
     return query

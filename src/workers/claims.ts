@@ -23,12 +23,21 @@ export interface ClaimsOptions {
   readonly start: (build: ClaimedBuild) => void;
 }
 
+/** Places that a commit on its way may fill. */
+interface KeptPlaces {
+  readonly count: number;
+  readonly ending: readonly AttemptKey[];
+  readonly released: Promise<void>;
+}
+
 export class Claims {
   /** Of builds and tasks: they fill the same places. */
   readonly turns = new Turns(1);
   readonly #options: ClaimsOptions;
+  readonly #kept = new Set<KeptPlaces>();
   #labels: readonly string[] = [];
   #wants = true;
+  #looks = 0;
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
@@ -50,57 +59,88 @@ export class Claims {
     while (more) more = await this.turns.take(() => this.#claimOnce());
   }
 
+  /** Resolves when no claim is on its way. */
+  async settled(): Promise<void> {
+    await this.turns.take(async () => {});
+    while (this.#kept.size > 0) await Promise.all([...this.#kept].map(({ released }) => released));
+  }
+
   /**
-   * Those that it has, and those that it will have when these attempts have ended. Nobody else claims for this worker until
-   * they are released. Null: it has none, or claims at this moment, or what ends here leaves room that nothing waits for.
+   * Those that it has, and those that it will have when these attempts have ended: nobody else claims for this worker until they
+   * are released, but for what gives its own places away meanwhile, and no others. Null: it has none, or others claim at this
+   * moment and nothing of it ends, or what ends here leaves room that nothing waits for.
    */
   async keep(ending: readonly AttemptKey[]): Promise<FreePlaces | null> {
     const own = ending.filter(this.#options.endsHere);
     if (ending.length > 0 && (own.length === 0 || !this.#wants)) return null;
     const leave = this.turns.tryEnter();
-    if (!leave) return null;
-    const room = await this.#count(own.length).catch(() => 0);
-    if (room <= 0) {
-      leave();
+    if (!leave && own.length === 0) return null;
+    const mayBegin = await this.#mayBegin(own.length).catch(() => false);
+    const room = mayBegin ? this.#room(own.length) - this.#options.runningTasks() : 0;
+    const count = leave ? room : Math.min(room, own.length);
+    if (count <= 0) {
+      leave?.();
       return null;
     }
+    this.#looks += 1;
+    const look = this.#looks;
+    const { promise: released, resolve } = Promise.withResolvers<void>();
+    const kept = { count, ending: own, released };
+    this.#kept.add(kept);
     return {
       labels: this.#labels,
-      count: room - own.length,
+      count: count - own.length,
       ending: own,
       release: ({ claimed, ended, more }) => {
         this.#options.leave(ended);
         for (const build of claimed) this.#options.start(build);
-        this.#wants = more ?? this.#wants;
-        leave();
+        this.#kept.delete(kept);
+        if (more !== null) this.#found(look, more);
+        leave?.();
+        resolve();
       },
     };
   }
 
-  /**
-   * Places that no build has, or will have when so many have ended; 0 while nothing may begin. Those count, too, that become
-   * free while this is found out.
-   */
-  async places(ending = 0): Promise<number> {
-    const { free, readiness, orders } = this.#options;
-    if (free(ending) <= 0 || !(await readiness.isReady())) return 0;
-    const { takesWork, labels } = await orders.heedLately();
-    this.#labels = labels;
-    return takesWork ? free(ending) : 0;
+  /** Places that no build has, or will have; 0 while nothing may begin. */
+  async places(): Promise<number> {
+    return (await this.#mayBegin()) ? this.#room() : 0;
   }
 
-  async #count(ending = 0): Promise<number> {
-    return (await this.places(ending)) - this.#options.runningTasks();
+  async #mayBegin(ending = 0): Promise<boolean> {
+    const { readiness, orders } = this.#options;
+    if (this.#room(ending) <= 0 || !(await readiness.isReady())) return false;
+    const { takesWork, labels } = await orders.heedLately();
+    this.#labels = labels;
+    return takesWork;
+  }
+
+  /** When so many have ended, and what is on its way has filled all that it may. */
+  #room(ending = 0): number {
+    let leaving = ending;
+    let kept = 0;
+    for (const one of this.#kept) {
+      leaving += one.ending.filter(this.#options.endsHere).length;
+      kept += one.count;
+    }
+    return this.#options.free(leaving) - kept;
+  }
+
+  /** Of several looks, which may be answered in any order, the last one knows that there is no more. */
+  #found(look: number, more: boolean): void {
+    if (more || look === this.#looks) this.#wants = more;
   }
 
   /** May there be more to claim, and is there room? */
   async #claimOnce(): Promise<boolean> {
     this.#wants = true;
-    const count = await this.#count();
+    this.#looks += 1;
+    const look = this.#looks;
+    const count = (await this.places()) - this.#options.runningTasks();
     if (count <= 0) return false;
     const claimed = await this.#options.coordinator.claim(this.#labels, count);
     for (const build of claimed) this.#options.start(build);
-    this.#wants = claimed.length === count;
-    return this.#wants;
+    this.#found(look, claimed.length === count);
+    return claimed.length === count;
   }
 }

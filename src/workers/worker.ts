@@ -224,7 +224,7 @@ export class Worker implements AsyncDisposable {
     await failpoint('drain.begin');
     // A claim that is on its way still starts its builds: they are waited for like the others.
     await Promise.all([this.#draining, this.#claims?.stop(), this.#tasks.stopClaiming()]);
-    await this.#places.turns.take(async () => {});
+    await this.#places.settled();
     const ended = () =>
       Promise.all([this.#tasks.ended(), ...[...this.#attempts.values()].map((attempt) => attempt.ended)]);
     if (this.#grace.within(graceMs)) this.#drainMode = mode;

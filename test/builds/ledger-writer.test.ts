@@ -206,10 +206,10 @@ test.each([
   expect(spend).toMatchObject({ costUsd: 4, tokens: 8 });
 });
 
-test('a success gives its place to what waits, with its commit: once, to nobody else, and it waits for nobody', async () => {
+test('a success gives its place to what waits, with its commit: once, to nobody else, and it waits for a claim at most', async () => {
   const { orchestrator } = stack;
   const { db, places } = orchestrator;
-  const { projects, builds } = await claimMany(9, 2);
+  const { projects, builds } = await claimMany(12, 2);
   for (let n = 0; n < 8; n += 1) {
     const spec = { prompt: script({ print: 'x' }) };
     await startBuild(orchestrator, { projectId: projects[n % 2] ?? '', spec }, 'test');
@@ -255,7 +255,7 @@ test('a success gives its place to what waits, with its commit: once, to nobody 
     expect(take()).toEqual({ given: [], more: [null] });
     kept.count = 0;
 
-    // Another claim is on its way; the worker is being told something.
+    // The queue is being changed; the worker is being told something.
     for (const [index, held] of [
       sql`select from queue_state for update`,
       sql`select from workers where id = ${workerId} for update`,
@@ -266,16 +266,29 @@ test('a success gives its place to what waits, with its commit: once, to nobody 
       });
     expect(take()).toEqual({ given: [], more: [null, null] });
 
+    // Another claim is on its way. It is over sooner than the worker would have asked again.
+    const locked = sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'and_claim'`;
+    let behind: string[] = [];
+    for (const build of builds.slice(9)) {
+      let ended: Promise<unknown> | null = null;
+      await db.transaction().execute(async (trx) => {
+        await sql`select from queue_state for update`.execute(trx);
+        ended = end([build]);
+        await waitFor(async () => kept.more[0] === null || (await locked.execute(db)).rows[0], {
+          ...{ everyMs: 1, what: 'the end' },
+        });
+      });
+      await ended;
+      behind = take().given;
+      if (behind.length > 0) break;
+    }
+    expect(behind).toEqual([expect.any(String)]);
+
     // Who waits for a build keeps no place meanwhile, and leaves none to this worker.
     const { released } = kept;
     let late: Promise<unknown> | null = null;
     await db.transaction().execute(async (trx) => {
-      await trx
-        .selectFrom('build_audit')
-        .select('id')
-        .where('id', '=', builds[6]?.id ?? '')
-        .forUpdate()
-        .execute();
+      await sql`select from build_audit where id = ${builds[6]?.id} for update`.execute(trx);
       late = end([builds[6]]);
       await waitFor(() => kept.released > released, { what: 'the places' });
     });
@@ -288,7 +301,7 @@ test('a success gives its place to what waits, with its commit: once, to nobody 
     const last = take();
     expect(last).toEqual({ given: [expect.any(String)], more: [null, true] });
     const rest = await claimBuilds(orchestrator, claimer(workerId), 100);
-    const all = [...first.given, ...last.given, ...rest.map(({ id }) => id)];
+    const all = [...first.given, ...behind, ...last.given, ...rest.map(({ id }) => id)];
     expect([all.length, new Set(all).size]).toEqual([9, 9]);
     expect(await sql`select * from queue_check()`.execute(db)).toMatchObject({ rows: [] });
   } finally {

@@ -8,6 +8,7 @@ import { startBuild } from '../../src/builds/start-build.ts';
 import { SupersededError } from '../../src/errors.ts';
 import { QUEUE_TOPIC } from '../../src/events/topics.ts';
 import type { Orchestrator } from '../../src/orchestrator.ts';
+import { Claims } from '../../src/workers/claims.ts';
 import type { FreePlaces } from '../../src/workers/coordinator.ts';
 import { PostgresCoordinator } from '../../src/workers/postgres-coordinator.ts';
 import { Worker } from '../../src/workers/worker.ts';
@@ -163,6 +164,53 @@ test('a build that has ended has left its place, and no more of these are cleane
   expect([await count('PENDING'), worker.running, asked.builds]).toEqual([3, 2, looks.builds]);
   clean.resolve();
   await waitFor(async () => (await count('COMPLETED')) === 5, { what: 'the others' });
+});
+
+test('what ends gives its own place away while others are being filled: none is given twice, and the end waits for all', async () => {
+  const running = new Set(['a', 'b', 'c']);
+  const attempt = (buildId: string) => ({ buildId, attemptNo: 1 });
+  const build = (id: string) => ({ id }) as ClaimedBuild;
+  const asked = Promise.withResolvers<number>();
+  const answer = Promise.withResolvers<ClaimedBuild[]>();
+  const claims = new Claims({
+    coordinator: {
+      claim: (_labels, limit) => {
+        asked.resolve(limit);
+        return answer.promise;
+      },
+    },
+    readiness: { isReady: async () => true },
+    orders: { heedLately: async () => ({ takesWork: true, isEvicted: false, drain: null, labels: [] }) },
+    free: (ending) => 4 - running.size + ending,
+    leave: (ended) => {
+      for (const { buildId } of ended) running.delete(buildId);
+    },
+    endsHere: ({ buildId }) => running.has(buildId),
+    runningTasks: () => 0,
+    start: ({ id }) => running.add(id),
+  });
+  const claimed = claims.claim();
+  expect(await asked.promise).toBe(1);
+  const one = await claims.keep([attempt('a')]);
+  const other = await claims.keep([attempt('b'), attempt('elsewhere')]);
+  expect([one, other]).toMatchObject([
+    { count: 0, ending: [attempt('a')] },
+    { count: 0, ending: [attempt('b')] },
+  ]);
+  expect(await claims.keep([])).toBeNull();
+  answer.resolve([build('d')]);
+  await claimed;
+
+  const seen: unknown[] = [];
+  const settled = claims.settled().then(() => seen.push('settled'));
+  seen.push(await claims.places());
+  other?.release({ claimed: [build('e')], ended: [attempt('b')], more: true });
+  seen.push(await claims.places());
+  // It has looked before the other, so it does not know that there is nothing more.
+  one?.release({ claimed: [], ended: [attempt('a')], more: false });
+  expect([claims.wants, seen]).toEqual([true, [0, 0]]);
+  await settled;
+  expect([await claims.places(), [...running]]).toEqual([1, ['c', 'd', 'e']]);
 });
 
 /** Who keeps the ledgers never answers: no attempt comes to an end. */
