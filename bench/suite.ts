@@ -10,7 +10,7 @@ import { plotGrowth } from './plot.ts';
 import { figureText, type Report, reportText } from './report.ts';
 import { measureTwice, type Verdict } from './verdict.ts';
 
-const QUICK: Extent = { isQuick: true, seconds: 0.25, repetitions: 3, warmUpSeconds: 0.3 };
+const QUICK: Extent = { isQuick: true, seconds: 0.25, repetitions: 3, warmUpSeconds: 0.25 };
 const FULL: Extent = { isQuick: false, seconds: 3, repetitions: 5, warmUpSeconds: 3 };
 /** What is compared is ten times as much, not a tenth more. */
 const GROWTH: Extent = { isQuick: false, seconds: 1, repetitions: 3, warmUpSeconds: 1 };

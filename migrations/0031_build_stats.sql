@@ -176,12 +176,16 @@ begin
     using p_from, p_to;
 end $$;
 
--- Folds at most p_limit deltas into the rollups. Returns whether there are others; null while somebody else folds.
+-- Folds at most p_limit deltas into the rollups. Returns whether there were others; null while somebody else folds. What comes
+-- meanwhile waits for the next time: with others it costs less.
 create function build_stats_fold(p_limit integer) returns boolean language plpgsql as $$
+declare
+  v_more boolean;
 begin
   if not pg_try_advisory_xact_lock(hashtext('slipway:stats')) then
     return null;
   end if;
+  v_more := exists (select from build_stats_deltas offset p_limit);
   insert into build_stats
   select a.scope, a.project_id, a.level, a.bucket, a.provider, a.template,
          a.completed + coalesce(s.completed, 0), a.failed + coalesce(s.failed, 0),
@@ -205,7 +209,7 @@ begin
          durations = excluded.durations, duration_ms = excluded.duration_ms, waits = excluded.waits,
          wait_ms = excluded.wait_ms, costs = excluded.costs, cost_micros = excluded.cost_micros,
          bins = excluded.bins, counts = excluded.counts;
-  return exists (select from build_stats_deltas);
+  return v_more;
 end $$;
 
 -- What the rollups should hold of the buckets from p_from on and before p_to. The caller keeps others from folding.

@@ -1,11 +1,10 @@
-/** Statistics of many builds: read from rollups, beside the same counted by rows; and what rollups cost who finishes builds. */
+/** Statistics of many builds: read from rollups, beside the same counted by rows. */
 import { sql } from 'kysely';
 import type { BuildFilter } from '../../src/builds/filter-builds.ts';
 import type { Database } from '../../src/database/database.ts';
 import { readBuildSeries, type SeriesOptions } from '../../src/stats/build-series.ts';
 import { type BuildStats, readBuildStats } from '../../src/stats/build-stats.ts';
 import { fillStats } from '../../src/stats/fill-stats.ts';
-import { foldStats } from '../../src/stats/stats-keeper.ts';
 import type { Bench } from '../bench.ts';
 import type { Case, Figure, Goal, Proof } from '../figure.ts';
 import { closedLoop } from '../load.ts';
@@ -181,92 +180,6 @@ function prove(answer: readonly BuildStats[], exact: readonly BuildStats[]): Pro
   ];
 }
 
-/** Finishes builds as sets, as little as finishing may be: row, event and attempt. With rollups until all is folded. */
-function finish(withRollups: boolean): Case {
-  return {
-    name: withRollups ? 'with rollups' : 'without',
-    role: withRollups ? 'ours' : 'limit',
-    async open(bench) {
-      const { db } = await bench.database({ migrated: true });
-      await addProjects(db);
-      await sql`insert into workers (id, name, host, process, version, capacity)
-        values (${A_PROJECT}, 'bench', 'bench', '1', '0', 1)`.execute(db);
-      if (!withRollups) await sql`alter table build_audit disable trigger build_stats_update`.execute(db);
-      const count = bench.isQuick ? 10_000 : 50_000;
-      let first = 0;
-      return {
-        async run() {
-          const ids = await addRunning(db, first, count);
-          first += count;
-          const startedAt = performance.now();
-          const batches = Array.from({ length: Math.ceil(count / 128) }, (_, index) =>
-            ids.slice(index * 128, index * 128 + 128),
-          );
-          const half = Promise.withResolvers<void>();
-          const lanes = [0, 1].map(async (lane) => {
-            for (const [nth, batch] of batches.entries()) {
-              if (nth % 2 !== lane) continue;
-              await finishBuilds(db, batch);
-              if (nth >= batches.length / 2) half.resolve();
-            }
-          });
-          // As processes do: beside those who finish, then what is left.
-          await Promise.all([...lanes, ...(withRollups ? [half.promise.then(() => foldStats(db))] : [])]);
-          if (withRollups) await foldStats(db);
-          const seconds = (performance.now() - startedAt) / 1_000;
-          return {
-            operations: count,
-            seconds,
-            latenciesMs: [],
-            proof: () => proveFinished(db, withRollups ? first : 0),
-          };
-        },
-        async [Symbol.asyncDispose]() {},
-      };
-    },
-  };
-}
-
-async function addRunning(db: Database, first: number, count: number): Promise<string[]> {
-  const { rows } = await sql
-    .raw<{ id: string }>(`with build as (
-      insert into build_audit (id, project_id, number, status, phase, source, spec, attempt_no, worker_id, lease_until,
-                               requested_by, created_at, started_at)
-      select uuidv7(), ${projectId(`n % ${PROJECTS}`)}, n, 'RUNNING', 'AGENT', 'API', ${SPEC}, 1, '${A_PROJECT}', now(), 'bench',
-             now(), now() from generate_series(${first}, ${first + count - 1}) n returning id
-    ), attempt as (
-      insert into build_attempts (build_id, attempt_no, worker_id) select id, 1, '${A_PROJECT}' from build
-    ) select id from build`)
-    .execute(db);
-  await sql`vacuum build_audit, build_stats_deltas`.execute(db);
-  return rows.map(({ id }) => id);
-}
-
-async function finishBuilds(db: Database, ids: readonly string[]): Promise<void> {
-  await sql`
-    with build as (
-      update build_audit set status = 'COMPLETED', phase = 'DONE', lease_until = null, last_seq = last_seq + 1,
-             finished_at = clock_timestamp() + hashtext(id::text) % 100000 * interval '1 ms' + interval '200 seconds',
-             result = '{"success": true, "commitSha": null, "filesChanged": []}', usage = '{"costUsd": 0.25}'
-       where id = any(${ids}::uuid[]) returning id, last_seq
-    ), event as (
-      insert into build_events (build_id, seq, attempt_no, type, at, data)
-      select id, last_seq, 1, 'FINISHED', clock_timestamp(), '{"status": "COMPLETED"}' from build
-    ) update build_attempts set ended_at = now(), outcome = 'FINISHED' from build where build_id = build.id`.execute(
-    db,
-  );
-}
-
-async function proveFinished(db: Database, expected: number): Promise<Proof[]> {
-  const { rows } = await sql<{ n: number; left: number }>`
-    select coalesce(sum(completed), 0)::bigint as n, (select count(*) from build_stats_deltas) as left
-      from build_stats where scope = 'ALL' and level = 'MONTH'`.execute(db);
-  return [
-    { what: 'finished builds in rollups', expected, found: rows[0]?.n ?? -1 },
-    { what: 'left to be folded', expected: 0, found: rows[0]?.left ?? -1 },
-  ];
-}
-
 function reading(
   questions: readonly Question[],
   { ways, count }: { readonly ways: readonly Way[]; readonly count: number },
@@ -304,11 +217,5 @@ export const figures: readonly Figure[] = [
       ...OF_ALL.map((asked) => faster('rows', asked, 300)),
       ...OF_ONE.flatMap((asked) => [faster('scan', asked, 300), soon(asked)]),
     ],
-  },
-  {
-    name: 'stats-finish',
-    title: 'builds finished as sets with rollups until they are folded, against the same without any',
-    cases: [finish(true), finish(false)],
-    goals: [{ metric: 'rate', of: 'with rollups', against: 'without', atLeast: 0.75, reached: 0.6 }],
   },
 ];

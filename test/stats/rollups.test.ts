@@ -258,7 +258,12 @@ describe('rollups', () => {
       stdout: `${found.days} days: all rollups are as the builds say.\n`,
     });
     expect(await readAll(db)).toEqual(right);
-    await foldStats(db);
+    const fold = async (limit: number) =>
+      (await sql<{ more: boolean }>`select build_stats_fold(${limit}::integer) as more`.execute(db)).rows[0]?.more;
+    const { rows } = await sql<{ n: number }>`select count(*) as n from build_stats_deltas`.execute(db);
+    const noted = rows[0]?.n ?? 0;
+    expect(noted).toBeGreaterThan(1);
+    expect([await fold(noted - 1), await fold(1)]).toEqual([true, false]);
     expect(differs(await readBuildStats(db, {}), await countBuildStats(db, {}))).toEqual([]);
   });
 });
