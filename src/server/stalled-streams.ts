@@ -9,20 +9,39 @@ export interface StalledStreams extends Disposable {
  * reading and stays connected would hold its subscription for ever.
  */
 export function watchStalledStreams(everyMs: number): StalledStreams {
-  const responses = new Set<ServerResponse>();
-  const written = new WeakMap<ServerResponse, number>();
+  const open: Watched[] = [];
   const look = setInterval(() => {
-    for (const response of responses) {
+    for (const watched of [...open]) {
+      const { response } = watched;
       const bytes = response.socket?.bytesWritten ?? 0;
-      if (response.writableNeedDrain && written.get(response) === bytes) response.destroy();
-      else written.set(response, bytes);
+      if (response.writableNeedDrain && watched.bytes === bytes) response.destroy();
+      else watched.bytes = bytes;
     }
   }, everyMs).unref();
   return {
     watch(response) {
-      responses.add(response);
-      response.once('close', () => responses.delete(response));
+      const watched = { response, bytes: null, at: open.length };
+      open.push(watched);
+      response.once('close', () => remove(open, watched));
     },
     [Symbol.dispose]: () => clearInterval(look),
   };
+}
+
+/**
+ * In a plain list, each with its place: what passes through a Set that is old is kept by the tables that it has outgrown until the
+ * whole heap is collected, and with each response its request, and all that was read for it.
+ */
+interface Watched {
+  readonly response: ServerResponse;
+  /** Written at the last look. */
+  bytes: number | null;
+  at: number;
+}
+
+function remove(open: Watched[], { at }: Watched): void {
+  const last = open.pop();
+  if (!last || last.at === at) return;
+  open[at] = last;
+  last.at = at;
 }

@@ -62,14 +62,15 @@ it('over WebSocket', async () => {
   socket.socket.terminate();
 });
 
-async function openFlood(): Promise<IncomingMessage> {
-  const post = request(server.url, {
+async function openFlood({ url, authorization }: FixtureServer = server): Promise<IncomingMessage> {
+  const post = request(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: server.authorization },
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization },
   });
+  post.on('error', () => {});
   post.end(JSON.stringify({ query: FLOOD }));
   const [response] = (await once(post, 'response')) as [IncomingMessage];
-  return response;
+  return response.on('error', () => {});
 }
 
 it('over SSE', async () => {
@@ -92,19 +93,17 @@ it('is released when it goes away without having read', async () => {
   await waitFor(() => server.fixture.openSources === 0);
 });
 
-it('over SSE is cut when it takes nothing for too long', async () => {
-  await using strict = await openFixtureServer({ limits: { stalledStreamMs: 100 } });
-  const post = request(strict.url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: strict.authorization },
-  });
-  post.on('error', () => {});
-  post.end(JSON.stringify({ query: FLOOD }));
-  const [response] = (await once(post, 'response')) as [IncomingMessage];
-  response.on('error', () => {});
-  await waitFor(() => strict.fixture.openSources === 1);
+it('over SSE is cut when it takes nothing for too long, whoever has come and gone before', async () => {
+  await using strict = await openFixtureServer({ limits: { stalledStreamMs: 300 } });
+  const [first, second] = [await openFlood(strict), await openFlood(strict)];
+  await waitFor(() => strict.fixture.openSources === 2);
+  first.destroy();
+  await waitFor(() => strict.fixture.openSources < 2);
+  const third = await openFlood(strict);
+  await waitFor(() => strict.fixture.openSources > 0);
+  second.destroy();
   await waitFor(() => strict.fixture.openSources === 0);
-  response.destroy();
+  third.destroy();
 });
 
 it('over WebSocket may not ask for more than it reads', async () => {
