@@ -4,8 +4,9 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/finding.ts';
+import { openEmptyDatabase, openTestDatabase } from '../support/database.ts';
 import { bubblewrap } from '../support/sandbox.ts';
 import { runCommand } from './run-command.ts';
 
@@ -35,13 +36,13 @@ test('on a machine that is fit every line is ok or says what to do, and nothing 
 });
 
 test('a database is looked at: its version, LISTEN and the migrations', async () => {
-  const { find } = await doctor({ SLIPWAY_DATABASE_URL: inject('templateUrl') });
+  await using migrated = await openTestDatabase();
+  const { find } = await doctor({ SLIPWAY_DATABASE_URL: migrated.url });
   expect(find('database')).toMatchObject({ level: 'ok', message: expect.stringContaining('Postgres') });
   expect(find('LISTEN')).toMatchObject({ level: 'ok' });
   expect(find('migrations')).toMatchObject({ level: 'ok' });
-  const empty = new URL(inject('templateUrl'));
-  empty.pathname = '/postgres';
-  const unmigrated = await doctor({ SLIPWAY_DATABASE_URL: empty.href });
+  await using empty = await openEmptyDatabase();
+  const unmigrated = await doctor({ SLIPWAY_DATABASE_URL: empty.url });
   expect(unmigrated.find('migrations')).toMatchObject({ level: 'warn', remedy: expect.stringContaining('migrate') });
 });
 
