@@ -57,10 +57,17 @@ async function claimByHand(limit = 1) {
   return { workerId, claimed, ledgers };
 }
 
-async function lose(build: Build): Promise<void> {
+/** Its attempt expires and is rescued; where a heartbeat comes in between, once more. */
+async function lose({ id }: Build): Promise<void> {
   const { db } = stack.orchestrator;
-  await sql`update build_audit set lease_until = now() - interval '1 minute' where id = ${build.id}`.execute(db);
-  await rescueBuilds(stack.orchestrator, 'expired');
+  const attempt = (await findBuild(db, id))?.attemptNo;
+  await waitFor(async () => {
+    await sql`update build_audit set lease_until = now() - interval '1 minute'
+      where id = ${id} and attempt_no = ${attempt} and status = 'RUNNING'`.execute(db);
+    await rescueBuilds(stack.orchestrator, 'expired');
+    const now = await findBuild(db, id);
+    return now?.attemptNo !== attempt || now?.status !== 'RUNNING';
+  });
 }
 
 /** Holds the build's row, or that of all claims, while `work` runs. */
