@@ -158,8 +158,14 @@ export async function openFaultRig(options: FaultRigOptions = {}): Promise<Fault
       return new Set(uids.split('\n').filter(Boolean)).size;
     },
     async noPodIsLeft() {
-      const isEmpty = async () => (await pods('')) === '' && (await secrets()) === '';
-      await waitFor(isEmpty, { deadlineMs: ORPHAN_MS, everyMs: 250, what: 'the end of all pods and secrets' });
+      let left = '';
+      const isEmpty = async () => {
+        left = `${await pods('')} ${await secrets()}`.trim();
+        return left === '';
+      };
+      await waitFor(isEmpty, { deadlineMs: ORPHAN_MS, everyMs: 250, what: 'the end of all pods and secrets' }).catch(
+        (error) => Promise.reject(new Error(`${error.message} Left: ${left}`)),
+      );
     },
     async slotIsFree(worker, { id }) {
       await waitFor(() => worker.running === 0, { deadlineMs: DEADLINE_MS, what: 'the end of the attempt' });
