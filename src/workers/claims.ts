@@ -23,21 +23,22 @@ export interface ClaimsOptions {
   readonly start: (build: ClaimedBuild) => void;
 }
 
-/** Places that a commit on its way may fill. */
-interface KeptPlaces {
+/** A statement on its way, and the places that it may fill. */
+interface Look {
   readonly count: number;
   readonly ending: readonly AttemptKey[];
-  readonly released: Promise<void>;
+  readonly over: Promise<void>;
 }
 
 export class Claims {
   /** Of builds and tasks: they fill the same places. */
   readonly turns = new Turns(1);
   readonly #options: ClaimsOptions;
-  readonly #kept = new Set<KeptPlaces>();
+  readonly #looking = new Set<Look>();
   #labels: readonly string[] = [];
   #wants = true;
-  #looks = 0;
+  /** The one that was sent last. */
+  #last: Look | null = null;
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
@@ -62,7 +63,7 @@ export class Claims {
   /** Resolves when no claim is on its way. */
   async settled(): Promise<void> {
     await this.turns.take(async () => {});
-    while (this.#kept.size > 0) await Promise.all([...this.#kept].map(({ released }) => released));
+    while (this.#looking.size > 0) await Promise.all([...this.#looking].map(({ over }) => over));
   }
 
   /**
@@ -82,11 +83,7 @@ export class Claims {
       leave?.();
       return null;
     }
-    this.#looks += 1;
-    const look = this.#looks;
-    const { promise: released, resolve } = Promise.withResolvers<void>();
-    const kept = { count, ending: own, released };
-    this.#kept.add(kept);
+    const end = this.#look(count, own);
     return {
       labels: this.#labels,
       count: count - own.length,
@@ -94,10 +91,8 @@ export class Claims {
       release: ({ claimed, ended, more }) => {
         this.#options.leave(ended);
         for (const build of claimed) this.#options.start(build);
-        this.#kept.delete(kept);
-        if (more !== null) this.#found(look, more);
+        end(more);
         leave?.();
-        resolve();
       },
     };
   }
@@ -119,28 +114,42 @@ export class Claims {
   #room(ending = 0): number {
     let leaving = ending;
     let kept = 0;
-    for (const one of this.#kept) {
-      leaving += one.ending.filter(this.#options.endsHere).length;
-      kept += one.count;
+    for (const look of this.#looking) {
+      leaving += look.ending.filter(this.#options.endsHere).length;
+      kept += look.count;
     }
     return this.#options.free(leaving) - kept;
   }
 
-  /** Of several looks, which may be answered in any order, the last one knows that there is no more. */
-  #found(look: number, more: boolean): void {
-    if (more || look === this.#looks) this.#wants = more;
+  /** Gives what is to be called at its end, with whether there is more to claim; null: nobody has looked. */
+  #look(count: number, ending: readonly AttemptKey[]): (more: boolean | null) => void {
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const look = { count, ending, over };
+    this.#looking.add(look);
+    this.#last = look;
+    return (more) => {
+      this.#looking.delete(look);
+      // They may be answered in any order: only the last one knows that there is no more.
+      if (more !== null && (more || look === this.#last)) this.#wants = more;
+      resolve();
+    };
   }
 
   /** May there be more to claim, and is there room? */
   async #claimOnce(): Promise<boolean> {
     this.#wants = true;
-    this.#looks += 1;
-    const look = this.#looks;
-    const count = (await this.places()) - this.#options.runningTasks();
+    const mayBegin = await this.#mayBegin();
+    const count = mayBegin ? this.#room() - this.#options.runningTasks() : 0;
     if (count <= 0) return false;
-    const claimed = await this.#options.coordinator.claim(this.#labels, count);
-    for (const build of claimed) this.#options.start(build);
-    this.#found(look, claimed.length === count);
-    return claimed.length === count;
+    const end = this.#look(count, []);
+    let more: boolean | null = null;
+    try {
+      const claimed = await this.#options.coordinator.claim(this.#labels, count);
+      for (const build of claimed) this.#options.start(build);
+      more = claimed.length === count;
+      return more;
+    } finally {
+      end(more);
+    }
   }
 }

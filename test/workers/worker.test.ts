@@ -172,6 +172,8 @@ test('what ends gives its own place away while others are being filled: none is 
   const build = (id: string) => ({ id }) as ClaimedBuild;
   const asked = Promise.withResolvers<number>();
   const answer = Promise.withResolvers<ClaimedBuild[]>();
+  /** Builds of all kinds, those that are cleaned up, too. */
+  let most = 4;
   const claims = new Claims({
     coordinator: {
       claim: (_labels, limit) => {
@@ -181,7 +183,7 @@ test('what ends gives its own place away while others are being filled: none is 
     },
     readiness: { isReady: async () => true },
     orders: { heedLately: async () => ({ takesWork: true, isEvicted: false, drain: null, labels: [] }) },
-    free: (ending) => 4 - running.size + ending,
+    free: (ending) => Math.min(4 - running.size + ending, most - running.size),
     leave: (ended) => {
       for (const { buildId } of ended) running.delete(buildId);
     },
@@ -191,6 +193,8 @@ test('what ends gives its own place away while others are being filled: none is 
   });
   const claimed = claims.claim();
   expect(await asked.promise).toBe(1);
+  expect(await claims.keep([attempt('a')])).toBeNull();
+  most = 8;
   const one = await claims.keep([attempt('a')]);
   const other = await claims.keep([attempt('b'), attempt('elsewhere')]);
   expect([one, other]).toMatchObject([
