@@ -174,7 +174,7 @@ begin
   if v.id is null then
     return null;
   end if;
-  -- Others of its key, behind other credentials or labels.
+  -- Others of its key, behind other credentials or labels. In one condition, the query would be begun for each item.
   if v.key_is_full then
     if exists (select from queue_lanes where project_id = p_project and key = v.key and ready) then
       perform queue_refresh_lanes(array[p_project], array[v.key]);

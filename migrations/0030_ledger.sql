@@ -290,10 +290,7 @@ end $$;
 -- projects: a claim passes over these.
 create function wait_for_claims() returns boolean language plpgsql set lock_timeout = '40ms' as $$
 begin
-  perform from queue_state for update skip locked;
-  if not found then
-    perform from queue_state for update;
-  end if;
+  perform from queue_state for update;
   return true;
 exception when lock_not_available then
   return false;
@@ -304,8 +301,8 @@ end $$;
 -- which has the arguments from p_labels on.
 --   p_places  as many as it has without these ends; may be less than none
 --   p_ending  the builds whose ends leave it one more each
--- It holds builds and projects, so it does not wait for its worker's row, for another claim as long as that may take at most, and
--- one build alone not for whoever holds it: then, or without a place, nobody has looked, and the last row is NOT_CLAIMED.
+-- It holds builds and projects, so it does not wait for its worker's row, for another claim no longer than wait_for_claims, and one
+-- build alone not for whoever holds it: then, or without a place, nobody has looked, and the last row is NOT_CLAIMED.
 create function write_ledger_and_claim(
   p_builds uuid[], p_attempts integer[], p_numbers integer[], p_writes jsonb, p_ends jsonb, p_logs bytea, p_closed jsonb,
   p_lease_seconds integer, p_worker uuid, p_labels text[], p_places integer, p_only uuid[], p_claim_seconds integer,
