@@ -8,13 +8,13 @@ import type { FreePlaces } from '../src/workers/coordinator.ts';
 import { PostgresCoordinator } from '../src/workers/postgres-coordinator.ts';
 import { Worker } from '../src/workers/worker.ts';
 
-/** Started builds and when, by the clock that all processes of a machine share. */
-export class Starts {
+/** When builds have come to one point, by the clock that all processes of a machine share. */
+export class Arrivals {
   readonly #at = new Map<string, bigint>();
   readonly #waiting = new Map<string, (at: bigint) => void>();
   #count = 0;
 
-  /** How often anything has started. */
+  /** How often any has. */
   get count(): number {
     return this.#count;
   }
@@ -27,19 +27,25 @@ export class Starts {
     this.#waiting.delete(id);
   }
 
-  /** Nanoseconds, as `process.hrtime.bigint()` gives them. */
-  of(id: string): Promise<bigint> | bigint {
-    return this.#at.get(id) ?? new Promise((done) => this.#waiting.set(id, done));
+  /** Nanoseconds, as `process.hrtime.bigint()` gives them; when all of these have come. */
+  of(ids: readonly string[]): Promise<bigint[]> {
+    return Promise.all(ids.map((id) => this.#at.get(id) ?? new Promise<bigint>((done) => this.#waiting.set(id, done))));
   }
 }
 
+export interface Lives {
+  readonly starts: Arrivals;
+  /** Committed. */
+  readonly ends: Arrivals;
+}
+
 class CoordinatorWithoutAgents extends PostgresCoordinator {
-  readonly #starts: Starts;
+  readonly #lives: Lives;
   readonly #ledgers = new Map<string, Ledger>();
 
-  constructor(orchestrator: Orchestrator, worker: Worker, starts: Starts) {
+  constructor(orchestrator: Orchestrator, worker: Worker, lives: Lives) {
     super(orchestrator, { id: worker.id, name: worker.name, place: orchestrator.runtime.place });
-    this.#starts = starts;
+    this.#lives = lives;
   }
 
   override async claim(labels: readonly string[], limit: number): Promise<ClaimedBuild[]> {
@@ -57,7 +63,7 @@ class CoordinatorWithoutAgents extends PostgresCoordinator {
 
   /** The first thing that is done for a claimed build. */
   override openLedger(build: ClaimedBuild): Ledger {
-    this.#starts.add(build.id);
+    this.#lives.starts.add(build.id);
     const ledger = super.openLedger(build);
     this.#ledgers.set(build.id, ledger);
     return ledger;
@@ -67,6 +73,7 @@ class CoordinatorWithoutAgents extends PostgresCoordinator {
   override async isElsewhere(buildId: string): Promise<boolean> {
     await this.#ledgers.get(buildId)?.finish({ status: 'COMPLETED', result: { success: true } });
     this.#ledgers.delete(buildId);
+    this.#lives.ends.add(buildId);
     return false;
   }
 }
@@ -80,15 +87,12 @@ function leftToOthers(build: ClaimedBuild): ClaimedBuild {
   });
 }
 
-export async function openSlots(
-  orchestrator: Orchestrator,
-  capacity: number,
-): Promise<AsyncDisposable & { readonly starts: Starts }> {
-  const starts = new Starts();
+export async function openSlots(orchestrator: Orchestrator, capacity: number): Promise<AsyncDisposable & Lives> {
+  const lives: Lives = { starts: new Arrivals(), ends: new Arrivals() };
   const worker = new Worker(
-    { ...orchestrator, openCoordinator: (own) => new CoordinatorWithoutAgents(orchestrator, own, starts) },
+    { ...orchestrator, openCoordinator: (own) => new CoordinatorWithoutAgents(orchestrator, own, lives) },
     { name: 'bench', capacity },
   );
   await worker.open();
-  return { starts, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+  return { ...lives, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
 }

@@ -1,9 +1,9 @@
 /** A worker of graphile-worker whose jobs do nothing; it is woken by LISTEN. */
 import { Logger, run } from 'graphile-worker';
-import { Starts } from '../slots.ts';
+import { Arrivals } from '../slots.ts';
 
 export async function main({ databaseUrl, slots }: { databaseUrl: string; slots: number }) {
-  const starts = new Starts();
+  const [starts, ends] = [new Arrivals(), new Arrivals()];
   const runner = await run({
     connectionString: databaseUrl,
     concurrency: slots,
@@ -12,8 +12,10 @@ export async function main({ databaseUrl, slots }: { databaseUrl: string; slots:
     logger: new Logger(() => () => {}),
     taskList: { build: async (_, { job }) => starts.add(String(job.id)) },
   });
+  runner.events.on('job:complete', ({ job }) => ends.add(String(job.id)));
   return {
-    startsOf: (ids: readonly string[]) => Promise.all(ids.map((id) => starts.of(id))),
+    startsOf: (ids: readonly string[]) => starts.of(ids),
+    endsOf: (ids: readonly string[]) => ends.of(ids),
     count: () => starts.count,
     close: () => runner.stop(),
   };

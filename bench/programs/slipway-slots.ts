@@ -5,10 +5,11 @@ import { openSlots } from '../slots.ts';
 export async function main({ databaseUrl, slots }: { databaseUrl: string; slots: number }) {
   await using opened = new AsyncDisposableStack();
   const { orchestrator } = opened.use(await openProduct(databaseUrl));
-  const { starts } = opened.use(await openSlots(orchestrator, slots));
+  const { starts, ends } = opened.use(await openSlots(orchestrator, slots));
   const resources = opened.move();
   return {
-    startsOf: (ids: readonly string[]) => Promise.all(ids.map((id) => starts.of(id))),
+    startsOf: (ids: readonly string[]) => starts.of(ids),
+    endsOf: (ids: readonly string[]) => ends.of(ids),
     count: () => starts.count,
     close: () => resources.disposeAsync(),
   };
